@@ -1,0 +1,81 @@
+// Package figures holds what the benchmark measured, and says whether it is
+// within what the project promises.
+package figures
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+	"time"
+)
+
+// What is promised: a vote takes at most this much of a bare PUT of the record
+// and a bare signature of the token together, at the median; and this memory.
+const (
+	RatioLimit  = 1.3
+	MemoryLimit = 25 << 20
+)
+
+// Figures are the result of one run of the benchmark.
+type Figures struct {
+	Votes        int     `json:"votes"`
+	Vote         Latency `json:"vote"`
+	Put          Latency `json:"put"`
+	CSign        Latency `json:"cSign"`
+	Ratio        float64 `json:"ratio"` // vote / (put + cSign), each at p50
+	SignerMemory int64   `json:"signerMemoryBytes"`
+}
+
+// Latency is in milliseconds.
+type Latency struct {
+	P50 float64 `json:"p50"`
+	P99 float64 `json:"p99"`
+}
+
+// New takes the samples of each of the three and the signer's resident memory.
+func New(votes, puts, cSigns []time.Duration, memory int64) *Figures {
+	f := &Figures{Votes: len(votes), Vote: latency(votes), Put: latency(puts), CSign: latency(cSigns), SignerMemory: memory}
+	f.Ratio = f.Vote.P50 / (f.Put.P50 + f.CSign.P50)
+	return f
+}
+
+func latency(samples []time.Duration) Latency {
+	sorted := slices.Sorted(slices.Values(samples))
+	at := func(percent int) float64 { // nearest rank
+		rank := (len(sorted)*percent + 99) / 100
+		return float64(sorted[max(rank, 1)-1]) / float64(time.Millisecond)
+	}
+	return Latency{P50: at(50), P99: at(99)}
+}
+
+// FastEnough says whether the median vote is within the promise.
+func (f *Figures) FastEnough() bool { return f.Ratio <= RatioLimit }
+
+// SmallEnough says whether the signer's memory is within the promise.
+func (f *Figures) SmallEnough() bool { return f.SignerMemory < MemoryLimit }
+
+// OK says whether all is as promised.
+func (f *Figures) OK() bool { return f.FastEnough() && f.SmallEnough() }
+
+// Write shows the figures as an aligned table and two verdicts.
+func (f *Figures) Write(to io.Writer) {
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(table, "%d of each, interleaved\tp50 ms\tp99 ms\t\n", f.Votes)
+	for _, row := range []struct {
+		what string
+		Latency
+	}{{"vote signed through the sidecar", f.Vote}, {"bare PUT of such a record", f.Put}, {"bare C_Sign on the token", f.CSign}} {
+		fmt.Fprintf(table, "%s\t%.2f\t%.2f\t\n", row.what, row.P50, row.P99)
+	}
+	table.Flush()
+	fmt.Fprintf(to, "a vote is %.2f × (PUT + C_Sign) at p50: %s the promised %.1f\n", f.Ratio, side(f.FastEnough()), RatioLimit)
+	fmt.Fprintf(to, "the signer holds %.1f MiB of memory: %s the promised %d MiB\n", float64(f.SignerMemory)/(1<<20), side(f.SmallEnough()), MemoryLimit>>20)
+}
+
+func side(within bool) string {
+	if within {
+		return "within"
+	}
+	return "BEYOND"
+}

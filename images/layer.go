@@ -1,0 +1,156 @@
+// An image's one layer: its files and the libraries that they link, as an archive that depends on nothing but their
+// content, so that the same inputs give the same image.
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"debug/elf"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+)
+
+const (
+	architecture = runtime.GOARCH // the programs were built on this machine
+	userID       = 65532
+)
+
+// Trusted by whatever speaks TLS to the outside; of the Debian package ca-certificates.
+const certificateAuthorities = "/etc/ssl/certs/ca-certificates.crt"
+
+type layer struct{ entries map[string]entry } // by path in the image
+
+type entry struct {
+	kind    byte // tar.TypeReg, TypeDir, TypeSymlink
+	mode    int64
+	content []byte
+	link    string
+}
+
+// newLayer has what every image has: a user, the certificate authorities and /tmp.
+func newLayer() (*layer, error) {
+	l := &layer{map[string]entry{}}
+	user := fmt.Sprintf("nonroot:x:%d:%d::/:/sbin/nologin\n", userID, userID)
+	l.add("/etc/passwd", entry{kind: tar.TypeReg, mode: 0o644, content: []byte("root:x:0:0::/:/sbin/nologin\n" + user)})
+	l.add("/etc/group", entry{kind: tar.TypeReg, mode: 0o644, content: fmt.Appendf(nil, "root:x:0:\nnonroot:x:%d:\n", userID)})
+	l.add("/tmp", entry{kind: tar.TypeDir, mode: 0o1777})
+	// As in Debian, whose loader looks in /lib and whose packages install to /usr/lib.
+	for _, name := range []string{"bin", "lib", "lib64"} {
+		l.add("/"+name, entry{kind: tar.TypeSymlink, mode: 0o777, link: "usr/" + name})
+	}
+	return l, l.addFile(certificateAuthorities, certificateAuthorities, 0o644)
+}
+
+// add also makes the directories above.
+func (l *layer) add(target string, e entry) {
+	for directory := path.Dir(target); directory != "/"; directory = path.Dir(directory) {
+		if _, found := l.entries[directory]; !found {
+			l.entries[directory] = entry{kind: tar.TypeDir, mode: 0o755}
+		}
+	}
+	l.entries[target] = e
+}
+
+func (l *layer) addFile(target, source string, mode int64) error {
+	content, err := os.ReadFile(source)
+	if err != nil {
+		return err
+	}
+	l.add(target, entry{kind: tar.TypeReg, mode: mode, content: content})
+	return nil
+}
+
+// addTree takes a file, a directory with all that is below, or nothing when there is no such thing yet.
+func (l *layer) addTree(target, source string) error {
+	return filepath.WalkDir(source, func(file string, found fs.DirEntry, err error) error {
+		if os.IsNotExist(err) && file == source {
+			return nil
+		}
+		if err != nil || found.IsDir() {
+			return err
+		}
+		below, err := filepath.Rel(source, file)
+		if err != nil {
+			return err
+		}
+		return l.addFile(path.Join(target, filepath.ToSlash(below)), file, 0o644)
+	})
+}
+
+// What ldd prints for a library: "libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x…)", or the loader's path alone.
+var lddLine = regexp.MustCompile(`(?m)^\s+(?:(\S+) => )?(/\S+|not found)`)
+
+// addLinkedLibraries adds what a program or library links, directly or not, the loader included.
+func (l *layer) addLinkedLibraries(file string) error {
+	parsed, err := elf.Open(file)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	needed, err := parsed.ImportedLibraries()
+	parsed.Close()
+	if err != nil || len(needed) == 0 { // ldd fails for a static program
+		return err
+	}
+	output, err := exec.Command("ldd", file).Output()
+	if err != nil {
+		return fmt.Errorf("ldd %s: %w", file, err)
+	}
+	for _, match := range lddLine.FindAllStringSubmatch(string(output), -1) {
+		library := match[2]
+		if library == "not found" {
+			return fmt.Errorf("%s links %s, which this machine does not have", file, match[1])
+		}
+		directory, err := filepath.EvalSymlinks(filepath.Dir(library))
+		if err != nil {
+			return err
+		}
+		if err := l.addFile(filepath.Join(directory, filepath.Base(library)), library, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *layer) build() (v1.Layer, error) {
+	for _, directory := range []string{"/usr/bin", "/usr/lib", "/usr/lib64"} { // the links' targets
+		if _, found := l.entries[directory]; !found {
+			l.add(directory, entry{kind: tar.TypeDir, mode: 0o755})
+		}
+	}
+	var archive bytes.Buffer
+	writer := tar.NewWriter(&archive)
+	for _, target := range slices.Sorted(maps.Keys(l.entries)) {
+		e := l.entries[target]
+		name := strings.TrimPrefix(target, "/")
+		if e.kind == tar.TypeDir {
+			name += "/"
+		}
+		// No time, no owner's name: nothing of this machine.
+		header := &tar.Header{Typeflag: e.kind, Name: name, Mode: e.mode, Size: int64(len(e.content)), Linkname: e.link, Format: tar.FormatUSTAR}
+		if err := writer.WriteHeader(header); err != nil {
+			return nil, err
+		}
+		if _, err := writer.Write(e.content); err != nil {
+			return nil, err
+		}
+	}
+	if err := writer.Close(); err != nil {
+		return nil, err
+	}
+	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(archive.Bytes())), nil }
+	return tarball.LayerFromOpener(open, tarball.WithCompressionLevel(gzip.BestSpeed), tarball.WithCompressedCaching)
+}

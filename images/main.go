@@ -1,0 +1,171 @@
+// images: builds the project's container images from programs that are built already, and pushes them.
+//
+// Here: the verbs and the files they read and write. What an image holds: recipe.go and *.yaml. How its layer is made:
+// layer.go.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+)
+
+const usage = `usage: images build [--registry HOST/PATH] [name...]
+       images push [name...]
+
+build writes target/images/<name>.tar, a docker archive, and <name>.ref, the image's full reference
+HOST/PATH/<name>:<hash of its content>. Without names: every image whose program is built.
+push sends what was built to the registry that its reference names, with the credentials of docker login.
+`
+
+// Where images that are never pushed belong. No such host exists: nothing can be pulled from it by accident.
+const localRegistry = "tezos-signer.local"
+
+func main() {
+	flags := flag.NewFlagSet("images", flag.ExitOnError)
+	flags.Usage = func() { fmt.Fprint(os.Stderr, usage) }
+	registry := flags.String("registry", localRegistry, "")
+	if len(os.Args) < 2 {
+		flags.Usage()
+		os.Exit(2)
+	}
+	flags.Parse(os.Args[2:])
+	checkout, err := findCheckout()
+	if err == nil {
+		switch os.Args[1] {
+		case "build":
+			err = build(checkout, *registry, flags.Args())
+		case "push":
+			err = push(checkout, flags.Args())
+		default:
+			flags.Usage()
+			os.Exit(2)
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "images:", err)
+		os.Exit(1)
+	}
+}
+
+// findCheckout goes by this program's own path, <checkout>/target/tools/images.
+func findCheckout() (string, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	checkout := filepath.Dir(filepath.Dir(filepath.Dir(program)))
+	if _, err := os.Stat(filepath.Join(checkout, "images")); err != nil {
+		return "", fmt.Errorf("%s is not <checkout>/target/tools/images: build it with e2e/cluster/install", program)
+	}
+	return checkout, nil
+}
+
+func outputPath(checkout, file string) string { return filepath.Join(checkout, "target/images", file) }
+
+func build(checkout, registry string, names []string) error {
+	recipes, err := readRecipes(checkout, names)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(outputPath(checkout, ""), 0o755); err != nil {
+		return err
+	}
+	for _, r := range recipes {
+		begin := time.Now()
+		fmt.Printf("  %-24s … ", r.Name)
+		image, err := r.image(checkout)
+		if errors.Is(err, errNotBuilt) && len(names) == 0 {
+			fmt.Println("skipped:", err)
+			continue
+		}
+		if err != nil {
+			fmt.Println()
+			return fmt.Errorf("%s: %w", r.Name, err)
+		}
+		reference, err := write(checkout, registry, r.Name, image)
+		if err != nil {
+			fmt.Println()
+			return fmt.Errorf("%s: %w", r.Name, err)
+		}
+		fmt.Printf("%s %.1f s\n", reference, time.Since(begin).Seconds())
+	}
+	return nil
+}
+
+// write leaves the archive alone when it holds this very image already.
+func write(checkout, registry, imageName string, image v1.Image) (name.Tag, error) {
+	digest, err := image.Digest()
+	if err != nil {
+		return name.Tag{}, err
+	}
+	reference, err := name.NewTag(fmt.Sprintf("%s/%s:%s", registry, imageName, digest.Hex[:12]), name.StrictValidation)
+	if err != nil {
+		return name.Tag{}, err
+	}
+	archive, referenceFile := outputPath(checkout, imageName+".tar"), outputPath(checkout, imageName+".ref")
+	if text, err := os.ReadFile(referenceFile); err == nil && strings.TrimSpace(string(text)) == reference.Name() {
+		if _, err := os.Stat(archive); err == nil {
+			return reference, nil
+		}
+	}
+	// The reference is written last: whoever finds it finds its archive.
+	if err := os.Remove(referenceFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return name.Tag{}, err
+	}
+	if err := tarball.WriteToFile(archive, reference, image); err != nil {
+		return name.Tag{}, err
+	}
+	return reference, os.WriteFile(referenceFile, []byte(reference.Name()+"\n"), 0o644)
+}
+
+func push(checkout string, names []string) error {
+	if len(names) == 0 {
+		built, err := filepath.Glob(outputPath(checkout, "*.ref"))
+		if err != nil {
+			return err
+		}
+		for _, file := range built {
+			names = append(names, strings.TrimSuffix(filepath.Base(file), ".ref"))
+		}
+	}
+	for _, imageName := range names {
+		begin := time.Now()
+		text, err := os.ReadFile(outputPath(checkout, imageName+".ref"))
+		if err != nil {
+			return fmt.Errorf("%w: images build %s first", err, imageName)
+		}
+		reference, err := name.NewTag(strings.TrimSpace(string(text)), name.StrictValidation)
+		if err != nil {
+			return err
+		}
+		if reference.RegistryStr() == localRegistry {
+			if imageName == "pause" {
+				continue // of the local cluster only
+			}
+			return fmt.Errorf("%s was built for the local cluster: images build --registry HOST/PATH first", imageName)
+		}
+		image, err := tarball.ImageFromPath(outputPath(checkout, imageName+".tar"), &reference)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("  %s … ", reference)
+		if err := remote.Write(reference, image, remote.WithAuthFromKeychain(authn.DefaultKeychain)); err != nil {
+			fmt.Println()
+			return fmt.Errorf("push %s: %w", reference, err)
+		}
+		fmt.Printf("%.1f s\n", time.Since(begin).Seconds())
+	}
+	return nil
+}

@@ -1,0 +1,321 @@
+//! The signer's configuration file, a contract between two programs: the operator writes it with the types that the signer
+//! reads. Unknown fields are errors; every error names the field and the line.
+
+use crate::key::{ChainId, PublicKeyHash, SigningPublicKey};
+use crate::policy::Policy;
+use crate::position::ConsensusKind;
+use crate::record::{RECORDS_NAMESPACE, RecordName};
+use crate::watermark::DEFAULT_MAX_LEVEL_JUMP;
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The port that Octez' own signer listens on.
+pub const SIGNING_PORT: u16 = 6732;
+
+/// The port of probes, metrics and status.
+pub const ADMIN_PORT: u16 = 9583;
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SignerConfig {
+    /// Where signing requests are accepted. Default: `127.0.0.1:6732`.
+    #[serde(default = "default_listen")]
+    pub listen: SocketAddr,
+    /// Where probes, metrics and status are served. Default: `[::]:9583`.
+    #[serde(default = "default_admin")]
+    pub admin: SocketAddr,
+    /// The longest that one request may take in all, in milliseconds, 100 to 60000; then it is answered with 502. Default: 1500.
+    #[serde(default = "default_request_deadline")]
+    pub request_deadline_milliseconds: u32,
+    /// The token that holds the keys.
+    pub hsm: HsmConfig,
+    /// The keys that are signed with.
+    #[serde(default)]
+    pub keys: Vec<KeyConfig>,
+    /// Where the watermark records are. Needed by everything but `keys`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watermarks: Option<WatermarkConfig>,
+}
+
+fn default_listen() -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), SIGNING_PORT)
+}
+
+fn default_admin() -> SocketAddr {
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), ADMIN_PORT)
+}
+
+fn default_request_deadline() -> u32 {
+    1500
+}
+
+/// How to reach the token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HsmConfig {
+    /// The PKCS#11 library, an absolute path.
+    pub module: PathBuf,
+    /// The label of the token.
+    pub token: String,
+    /// The file that holds the PIN (for CloudHSM: `<crypto user>:<password>`). Read at each login; a line end at its end is
+    /// not part of the PIN.
+    pub pin_file: PathBuf,
+    /// How many sessions are open, each with a thread of its own: 1 to 16. Default: 4.
+    #[serde(default = "default_sessions")]
+    pub sessions: u8,
+}
+
+fn default_sessions() -> u8 {
+    4
+}
+
+/// A key, and what may be signed with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "KeyFields", into = "KeyFields")]
+pub struct KeyConfig {
+    /// The public key. Signatures that it does not verify are never released.
+    pub public_key: SigningPublicKey,
+    /// Which key of the token it is.
+    pub selector: KeySelector,
+    /// The chain that is signed for.
+    pub chain: ChainId,
+    /// The kinds that are signed. Default: all three.
+    pub allow: Vec<ConsensusKind>,
+    /// How many levels above the record's highest row a request may be. Default: 100000.
+    pub max_level_jump: u32,
+}
+
+impl KeyConfig {
+    /// The address of the key.
+    pub fn hash(&self) -> PublicKeyHash {
+        self.public_key.hash()
+    }
+
+    /// The name of the key's record.
+    pub fn record_name(&self) -> RecordName {
+        RecordName::new(&self.hash(), &self.chain)
+    }
+
+    /// What may be signed with it.
+    pub fn policy(&self) -> Policy {
+        Policy { chain: self.chain, allow: self.allow.clone() }
+    }
+}
+
+/// How a key is found in the token.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum KeySelector {
+    /// By `CKA_LABEL`.
+    Label(String),
+    /// By `CKA_ID`.
+    Id(Vec<u8>),
+}
+
+impl std::fmt::Display for KeySelector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Label(label) => write!(f, "label {label:?}"),
+            Self::Id(id) => write!(f, "id {}", hex::encode(id)),
+        }
+    }
+}
+
+/// [`KeyConfig`] as it is written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct KeyFields {
+    public_key: SigningPublicKey,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    chain: ChainId,
+    #[serde(default = "all_kinds")]
+    allow: Vec<ConsensusKind>,
+    #[serde(default)]
+    authorized_keys: Vec<String>,
+    #[serde(default = "default_max_level_jump")]
+    max_level_jump: u32,
+}
+
+fn all_kinds() -> Vec<ConsensusKind> {
+    ConsensusKind::ALL.to_vec()
+}
+
+fn default_max_level_jump() -> u32 {
+    DEFAULT_MAX_LEVEL_JUMP
+}
+
+impl TryFrom<KeyFields> for KeyConfig {
+    type Error = String;
+    fn try_from(fields: KeyFields) -> Result<Self, String> {
+        let key = fields.public_key.hash();
+        let selector = match (fields.label, fields.id) {
+            (Some(label), None) if !label.is_empty() => KeySelector::Label(label),
+            (None, Some(id)) => match hex::decode(&id) {
+                Ok(bytes) if !bytes.is_empty() => KeySelector::Id(bytes),
+                _ => return Err(format!("id of key {key} is {id:?}, expected hex digits, two for each byte")),
+            },
+            _ => return Err(format!("key {key} needs either label or id, to find it in the token")),
+        };
+        if fields.allow.is_empty() {
+            return Err(format!("allow of key {key} is empty: it would sign nothing"));
+        }
+        if !fields.authorized_keys.is_empty() {
+            return Err(format!(
+                "authorizedKeys of key {key}: this release does not authenticate requests yet, and would not check them; leave it \
+                 empty, and keep the listener on loopback"
+            ));
+        }
+        Ok(Self {
+            public_key: fields.public_key,
+            selector,
+            chain: fields.chain,
+            allow: fields.allow,
+            max_level_jump: fields.max_level_jump,
+        })
+    }
+}
+
+impl From<KeyConfig> for KeyFields {
+    fn from(key: KeyConfig) -> Self {
+        let (label, id) = match key.selector {
+            KeySelector::Label(label) => (Some(label), None),
+            KeySelector::Id(id) => (None, Some(hex::encode(id))),
+        };
+        Self {
+            public_key: key.public_key,
+            label,
+            id,
+            chain: key.chain,
+            allow: key.allow,
+            authorized_keys: Vec::new(),
+            max_level_jump: key.max_level_jump,
+        }
+    }
+}
+
+/// Where the watermark records are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "WatermarkFields", into = "WatermarkFields")]
+pub enum WatermarkConfig {
+    /// In files of this directory: protects against a second signature on this host only.
+    File(PathBuf),
+    /// In ConfigMaps of a cluster.
+    ConfigMap(ConfigMapConfig),
+}
+
+/// How ConfigMap records are used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConfigMapConfig {
+    /// Where the records are. Default: `tezos-signer-records`.
+    #[serde(default = "default_namespace")]
+    pub namespace: String,
+    /// After how long without a change another signer may take over: 3 or more seconds. Default: 5.
+    #[serde(default = "default_lease_duration")]
+    pub lease_duration_seconds: u32,
+}
+
+impl ConfigMapConfig {
+    /// [`Self::lease_duration_seconds`] as a duration.
+    pub fn lease_duration(&self) -> Duration {
+        Duration::from_secs(self.lease_duration_seconds.into())
+    }
+}
+
+impl Default for ConfigMapConfig {
+    fn default() -> Self {
+        Self { namespace: default_namespace(), lease_duration_seconds: default_lease_duration() }
+    }
+}
+
+fn default_namespace() -> String {
+    RECORDS_NAMESPACE.to_owned()
+}
+
+fn default_lease_duration() -> u32 {
+    5
+}
+
+/// [`WatermarkConfig`] as it is written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct WatermarkFields {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    config_map: Option<ConfigMapConfig>,
+}
+
+impl TryFrom<WatermarkFields> for WatermarkConfig {
+    type Error = String;
+    fn try_from(fields: WatermarkFields) -> Result<Self, String> {
+        match (fields.file, fields.config_map) {
+            (Some(directory), None) => Ok(Self::File(directory)),
+            (None, Some(config_map)) if config_map.lease_duration_seconds >= 3 => Ok(Self::ConfigMap(config_map)),
+            (None, Some(_)) => {
+                Err("leaseDurationSeconds is below 3: an API server that hesitates would cost the lease".to_owned())
+            }
+            _ => Err("expected either file: <directory>, or configMap: {}".to_owned()),
+        }
+    }
+}
+
+impl From<WatermarkConfig> for WatermarkFields {
+    fn from(config: WatermarkConfig) -> Self {
+        match config {
+            WatermarkConfig::File(directory) => Self { file: Some(directory), config_map: None },
+            WatermarkConfig::ConfigMap(config_map) => Self { file: None, config_map: Some(config_map) },
+        }
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Not YAML of this shape; the message has field, line and column.
+    #[error("{0}")]
+    Yaml(#[from] serde_yaml::Error),
+    /// A value out of its range.
+    #[error("{field}: {reason}")]
+    Value {
+        /// The field.
+        field: String,
+        /// What is wrong, and what is allowed.
+        reason: String,
+    },
+}
+
+impl SignerConfig {
+    /// Reads and checks a configuration file's text.
+    pub fn from_yaml(text: &str) -> Result<Self, ConfigError> {
+        let config: Self = serde_yaml::from_str(text)?;
+        config.validated()
+    }
+
+    /// The file's text.
+    pub fn to_yaml(&self) -> Result<String, ConfigError> {
+        Ok(serde_yaml::to_string(self)?)
+    }
+
+    fn validated(self) -> Result<Self, ConfigError> {
+        let wrong = |field: &str, reason: String| Err(ConfigError::Value { field: field.to_owned(), reason });
+        if !(1..=16).contains(&self.hsm.sessions) {
+            return wrong("hsm.sessions", format!("{} is not from 1 to 16", self.hsm.sessions));
+        }
+        if !(100..=60_000).contains(&self.request_deadline_milliseconds) {
+            let got = self.request_deadline_milliseconds;
+            return wrong("requestDeadlineMilliseconds", format!("{got} is not from 100 to 60000"));
+        }
+        for (i, key) in self.keys.iter().enumerate() {
+            if self.keys[..i].iter().any(|other| other.hash() == key.hash()) {
+                return wrong(&format!("keys[{i}].publicKey"), format!("{} stands there twice", key.hash()));
+            }
+        }
+        Ok(self)
+    }
+}

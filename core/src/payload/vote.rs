@@ -1,0 +1,54 @@
+//! Preattestations and attestations of tz1, tz2 and tz3 keys, magic bytes 0x12 and 0x13.
+
+use super::{Consensus, DecodeError, Reader, non_negative};
+use crate::position::{ConsensusKind, Level, Position, Round};
+
+const PREATTESTATION: u8 = 20;
+const ATTESTATION: u8 = 21;
+const ATTESTATION_WITH_DAL: u8 = 23;
+const TZ4_PREATTESTATION: u8 = 40;
+const TZ4_ATTESTATION: u8 = 41;
+
+/// Decodes what follows the magic byte, which said `kind`.
+pub(super) fn decode(mut reader: Reader<'_>, kind: ConsensusKind) -> Result<Consensus, DecodeError> {
+    let chain = reader.chain_id()?;
+    reader.skip::<32>("the branch")?;
+    let tag = reader.u8("the operation tag")?;
+    let with_dal = match (kind, tag) {
+        (ConsensusKind::Preattestation, PREATTESTATION) | (ConsensusKind::Attestation, ATTESTATION) => false,
+        (ConsensusKind::Attestation, ATTESTATION_WITH_DAL) => true,
+        (_, TZ4_PREATTESTATION | TZ4_ATTESTATION) => return Err(DecodeError::Tz4Layout(tag)),
+        _ => {
+            let expected = match kind {
+                ConsensusKind::Preattestation => "20 after the magic byte 0x12",
+                _ => "21 or 23 after the magic byte 0x13",
+            };
+            return Err(DecodeError::Field { field: "the operation tag", got: tag.into(), expected });
+        }
+    };
+    reader.skip::<2>("the slot")?;
+    let level = non_negative("the level", reader.i32("the level")?, Level::from_i32)?;
+    let round = non_negative("the round", reader.i32("the round")?, Round::from_i32)?;
+    reader.skip::<32>("the block payload hash")?;
+    if with_dal {
+        dal_attestation(&mut reader)?;
+    }
+    reader.end()?;
+    Ok(Consensus { kind, chain, position: Position { level, round } })
+}
+
+/// A bitset written as a `Z` of Octez' data encoding: bytes with the top bit set until the last one. Octez refuses a last
+/// byte of zero (other than the number 0 itself), and so do we.
+fn dal_attestation(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    let field = "the DAL attestation";
+    let mut byte = reader.u8(field)?;
+    let mut first = true;
+    while byte & 0x80 != 0 {
+        byte = reader.u8(field)?;
+        first = false;
+    }
+    if byte == 0 && !first {
+        return Err(DecodeError::Field { field, got: 0, expected: "a number without trailing zero bytes" });
+    }
+    Ok(())
+}

@@ -32,7 +32,10 @@ const (
 // Trusted by whatever speaks TLS to the outside; of the Debian package ca-certificates.
 const certificateAuthorities = "/etc/ssl/certs/ca-certificates.crt"
 
-type layer struct{ entries map[string]entry } // by path in the image
+type layer struct {
+	entries       map[string]entry // by path in the image
+	libcDirectory string           // known after addLinkedLibraries of a program that links it
+}
 
 type entry struct {
 	kind    byte // tar.TypeReg, TypeDir, TypeSymlink
@@ -41,12 +44,14 @@ type entry struct {
 	link    string
 }
 
-// newLayer has what every image has: a user, the certificate authorities and /tmp.
+// newLayer has what every image has: a user, the certificate authorities, the order of name look-ups and /tmp.
 func newLayer() (*layer, error) {
-	l := &layer{map[string]entry{}}
+	l := &layer{entries: map[string]entry{}}
 	user := fmt.Sprintf("nonroot:x:%d:%d::/:/sbin/nologin\n", userID, userID)
 	l.add("/etc/passwd", entry{kind: tar.TypeReg, mode: 0o644, content: []byte("root:x:0:0::/:/sbin/nologin\n" + user)})
 	l.add("/etc/group", entry{kind: tar.TypeReg, mode: 0o644, content: fmt.Appendf(nil, "root:x:0:\nnonroot:x:%d:\n", userID)})
+	// The C library would ask a DNS server before it looks into /etc/hosts, where the kubelet writes.
+	l.add("/etc/nsswitch.conf", entry{kind: tar.TypeReg, mode: 0o644, content: []byte("hosts: files dns\n")})
 	l.add("/tmp", entry{kind: tar.TypeDir, mode: 0o1777})
 	// As in Debian, whose loader looks in /lib and whose packages install to /usr/lib.
 	for _, name := range []string{"bin", "lib", "lib64"} {
@@ -117,6 +122,9 @@ func (l *layer) addLinkedLibraries(file string) error {
 		directory, err := filepath.EvalSymlinks(filepath.Dir(library))
 		if err != nil {
 			return err
+		}
+		if match[1] == "libc.so.6" {
+			l.libcDirectory = directory
 		}
 		if err := l.addFile(filepath.Join(directory, filepath.Base(library)), library, 0o755); err != nil {
 			return err

@@ -22,7 +22,8 @@ type recipe struct {
 	Name string
 	// The one program, below the checkout. It becomes /usr/bin/<its name> and the entrypoint.
 	Program string
-	// Libraries that the program opens by itself, at the same path. What they and the program link is found.
+	// Libraries that the program opens by itself, to be at the same path; those without a path are of the C library's
+	// directory. What they and the program link is found.
 	Libraries []string
 	// Path in the image: file or directory below the checkout.
 	Files map[string]string
@@ -81,6 +82,9 @@ func (r recipe) image(checkout string) (v1.Image, error) {
 		return nil, err
 	}
 	for _, library := range r.Libraries {
+		if !path.IsAbs(library) {
+			library = path.Join(l.libcDirectory, library)
+		}
 		if err := l.addFile(library, library, 0o755); err != nil {
 			return nil, err
 		}

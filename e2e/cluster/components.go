@@ -184,7 +184,9 @@ func kubeletConfig(l layout) string {
 		"oomScoreAdj":              0,
 		"makeIPTablesUtilChains":   false, // nftables only
 		"volumePluginDir":          "/var/lib/kubelet/volume-plugins",
-		"resolvConf":               nodeState + "/config/resolv.conf", // an empty one: there is no DNS to ask
+		// There is no DNS: lookups are refused at once, here as in what pods inherit. Without an address each pod gets a warning.
+		"resolvConf": nodeState + "/config/resolv.conf",
+		"clusterDNS": []string{l.nodeIP()}, "clusterDomain": "cluster.local",
 
 		// A full disk of the developer's machine is no reason to throw pods or images out.
 		"evictionHard": object{

@@ -41,11 +41,14 @@ func remove(l layout) error {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			return fmt.Errorf("kill the node, process %d: %w", pid, err)
 		}
-		// Its end is that of the last process in its namespace.
-		for deadline := time.Now().Add(30 * time.Second); findNode(l) != 0; time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(30 * time.Second); !hasEnded(pid); time.Sleep(20 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				return fmt.Errorf("process %d, the node, was killed 30 s ago and is still there: see its children with ps", pid)
 			}
+		}
+		// Give the machine's first process, which inherited it, the time to take note.
+		for try := 0; try < 100 && statusField(fmt.Sprintf("/proc/%d/status", pid), "State") != ""; try++ {
+			time.Sleep(30 * time.Millisecond)
 		}
 	}
 	if _, err := os.Stat("/sys/class/net/" + l.veth()); err == nil {

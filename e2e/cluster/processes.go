@@ -28,38 +28,25 @@ func lockCluster(l layout) (func(), error) {
 	return func() { file.Close() }, nil
 }
 
-// The node's process is remembered with its start time: the id alone may be another process's by now.
-func writeNodePID(l layout, pid int) error {
-	return writeFile(l.state("node.pid"), fmt.Sprintf("%d %s\n", pid, startTime(pid)), 0o644)
-}
-
-// findNode gives the process id of the node's first process, or 0 when the cluster is not up.
+// findNode gives the process id of the node's first process, or 0 when the cluster is not up. It looks for its command
+// line, not for a noted id: that one may be lost with target/, or be another process's by now.
 func findNode(l layout) int {
-	text, err := os.ReadFile(l.state("node.pid"))
-	if err != nil {
-		return 0
+	want := l.tool("cluster") + "\x00" + nodeVerb + "\x00"
+	candidates, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, file := range candidates {
+		if text, err := os.ReadFile(file); err == nil && string(text) == want {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+			return pid
+		}
 	}
-	first, started, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
-	pid, err := strconv.Atoi(first)
-	if err != nil || started == "" || startTime(pid) != started {
-		return 0
-	}
-	return pid
+	return 0
 }
 
-// startTime is empty for a process that has ended, reaped or not.
-func startTime(pid int) string {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return ""
-	}
-	// The name, in brackets, may hold anything; the state is the first field after it, the start time the twentieth.
-	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-	if len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" {
-		return ""
-	}
-	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return fields[19] + "@" + strings.TrimSpace(string(boot))
+// hasEnded is true when only the wait by the parent is missing, if that: all threads have gone, and so has, before the
+// last one of a namespace's first process, every process of the namespace.
+func hasEnded(pid int) bool {
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	return err != nil || len(threads) <= 1 && strings.HasPrefix(statusField(fmt.Sprintf("/proc/%d/status", pid), "State"), "Z")
 }
 
 // readLayout is the layout with which the cluster was started: the subnet may not be the first choice.

@@ -77,12 +77,8 @@ func launch(order nodeOrder) error {
 	if err := writeFile(l.state("layout.json"), string(input), 0o644); err != nil {
 		return err
 	}
-	program, err := os.Executable()
-	if err != nil {
-		return err
-	}
 	// A session of its own, so that it outlives this program and its terminal.
-	node := exec.Command(program, nodeVerb)
+	node := exec.Command(l.tool("cluster"), nodeVerb)
 	node.Dir, node.Env = "/", []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	node.SysProcAttr = &syscall.SysProcAttr{
 		Setsid:     true,
@@ -101,9 +97,6 @@ func launch(order nodeOrder) error {
 		return err
 	}
 	theirs.Close()
-	if err := writeNodePID(l, node.Process.Pid); err != nil {
-		return err
-	}
 	for _, command := range []string{
 		fmt.Sprintf("ip link add %s type veth peer name eth0 netns %d", l.veth(), node.Process.Pid),
 		fmt.Sprintf("ip address add %s/30 dev %s", l.hostIP(), l.veth()),

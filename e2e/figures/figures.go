@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"text/tabwriter"
 	"time"
 )
 
@@ -60,15 +59,13 @@ func (f *Figures) OK() bool { return f.FastEnough() && f.SmallEnough() }
 
 // Write shows the figures as an aligned table and two verdicts.
 func (f *Figures) Write(to io.Writer) {
-	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(table, "%d of each, interleaved\tp50 ms\tp99 ms\t\n", f.Votes)
+	fmt.Fprintf(to, "%-32s  %8s  %8s\n", fmt.Sprintf("%d of each, interleaved", f.Votes), "p50 ms", "p99 ms")
 	for _, row := range []struct {
 		what string
 		Latency
 	}{{"vote signed through the sidecar", f.Vote}, {"bare PUT of such a record", f.Put}, {"bare C_Sign on the token", f.CSign}} {
-		fmt.Fprintf(table, "%s\t%.2f\t%.2f\t\n", row.what, row.P50, row.P99)
+		fmt.Fprintf(to, "%-32s  %8.2f  %8.2f\n", row.what, row.P50, row.P99)
 	}
-	table.Flush()
 	fmt.Fprintf(to, "a vote is %.2f × (PUT + C_Sign) at p50: %s the promised %.1f\n", f.Ratio, side(f.FastEnough()), RatioLimit)
 	fmt.Fprintf(to, "the signer holds %.1f MiB of memory: %s the promised %d MiB\n", float64(f.SignerMemory)/(1<<20), side(f.SmallEnough()), MemoryLimit>>20)
 }

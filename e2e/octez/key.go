@@ -80,11 +80,14 @@ func (k *PublicKey) String() string {
 }
 
 // Hash is the key's hash as tz3… or tz2…, the name by which a signer is asked.
-func (k *PublicKey) Hash() string {
+func (k *PublicKey) Hash() string { return base58checkEncode(k.Curve.hash, k.HashBytes()) }
+
+// HashBytes are the 20 bytes of the hash.
+func (k *PublicKey) HashBytes() []byte {
 	hash, err := blake2b.New(20, nil)
 	if err != nil {
 		panic("blake2b-160: " + err.Error()) // only for a bad size or key
 	}
 	hash.Write(k.compressed[:])
-	return base58checkEncode(k.Curve.hash, hash.Sum(nil))
+	return hash.Sum(nil)
 }

@@ -9,6 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"text/tabwriter"
 
@@ -89,6 +92,14 @@ func (r *Result) add(asked []byte, signature string, err error) {
 // OK says whether the promise was kept: at most one payload was signed.
 func (r *Result) OK() bool { return len(r.Signed) <= 1 && r.Answers["200"] == len(r.Signed) }
 
+func (r *Result) counts() string {
+	var counts []string
+	for _, answer := range slices.Sorted(maps.Keys(r.Answers)) {
+		counts = append(counts, fmt.Sprintf("%d × %s", r.Answers[answer], answer))
+	}
+	return strings.Join(counts, ", ")
+}
+
 // Write shows the results as one aligned table, then what was wrong.
 func Write(to io.Writer, results []*Result) {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
@@ -98,7 +109,7 @@ func Write(to io.Writer, results []*Result) {
 		if !r.OK() {
 			ok = "NO"
 		}
-		fmt.Fprintf(table, "%s\t%s %d round %d\t%v\t%d\t%s\n", r.PublicKeyHash, r.Kind, r.Level, r.Round, r.Answers, len(r.Signed), ok)
+		fmt.Fprintf(table, "%s\t%s %d round %d\t%s\t%d\t%s\n", r.PublicKeyHash, r.Kind, r.Level, r.Round, r.counts(), len(r.Signed), ok)
 	}
 	table.Flush()
 	for _, r := range results {

@@ -1,13 +1,12 @@
 // demo installs the chart on a cluster, applies TezosSigners and shows what a baker
 // gets from them. `make demo` runs it when everything is built.
 //
-// This file: the flags, the steps and their order. What a step does: install.go,
-// play.go, measure.go; the objects it applies: manifests.go.
+// This file: the flags, the order of the steps, the last sentence. What a step
+// does: steps.go.
 package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
@@ -19,35 +18,23 @@ import (
 	"time"
 
 	"signer.tezos.io/e2e/kubectl"
-	"signer.tezos.io/e2e/softhsm"
+	"signer.tezos.io/e2e/stage"
 )
 
 const (
-	namespace        = "tezos-signer-demo"
-	recordsNamespace = "tezos-signer-records"
-	systemNamespace  = "tezos-signer-system"
-	release          = "tezos-signer-operator"
+	namespace = "tezos-signer-demo"
+	votes     = 1000
 
 	localImages = "tezos-signer.local/" // references of images that no registry has
 )
 
 // demo is what the steps hand on to each other.
 type demo struct {
-	checkout string
-	cluster  *kubectl.Cluster
-	run      string // makes the names of one run
-	work     string // a directory for the token, removed at the end
-
-	token        *softhsm.Token
-	baker, bench signer
+	*stage.Stage
+	baker, bench stage.Signer
+	pod          *kubectl.Pod      // the baker's
 	blocks       map[string]string // the recalled block's signature, by key hash
-	promises     []promise
-}
-
-// promise is one thing that must have been seen.
-type promise struct {
-	what string
-	kept bool
+	broken       []string          // promises
 }
 
 func main() {
@@ -73,33 +60,34 @@ func run(ctx context.Context) (kept bool, err error) {
 	if err := flags.Parse(os.Args[1:]); err != nil {
 		return false, flag.ErrHelp
 	}
-
-	d := &demo{run: strings.ToLower(rand.Text()[:5])}
-	if d.checkout, err = filepath.Abs(*checkout); err != nil {
+	root, err := filepath.Abs(*checkout)
+	if err != nil {
 		return false, err
 	}
-	if d.cluster, err = d.choose(ctx, *which, *registry); err != nil {
+	cluster, err := choose(ctx, root, *which, *registry)
+	if err != nil {
 		return false, err
 	}
-	if d.work, err = os.MkdirTemp("", "tezos-signer-demo-"); err != nil {
-		return false, err
-	}
-	defer os.RemoveAll(d.work)
 
 	begin := time.Now()
+	d := &demo{}
+	if d.Stage, err = stage.New(root, cluster, namespace); err != nil {
+		return false, err
+	}
+	defer d.Close()
 	for _, step := range []struct {
 		title string
 		do    func(context.Context) error
 	}{
-		{"Make a SoftHSM2 token with a tz3 key, a tz2 key and a key to measure with", d.makeToken},
-		{"Install the chart with Helm", d.installChart},
-		{"Clear away what an earlier run left", d.clearEarlierRuns},
-		{"Apply two TezosSigners: one whose baker plays, one to measure", d.applySigners},
+		{"Make keys on a SoftHSM2 token: tz3 and tz2 for the baker, tz3 to measure with", d.makeKeys},
+		{"Install the chart with Helm", d.InstallChart},
+		{"Clear away what an earlier demo left", d.clear},
+		{"Apply two TezosSigners: one whose baker plays, one to measure with", d.apply},
 		{"Wait for the first to be Ready", d.awaitBaker},
 		{"Play real mainnet payloads as the Octez baker does", d.playFirst},
-		{"Delete the pod, wait for its replacement, and ask it", d.playReplaced},
+		{"Delete the pod, wait for its replacement, and ask that one", d.playReplaced},
 		{"Show the TezosSigners and a watermark record", d.showRecords},
-		{"Measure 1 000 votes beside 1 000 bare PUTs and 1 000 bare C_Signs", d.measure},
+		{fmt.Sprintf("Measure %d votes, bare PUTs and bare C_Signs, interleaved", votes), d.measure},
 	} {
 		started := time.Now()
 		fmt.Printf("\n[%5.1f s] %s\n", time.Since(begin).Seconds(), step.title)
@@ -112,26 +100,27 @@ func run(ctx context.Context) (kept bool, err error) {
 }
 
 // choose finds the cluster, and says which it is before anything is done to it.
-func (d *demo) choose(ctx context.Context, which, registry string) (*kubectl.Cluster, error) {
+func choose(ctx context.Context, checkout, which, registry string) (*kubectl.Cluster, error) {
 	switch which {
 	case "local":
 		fmt.Println("The demo runs on the local cluster of make cluster-up.")
-		return kubectl.Local(d.checkout)
+		return kubectl.Local(checkout)
 	case "current":
 		cluster := kubectl.Current()
-		context, err := cluster.Run(ctx, "", "config", "current-context")
+		current, err := cluster.Run(ctx, "", "config", "current-context")
 		if err != nil {
 			return nil, fmt.Errorf("no current kubeconfig context: %w", err)
 		}
-		fmt.Printf("The demo runs on the cluster of the kubeconfig context %s", context)
-		image, err := d.image("octez-player")
+		fmt.Printf("The demo runs on the cluster of the current kubeconfig context, %s.\n", strings.TrimSpace(current))
+		image, err := stage.Image(checkout, "octez-player")
 		if err != nil {
 			return nil, err
 		}
-		if registry == "" && strings.HasPrefix(image, localImages) {
-			fmt.Printf("No REGISTRY is given: images such as %s must have been loaded onto its nodes (kind load image-archive target/images/*.tar).\n", image)
-		} else if registry != "" && !strings.HasPrefix(image, registry+"/") {
-			return nil, fmt.Errorf("the images were built for another registry than %s: %s; build and push them again", registry, image)
+		if registry != "" && !strings.HasPrefix(image, registry+"/") {
+			return nil, fmt.Errorf("the images were not built for the registry %s: %s; build and push them again", registry, image)
+		}
+		if strings.HasPrefix(image, localImages) {
+			fmt.Printf("No registry is given: its nodes must have the images already, such as %s.\n", image)
 		}
 		return cluster, nil
 	default:
@@ -139,29 +128,16 @@ func (d *demo) choose(ctx context.Context, which, registry string) (*kubectl.Clu
 	}
 }
 
-// image is the reference of one of the project's images.
-func (d *demo) image(name string) (string, error) {
-	text, err := os.ReadFile(filepath.Join(d.checkout, "target/images", name+".ref"))
-	if err != nil {
-		return "", fmt.Errorf("the image %s is not built: %w", name, err)
+// promised notes for the last sentence what was not kept.
+func (d *demo) promised(broken string, kept bool) {
+	if !kept {
+		d.broken = append(d.broken, broken)
 	}
-	return strings.TrimSpace(string(text)), nil
 }
 
-// promised notes one thing for the last sentence.
-func (d *demo) promised(what string, kept bool) {
-	d.promises = append(d.promises, promise{what, kept})
-}
-
-func (d *demo) conclude(took time.Duration) bool {
-	var broken []string
-	for _, p := range d.promises {
-		if !p.kept {
-			broken = append(broken, p.what)
-		}
-	}
-	if len(broken) > 0 {
-		fmt.Printf("\nNOT all was as promised (%.0f s): %s.\n", took.Seconds(), strings.Join(broken, "; "))
+func (d *demo) conclude(took time.Duration) (kept bool) {
+	if len(d.broken) > 0 {
+		fmt.Printf("\nNOT all was as promised (%.0f s): %s.\n", took.Seconds(), strings.Join(d.broken, "; "))
 		return false
 	}
 	fmt.Printf("\nAll was as promised: real blocks and votes were signed on both curves, nothing was signed twice, not even by the pod that took over, and speed and memory are within their limits (%.0f s).\n", took.Seconds())

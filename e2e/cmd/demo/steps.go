@@ -1,0 +1,193 @@
+// What each step does, and shows.
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"signer.tezos.io/e2e/figures"
+	"signer.tezos.io/e2e/kubectl"
+	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/scenario"
+	"signer.tezos.io/e2e/softhsm"
+	"signer.tezos.io/e2e/stage"
+)
+
+const readyTimeout = 2 * time.Minute
+
+func (d *demo) makeKeys(ctx context.Context) error {
+	d.baker = stage.Signer{Name: "baker-" + d.Run}
+	d.bench = stage.Signer{Name: "bench-" + d.Run, BakerHasToken: true}
+	for _, wanted := range []struct {
+		signer *stage.Signer
+		curve  *octez.Curve
+	}{{&d.baker, octez.P256}, {&d.baker, octez.Secp256k1}, {&d.bench, octez.P256}} {
+		key, err := d.GenerateKey(ctx, wanted.signer.Name+"-"+wanted.curve.Address, wanted.curve)
+		if err != nil {
+			return err
+		}
+		say("%-9s  %s  %s", key.Curve, key.PublicKeyHash, key.PublicKey)
+		wanted.signer.Keys = append(wanted.signer.Keys, key)
+	}
+	return nil
+}
+
+func (d *demo) clear(ctx context.Context) error {
+	deleted, err := d.Clear(ctx)
+	if deleted != "" {
+		say("%s", deleted)
+	}
+	return err
+}
+
+func (d *demo) apply(ctx context.Context) error {
+	if err := d.ApplySecrets(ctx); err != nil {
+		return err
+	}
+	for _, s := range []*stage.Signer{&d.baker, &d.bench} {
+		s.InitialLevel, s.NotAfter = scenario.InitialLevel, time.Now().Add(time.Hour)
+		if err := d.ApplySigner(ctx, s); err != nil {
+			return err
+		}
+		say("TezosSigner %s/%s", d.Namespace, s.Name)
+	}
+	return nil
+}
+
+func (d *demo) awaitBaker(ctx context.Context) (err error) {
+	d.pod, err = d.await(ctx, &d.baker)
+	return err
+}
+
+func (d *demo) await(ctx context.Context, s *stage.Signer) (*kubectl.Pod, error) {
+	if err := d.Cluster.AwaitReady(ctx, d.Namespace, s.Name, readyTimeout, func(text string) { say("%s", text) }); err != nil {
+		return nil, err
+	}
+	return d.Cluster.AwaitPod(ctx, d.Namespace, s.Name, "", readyTimeout)
+}
+
+func (d *demo) playFirst(ctx context.Context) error {
+	result, err := d.play(ctx, "first")
+	if err != nil {
+		return err
+	}
+	d.blocks = result.Signatures
+	d.promised("the first pod answered otherwise than expected", result.OK)
+	return nil
+}
+
+func (d *demo) playReplaced(ctx context.Context) error {
+	old := d.pod.Metadata
+	deleted := time.Now()
+	if _, err := d.Cluster.Run(ctx, "", "delete", "pod", old.Name, "-n", d.Namespace, "--wait=false"); err != nil {
+		return err
+	}
+	pod, err := d.Cluster.AwaitPod(ctx, d.Namespace, d.baker.Name, old.UID, readyTimeout)
+	if err != nil {
+		return err
+	}
+	d.pod = pod
+	say("%s was ready %.1f s after %s was deleted", pod.Metadata.Name, time.Since(deleted).Seconds(), old.Name)
+	result, err := d.play(ctx, "replaced")
+	if err != nil {
+		return err
+	}
+	d.promised("the pod that took over answered otherwise than expected", result.OK)
+	return nil
+}
+
+func (d *demo) play(ctx context.Context, script string) (*scenario.Result, error) {
+	args := []string{"play", "--script", script, "--output", "json"}
+	for _, key := range d.baker.Keys {
+		args = append(args, "--public-key", key.PublicKey)
+		if signature := d.blocks[key.PublicKeyHash]; signature != "" {
+			args = append(args, "--expect", key.PublicKeyHash+"="+signature)
+		}
+	}
+	var result scenario.Result
+	if err := d.Player(ctx, d.pod, "", &result, args...); err != nil {
+		return nil, err
+	}
+	var table strings.Builder
+	result.Write(&table)
+	say("%s", table.String())
+	return &result, nil
+}
+
+func (d *demo) showRecords(ctx context.Context) error {
+	for _, args := range [][]string{
+		{"get", "tezossigners", "-A"},
+		{"get", "configmaps", "-n", stage.RecordsNamespace},
+	} {
+		text, err := d.Cluster.Run(ctx, "", args...)
+		if err != nil {
+			return err
+		}
+		say("$ kubectl %s\n%s", strings.Join(args, " "), text)
+	}
+	key := d.baker.Keys[0]
+	record, err := d.Record(ctx, key.Parsed())
+	if err != nil {
+		return err
+	}
+	say("\nThe record of %s (digests and signatures are cut here):", key.PublicKeyHash)
+	for _, field := range []map[string]string{record.Metadata.Annotations, record.Data} {
+		for _, name := range slices.Sorted(maps.Keys(field)) {
+			say("  %-40s %s", name, cutWords(field[name]))
+		}
+	}
+	return nil
+}
+
+// cutWords cuts digests and signatures, not JSON.
+func cutWords(row string) string {
+	words := strings.Fields(row)
+	for i, word := range words {
+		if len(word) > 48 && !strings.HasPrefix(row, "{") {
+			words[i] = word[:16] + "…"
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// measure runs the benchmark in the second signer's pod, so that all it measures
+// is measured from inside the cluster.
+func (d *demo) measure(ctx context.Context) error {
+	pod, err := d.await(ctx, &d.bench)
+	if err != nil {
+		return err
+	}
+	key := d.bench.Keys[0]
+	record, err := d.BenchRecord(ctx, key.Parsed())
+	if err != nil {
+		return err
+	}
+	defer func() { // also when interrupted
+		if err := d.ClearBench(context.WithoutCancel(ctx), record); err != nil {
+			say("left behind: %v", err)
+		}
+	}()
+	access, err := d.BenchAccess(ctx, pod, record)
+	if err != nil {
+		return err
+	}
+	var result figures.Figures
+	if err := d.Player(ctx, pod, access, &result, "bench", "--output", "json",
+		"--public-key", key.PublicKey, "--votes", fmt.Sprint(votes), "--level", fmt.Sprint(scenario.InitialLevel+1),
+		"--kubeconfig", "-", "--record", record, "--namespace", stage.RecordsNamespace,
+		"--module", softhsm.Module, "--token", d.Token.Label, "--label", key.Label, "--pin-file", stage.BakerPinFile,
+	); err != nil {
+		return err
+	}
+	var table strings.Builder
+	result.Write(&table)
+	say("%s", table.String())
+	d.promised("a vote takes longer than promised", result.FastEnough())
+	d.promised("the signer holds more memory than promised", result.SmallEnough())
+	return nil
+}

@@ -24,6 +24,8 @@ const usage = `octez-player: plays an Octez baker towards a Tezos remote signer.
          octez-player play --script first --public-key p2pk… --public-key sppk…
   race   ask for many different payloads of one position at once
          octez-player race --level 2244601 --connections 50 --public-key p2pk… --signer http://… --signer http://…
+  load   ask for one signature after the other until standard input is closed
+         octez-player load --public-key p2pk…
   bench  measure votes beside bare PUTs and bare C_Signs
          octez-player bench --help
 
@@ -38,6 +40,7 @@ var commands = map[string]func(ctx context.Context, args []string, stdout io.Wri
 	"wait":  wait,
 	"play":  play,
 	"race":  runRace,
+	"load":  runLoad,
 	"bench": runBench,
 }
 

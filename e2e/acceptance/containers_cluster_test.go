@@ -1,0 +1,58 @@
+// Faults of a container, made by the local cluster's container runtime.
+
+package acceptance
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"signer.tezos.io/e2e/kubectl"
+)
+
+// signerContainer waits until the pod's sidecar runs, and returns its id, which
+// each restart changes.
+func signerContainer(t *testing.T, pod string) string {
+	t.Helper()
+	id := ""
+	err := kubectl.Await(t.Context(), time.Minute, func() (bool, error) {
+		var found struct {
+			Status struct {
+				Sidecars []struct {
+					ContainerID string `json:"containerID"`
+					State       struct {
+						Running *struct{} `json:"running"`
+					} `json:"state"`
+				} `json:"initContainerStatuses"`
+			} `json:"status"`
+		}
+		if err := theStage.Cluster.Get(t.Context(), &found, "pod", pod, "-n", namespace); err != nil {
+			return false, err
+		}
+		if len(found.Status.Sidecars) != 1 {
+			return false, fmt.Errorf("pod %s has %d init containers, the signer alone was expected", pod, len(found.Status.Sidecars))
+		}
+		signer := found.Status.Sidecars[0]
+		_, id, _ = strings.Cut(signer.ContainerID, "://")
+		return signer.State.Running != nil && id != "", nil
+	})
+	if err != nil {
+		t.Fatalf("the signer in pod %s: %v", pod, err)
+	}
+	return id
+}
+
+// signalContainer sends a signal to a container's process. A container that has
+// ended meanwhile is an error.
+func signalContainer(t *testing.T, id, signal string) error {
+	t.Helper()
+	tool := filepath.Join(theStage.Checkout, "target/tools/cluster")
+	command := exec.CommandContext(t.Context(), tool, "exec", "/run/tools/ctr", "-n", "k8s.io", "tasks", "kill", "--signal", signal, id)
+	if output, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s to container %.12s: %w: %s", signal, id, err, output)
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+package acceptance
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"signer.tezos.io/e2e/kubectl"
+	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/stage"
+)
+
+// What cannot work is refused by the API server, or said by a condition, in either
+// case with the name of the field; and no pod is started for it.
+func TestInvalidTezosSigners(t *testing.T) {
+	good := newSigner(t, "invalid", octez.P256, octez.Secp256k1)
+	manifest, err := theStage.Manifest(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type object = map[string]any
+	firstKey := func(spec object) object { return spec["keys"].([]any)[0].(object) }
+	for name, c := range map[string]struct {
+		change func(metadata, spec object)
+		field  string
+	}{
+		"bad-base58":        {func(_, spec object) { firstKey(spec)["publicKey"] = good.Keys[0].PublicKey + "1" }, "publicKey"},
+		"a-tz4-key":         {func(_, spec object) { firstKey(spec)["publicKey"] = blsKey }, "publicKey"},
+		"other-curve":       {func(_, spec object) { firstKey(spec)["label"] = good.Keys[1].Label }, "publicKey"},
+		"baker-and-service": {func(_, spec object) { spec["service"] = object{"port": 6732} }, "service"},
+		"no-keys":           {func(_, spec object) { spec["keys"] = []any{} }, "keys"},
+		"unknown-chain":     {func(_, spec object) { spec["chain"] = "moonnet" }, "chain"},
+		"bad-chain-id":      {func(_, spec object) { spec["chain"] = "NetXdQprcVkpaWV" }, "chain"},
+		"long-name":         {func(metadata, _ object) { metadata["name"] = strings.Repeat("a", 41) }, "name"},
+		"dotted-name":       {func(metadata, _ object) { metadata["name"] = "a.b" }, "name"},
+		"unknown-field":     {func(_, spec object) { spec["chian"] = "mainnet" }, "chian"},
+		"shared-processes":  {func(_, spec object) { podSpec(spec)["shareProcessNamespace"] = true }, "shareProcessNamespace"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var changed object
+			if err := yaml.Unmarshal([]byte(manifest), &changed); err != nil {
+				t.Fatal(err)
+			}
+			metadata, spec := changed["metadata"].(object), changed["spec"].(object)
+			metadata["name"] = name + "-" + theStage.Run
+			c.change(metadata, spec)
+			text, err := yaml.Marshal(changed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			applied := metadata["name"].(string)
+			t.Cleanup(func() { deleteSigner(t, applied) })
+			complaint := ""
+			if err := theStage.Cluster.Apply(t.Context(), string(text)); err != nil {
+				complaint = err.Error()
+			} else {
+				complaint = awaitNamed(t, applied, c.field)
+			}
+			t.Log(complaint)
+			if !strings.Contains(complaint, c.field) {
+				t.Errorf("the complaint does not name %s", c.field)
+			}
+		})
+	}
+}
+
+// The BLS12-381 key of a recorded block: nothing a CloudHSM could hold.
+const blsKey = "BLpk1vvYoUeVyjsZhdhtzuEEsUAbigzgvZ3Ms3v4MZoeinnJKRa3MKksHZgH7nYXFxSREebWo619"
+
+func podSpec(spec map[string]any) map[string]any {
+	return spec["baker"].(map[string]any)["template"].(map[string]any)["spec"].(map[string]any)
+}
+
+// awaitNamed waits until a condition names the field. The HSM's answer takes a
+// moment, and until then other sentences stand there.
+func awaitNamed(t *testing.T, name, field string) (complaint string) {
+	t.Helper()
+	kubectl.Await(t.Context(), 45*time.Second, func() (bool, error) {
+		complaint = awaitNotReady(t, name, 30*time.Second)
+		return strings.Contains(complaint, field), nil
+	})
+	return complaint
+}
+
+// A key is signed with by one TezosSigner: the second, in whatever namespace, gets
+// no pod and is told who has it.
+func TestASecondClaimOfAKeyGetsNoPod(t *testing.T) {
+	s := newSigner(t, "claim", octez.Secp256k1)
+	applyReady(t, s)
+
+	elsewhere := *theStage
+	elsewhere.Namespace = namespace + "-second"
+	if _, err := elsewhere.Clear(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	second := *s
+	second.Name = "second-" + elsewhere.Run
+	if err := elsewhere.ApplySecrets(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := elsewhere.ApplySigner(t.Context(), &second); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := elsewhere.Cluster.Run(context.Background(), "", "delete", "tezossigner", second.Name, "-n", elsewhere.Namespace, "--timeout=60s"); err != nil {
+			t.Error(err)
+		}
+	})
+	claimant := namespace + "/" + s.Name
+	complaint := ""
+	err := kubectl.Await(t.Context(), 30*time.Second, func() (bool, error) {
+		var signer kubectl.TezosSigner
+		if err := theStage.Cluster.Get(t.Context(), &signer, "tezossigner", second.Name, "-n", elsewhere.Namespace); err != nil {
+			return false, err
+		}
+		complaint = strings.Join(signer.Sentences(), "\n")
+		return strings.Contains(complaint, claimant), nil
+	})
+	t.Log(complaint)
+	if err != nil {
+		t.Errorf("no condition names %s: %v", claimant, err)
+	}
+	pods, err := theStage.Cluster.Pods(t.Context(), elsewhere.Namespace, second.Name)
+	if err != nil || len(pods) != 0 {
+		t.Errorf("%d pods, %v", len(pods), err)
+	}
+	record, err := theStage.Record(t.Context(), s.Keys[0].Parsed())
+	if err != nil || !strings.HasPrefix(owner(record), claimant+"/") {
+		t.Errorf("the record's owner: %s, %v", owner(record), err)
+	}
+}
+
+func owner(record *stage.Record) string { return record.Metadata.Annotations["signer.tezos.io/owner"] }

@@ -1,0 +1,86 @@
+package acceptance
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"signer.tezos.io/e2e/history"
+	"signer.tezos.io/e2e/octez"
+)
+
+const kills = 50
+
+// The sidecar is killed at random moments under load: nothing is signed twice, and
+// what was signed is given again, byte for byte.
+func TestTheSignerIsKilledUnderLoad(t *testing.T) {
+	s := newSigner(t, "kill", octez.P256, octez.Secp256k1)
+	pod := applyReady(t, s)
+
+	args := []string{"exec", "-i", "-n", namespace, pod.Metadata.Name, "-c", "baker", "--", "octez-player", "load"}
+	for _, key := range s.Keys {
+		args = append(args, "--public-key", key.PublicKey)
+	}
+	command := theStage.Cluster.Command(t.Context(), args...)
+	var lines bytes.Buffer
+	command.Stdout, command.Stderr = &lines, os.Stderr
+	stdin, err := command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for n := range kills {
+		container := signerContainer(t, pod.Metadata.Name)
+		time.Sleep(200*time.Millisecond + rand.N(1500*time.Millisecond))
+		if err := signalContainer(t, container, "SIGKILL"); err != nil {
+			t.Fatal(err)
+		}
+		awaitAnother(t, pod.Metadata.Name, container)
+		if (n+1)%10 == 0 {
+			t.Logf("%d kills", n+1)
+		}
+	}
+	time.Sleep(5 * time.Second) // the last restart, and a few more signatures
+	stdin.Close()
+	if err := command.Wait(); err != nil {
+		t.Fatal(err)
+	}
+
+	var entries []history.Entry
+	for decoder := json.NewDecoder(&lines); ; {
+		var entry history.Entry
+		if err := decoder.Decode(&entry); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		entries = append(entries, entry)
+	}
+	broken, summary := history.Check(entries)
+	t.Logf("%d answers: %+v", len(entries), summary)
+	for _, sentence := range broken {
+		t.Error(sentence)
+	}
+	if summary.Signed < kills || summary.Replayed < kills || summary.NoAnswer == 0 {
+		t.Errorf("the load hardly met the kills: %+v", summary)
+	}
+}
+
+// awaitAnother waits until the sidecar runs again, in another container.
+func awaitAnother(t *testing.T, pod, than string) {
+	t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for signerContainer(t, pod) == than {
+		if time.Now().After(deadline) {
+			t.Fatalf("the signer in pod %s was killed, and is not restarted", pod)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}

@@ -1,0 +1,175 @@
+// Package acceptance tries the promises on the real local cluster, with everything
+// built and imported: E2E=1 go test ./acceptance. Without E2E=1 it does nothing.
+//
+// This file: what the tests share. One promise is one file.
+package acceptance
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"signer.tezos.io/e2e/kubectl"
+	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/scenario"
+	"signer.tezos.io/e2e/stage"
+)
+
+const (
+	namespace    = "tezos-signer-e2e"
+	readyTimeout = 2 * time.Minute
+	firstLevel   = scenario.InitialLevel + 1
+)
+
+var (
+	theStage *stage.Stage
+	// Keys are made before the token goes to the cluster, and each test takes its own.
+	unused   []*stage.Key
+	keysLock sync.Mutex
+)
+
+const keysOfEachCurve = 8
+
+func TestMain(m *testing.M) {
+	if os.Getenv("E2E") != "1" {
+		fmt.Println("not run: these tests need the local cluster and E2E=1")
+		return
+	}
+	status, err := setUpAndRun(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "cannot set up:", err)
+		status = 1
+	}
+	os.Exit(status)
+}
+
+func setUpAndRun(m *testing.M) (int, error) {
+	ctx := context.Background()
+	checkout, err := filepath.Abs("../..")
+	if err != nil {
+		return 0, err
+	}
+	cluster, err := kubectl.Local(checkout)
+	if err != nil {
+		return 0, err
+	}
+	if theStage, err = stage.New(checkout, cluster, namespace); err != nil {
+		return 0, err
+	}
+	defer theStage.Close()
+	for _, curve := range []*octez.Curve{octez.P256, octez.Secp256k1} {
+		for i := range keysOfEachCurve {
+			key, err := theStage.GenerateKey(ctx, fmt.Sprintf("%s-%d", curve.Address, i), curve)
+			if err != nil {
+				return 0, err
+			}
+			unused = append(unused, key)
+		}
+	}
+	fmt.Println("installing the chart")
+	if err := theStage.InstallChart(ctx); err != nil {
+		return 0, err
+	}
+	if _, err := theStage.Clear(ctx); err != nil {
+		return 0, err
+	}
+	if err := theStage.ApplySecrets(ctx); err != nil {
+		return 0, err
+	}
+	return m.Run(), nil
+}
+
+func takeKey(t *testing.T, curve *octez.Curve) *stage.Key {
+	keysLock.Lock()
+	defer keysLock.Unlock()
+	at := slices.IndexFunc(unused, func(key *stage.Key) bool { return key.Curve == curve.Name })
+	if at < 0 {
+		t.Fatalf("no unused key on %s: raise keysOfEachCurve", curve.Name)
+	}
+	key := unused[at]
+	unused = slices.Delete(unused, at, at+1)
+	return key
+}
+
+// newSigner is a TezosSigner of that name with a key of its own of each curve. It
+// is deleted when the test ends, if it was applied.
+func newSigner(t *testing.T, name string, curves ...*octez.Curve) *stage.Signer {
+	s := &stage.Signer{Name: name + "-" + theStage.Run, InitialLevel: scenario.InitialLevel, NotAfter: time.Now().Add(time.Hour)}
+	for _, curve := range curves {
+		s.Keys = append(s.Keys, takeKey(t, curve))
+	}
+	t.Cleanup(func() { deleteSigner(t, s.Name) })
+	return s
+}
+
+func deleteSigner(t *testing.T, name string) {
+	if _, err := theStage.Cluster.Run(context.Background(), "", "delete", "tezossigner", name, "-n", namespace, "--ignore-not-found", "--timeout=60s"); err != nil {
+		t.Error(err)
+	}
+}
+
+func apply(t *testing.T, s *stage.Signer) {
+	t.Helper()
+	if err := theStage.ApplySigner(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// applyReady applies a TezosSigner and waits for its pod.
+func applyReady(t *testing.T, s *stage.Signer) *kubectl.Pod {
+	t.Helper()
+	apply(t, s)
+	if err := theStage.Cluster.AwaitReady(t.Context(), namespace, s.Name, readyTimeout, func(text string) { t.Log(text) }); err != nil {
+		t.Fatal(err)
+	}
+	pod, err := theStage.Cluster.AwaitPod(t.Context(), namespace, s.Name, "", readyTimeout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pod
+}
+
+// awaitNotReady waits for a Ready condition that is not True, and returns all that
+// the status complains about.
+func awaitNotReady(t *testing.T, name string, timeout time.Duration) string {
+	t.Helper()
+	complaint := ""
+	err := kubectl.Await(t.Context(), timeout, func() (bool, error) {
+		var signer kubectl.TezosSigner
+		if err := theStage.Cluster.Get(t.Context(), &signer, "tezossigner", name, "-n", namespace); err != nil {
+			return false, err
+		}
+		ready := signer.Condition("Ready").Status
+		complaint = fmt.Sprint(signer.Sentences())
+		return ready == "False" || ready == "Unknown", nil
+	})
+	if err != nil {
+		t.Fatalf("TezosSigner %s: no Ready condition that is not True: %v; %s", name, err, complaint)
+	}
+	return complaint
+}
+
+// forward opens a way to the signing port of a pod, for the time of the test.
+func forward(t *testing.T, pod string) string {
+	t.Helper()
+	url, err := theStage.Cluster.PortForward(t.Context(), namespace, pod, 6732)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return url
+}
+
+// recordExists asks whether a key has a record.
+func recordExists(t *testing.T, key *stage.Key) bool {
+	t.Helper()
+	_, err := theStage.Record(t.Context(), key.Parsed())
+	if err != nil && !kubectl.NotFound(err) {
+		t.Fatal(err)
+	}
+	return err == nil
+}

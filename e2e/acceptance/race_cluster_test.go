@@ -1,0 +1,154 @@
+package acceptance
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"signer.tezos.io/e2e/kubectl"
+	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/race"
+)
+
+const (
+	connections = 50
+	rounds      = 6
+	// Longer than the lease, so that the other takes over.
+	frozenFor = 8 * time.Second
+)
+
+// Two signers and one record: whatever 2 × 50 connections ask for at one position,
+// one payload is signed. In every second round the holder is frozen in the middle
+// and wakes up when the other has taken over.
+func TestTwoSignersRaceForOneRecord(t *testing.T) {
+	s := newSigner(t, "race", octez.P256)
+	first := applyReady(t, s)
+	second := startTwin(t, first.Metadata.Name)
+	urls := map[string]string{first.Metadata.UID: forward(t, first.Metadata.Name), second.Metadata.UID: forward(t, second.Metadata.Name)}
+	names := map[string]string{first.Metadata.UID: first.Metadata.Name, second.Metadata.UID: second.Metadata.Name}
+	both := []string{urls[first.Metadata.UID], urls[second.Metadata.UID]}
+	key := s.Keys[0].Parsed()
+	holders := map[string]bool{}
+
+	for round := range int32(rounds) {
+		fight := race.Race{Signers: both, Key: key, Connections: connections, Kind: "block", Level: firstLevel, Round: round}
+		holder := holderOf(t, key)
+		holders[holder] = true
+		if urls[holder] == "" {
+			t.Fatalf("the record names the holder %q, which is neither pod", holder)
+		}
+		results := make(chan *race.Result, 1)
+		go func() {
+			result, err := fight.Run(t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			results <- result
+		}()
+		signed := map[string][]string{}
+		if round%2 == 1 {
+			container := signerContainer(t, names[holder])
+			if err := signalContainer(t, container, "SIGSTOP"); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(frozenFor)
+			other := fight
+			other.Signers = nil
+			for uid, url := range urls {
+				if uid != holder {
+					other.Signers = []string{url}
+				}
+			}
+			result, err := other.Run(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("round %d, the other while the holder is frozen: %v", round, result.Answers)
+			maps.Copy(signed, result.Signed)
+			if err := signalContainer(t, container, "SIGCONT"); err != nil {
+				t.Error(err)
+			}
+		}
+		result := <-results
+		t.Logf("round %d: %v, wrong: %.300q", round, result.Answers, result.Wrong)
+		maps.Copy(signed, result.Signed)
+		if len(signed) != 1 || !result.OK() {
+			t.Errorf("round %d: %d payloads were signed, exactly one must be", round, len(signed))
+		}
+	}
+	if len(holders) < 2 {
+		t.Errorf("the record never changed hands: the freezing showed nothing")
+	}
+}
+
+// startTwin starts a second pod like that one, outside its Deployment, which would
+// not have two.
+func startTwin(t *testing.T, of string) *kubectl.Pod {
+	t.Helper()
+	var pod map[string]any
+	if err := theStage.Cluster.Get(t.Context(), &pod, "pod", of, "-n", namespace); err != nil {
+		t.Fatal(err)
+	}
+	name := of + "-twin"
+	spec := pod["spec"].(map[string]any)
+	delete(spec, "nodeName")
+	labels := pod["metadata"].(map[string]any)["labels"].(map[string]any)
+	delete(labels, "pod-template-hash") // or the ReplicaSet would adopt it
+	// The API server mounts a token by itself where it is wanted.
+	for _, list := range []string{"containers", "initContainers"} {
+		for _, c := range spec[list].([]any) {
+			container := c.(map[string]any)
+			container["volumeMounts"] = withoutInjected(container["volumeMounts"])
+		}
+	}
+	spec["volumes"] = withoutInjected(spec["volumes"])
+	text, err := json.Marshal(map[string]any{
+		"apiVersion": "v1", "kind": "Pod", "spec": spec,
+		"metadata": map[string]any{"name": name, "namespace": namespace, "labels": labels},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := theStage.Cluster.Run(t.Context(), string(text), "create", "-f", "-"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		theStage.Cluster.Run(context.Background(), "", "delete", "pod", name, "-n", namespace, "--grace-period=1", "--wait=false")
+	})
+	signerContainer(t, name)
+	var twin kubectl.Pod
+	if err := theStage.Cluster.Get(t.Context(), &twin, "pod", name, "-n", namespace); err != nil {
+		t.Fatal(err)
+	}
+	return &twin
+}
+
+// withoutInjected drops volumes that the service account admission added.
+func withoutInjected(list any) []any {
+	var kept []any
+	entries, _ := list.([]any)
+	for _, entry := range entries {
+		if name, _ := entry.(map[string]any)["name"].(string); !strings.HasPrefix(name, "kube-api-access-") {
+			kept = append(kept, entry)
+		}
+	}
+	return kept
+}
+
+func holderOf(t *testing.T, key *octez.PublicKey) string {
+	t.Helper()
+	record, err := theStage.Record(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lease struct {
+		Holder string `json:"holderIdentity"`
+	}
+	if err := json.Unmarshal([]byte(record.Metadata.Annotations["control-plane.alpha.kubernetes.io/leader"]), &lease); err != nil {
+		t.Fatalf("the lease of %s: %v", record.Metadata.Name, err)
+	}
+	return lease.Holder
+}

@@ -81,7 +81,7 @@ func (s *supervisor) run(args ...string) error {
 	return nil
 }
 
-// A component that has been started. failed says how it ended if it did so before it was kept.
+// A component that has been started: ended gets how its present process ended.
 type running struct {
 	component
 	log   *os.File

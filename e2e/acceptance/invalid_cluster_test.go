@@ -16,6 +16,7 @@ import (
 // What cannot work is refused by the API server, or said by a condition, in either
 // case with the name of the field; and no pod is started for it.
 func TestInvalidTezosSigners(t *testing.T) {
+	t.Parallel()
 	good := newSigner(t, "invalid", octez.P256, octez.Secp256k1)
 	manifest, err := theStage.Manifest(good)
 	if err != nil {
@@ -40,6 +41,7 @@ func TestInvalidTezosSigners(t *testing.T) {
 		"shared-processes":  {func(_, spec object) { podSpec(spec)["shareProcessNamespace"] = true }, "shareProcessNamespace"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			var changed object
 			if err := yaml.Unmarshal([]byte(manifest), &changed); err != nil {
 				t.Fatal(err)
@@ -88,6 +90,7 @@ func awaitNamed(t *testing.T, name, field string) (complaint string) {
 // A key is signed with by one TezosSigner: the second, in whatever namespace, gets
 // no pod and is told who has it.
 func TestASecondClaimOfAKeyGetsNoPod(t *testing.T) {
+	t.Parallel()
 	s := newSigner(t, "claim", octez.Secp256k1)
 	applyReady(t, s)
 

@@ -1,5 +1,10 @@
 // Package acceptance tries the promises on the real local cluster, with everything
-// built and imported: E2E=1 go test ./acceptance. Without E2E=1 it does nothing.
+// built and imported:
+//
+//	E2E=1 go test -count 1 -parallel 8 -timeout 20m ./acceptance
+//
+// Without E2E=1 it does nothing. Tests that mostly wait run in parallel; those that
+// race or load the machine run before them, alone.
 //
 // This file: what the tests share. One promise is one file.
 package acceptance

@@ -24,6 +24,7 @@ func newBlock(t *testing.T, level int32) []byte {
 // A vanished record is never a fresh start, neither for the signer that runs nor
 // for a pod that comes after it.
 func TestADeletedRecordIsNoFreshStart(t *testing.T) {
+	t.Parallel()
 	s := newSigner(t, "vanish", octez.P256)
 	pod := applyReady(t, s)
 	key := s.Keys[0].Parsed()
@@ -59,6 +60,7 @@ func TestADeletedRecordIsNoFreshStart(t *testing.T) {
 // A manifest that is applied again after everything was deleted starts nothing
 // once its notAfter has passed.
 func TestAnOldManifestStartsNothing(t *testing.T) {
+	t.Parallel()
 	s := newSigner(t, "again", octez.Secp256k1)
 	s.NotAfter = time.Now().Add(20 * time.Second)
 	applyReady(t, s)
@@ -86,6 +88,7 @@ func TestAnOldManifestStartsNothing(t *testing.T) {
 // A record that has outlived its TezosSigner is taken up by the next one, and its
 // rows stand: initialWatermark is for a key that has none.
 func TestARecordIsTakenUpAgain(t *testing.T) {
+	t.Parallel()
 	s := newSigner(t, "taken-up", octez.P256)
 	pod := applyReady(t, s)
 	key := s.Keys[0].Parsed()
@@ -112,6 +115,7 @@ func TestARecordIsTakenUpAgain(t *testing.T) {
 
 // The API server itself guards the records, also against an administrator's slip.
 func TestTheAPIServerGuardsTheRecord(t *testing.T) {
+	t.Parallel()
 	s := newSigner(t, "guard", octez.P256)
 	applyReady(t, s)
 	name := stage.RecordName(s.Keys[0].Parsed())

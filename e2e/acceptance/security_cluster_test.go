@@ -12,6 +12,7 @@ import (
 // the API server nor the PIN. That the pod is there at all shows that it passes
 // Pod Security "restricted", which its namespace enforces.
 func TestSecretsStayWhereTheyBelong(t *testing.T) {
+	t.Parallel()
 	s := newSigner(t, "secrets", octez.P256)
 	pod := applyReady(t, s)
 	pin, err := os.ReadFile(theStage.Token.PinFile)

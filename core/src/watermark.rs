@@ -33,6 +33,17 @@ pub enum Stored {
     },
 }
 
+impl Stored {
+    /// In words, for a table.
+    pub fn describe(&self) -> &'static str {
+        match self {
+            Self::Floor => "floor, nothing signed here",
+            Self::Digest(_) => "digest, signature unknown",
+            Self::Signature { .. } => "signature",
+        }
+    }
+}
+
 impl Row {
     /// Nothing at or below `position` is signed.
     pub fn floor(position: Position) -> Self {

@@ -1,0 +1,79 @@
+//! `keys list` and `keys generate`: they need only the `hsm` section of the configuration.
+
+use super::{CommandError, ConfigArgument, Output, OutputArgument, print_table};
+use clap::{Args, Subcommand, ValueEnum};
+use tezos_signer::hsm::{self, KeyEntry};
+use tezos_signer_core::key::SigningCurve;
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// List the tz2 and tz3 keys of the token.
+    #[command(after_help = "Example:\n  tezos-signer keys list --config signer.yaml")]
+    List {
+        #[command(flatten)]
+        config: ConfigArgument,
+        #[command(flatten)]
+        output: OutputArgument,
+    },
+    /// Make a key in the token, which never leaves it.
+    #[command(
+        after_help = "Example:\n  tezos-signer keys generate --config signer.yaml --label baker-one --curve p256"
+    )]
+    Generate(Generate),
+}
+
+#[derive(Args)]
+pub(super) struct Generate {
+    #[command(flatten)]
+    config: ConfigArgument,
+    /// Its label (CKA_LABEL); one that is taken is refused.
+    #[arg(long)]
+    label: String,
+    /// p256 makes a tz3 key, secp256k1 a tz2 key.
+    #[arg(long, value_enum)]
+    curve: CurveArgument,
+    #[command(flatten)]
+    output: OutputArgument,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum CurveArgument {
+    P256,
+    Secp256k1,
+}
+
+pub(super) fn run(command: Command) -> Result<(), CommandError> {
+    match command {
+        Command::List { config, output } => {
+            let keys = hsm::list(&config.load()?.hsm)?;
+            if output.output == Output::Json {
+                println!("{}", serde_json::to_string_pretty(&keys)?);
+            } else {
+                print(&keys);
+            }
+        }
+        Command::Generate(arguments) => {
+            let curve = match arguments.curve {
+                CurveArgument::P256 => SigningCurve::P256,
+                CurveArgument::Secp256k1 => SigningCurve::Secp256k1,
+            };
+            let key = hsm::generate(&arguments.config.load()?.hsm, &arguments.label, curve)?;
+            if arguments.output.output == Output::Json {
+                println!("{}", serde_json::to_string_pretty(&key)?);
+            } else {
+                print(&[key]);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn print(keys: &[KeyEntry]) {
+    let rows: Vec<_> = keys
+        .iter()
+        .map(|key| {
+            vec![key.label.clone(), key.curve.to_string(), key.public_key_hash.to_string(), key.public_key.to_string()]
+        })
+        .collect();
+    print_table(&["LABEL", "CURVE", "PUBLIC KEY HASH", "PUBLIC KEY"], &rows);
+}

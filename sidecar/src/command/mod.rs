@@ -1,0 +1,142 @@
+//! The commands and their arguments.
+
+mod keys;
+mod watermarks;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use tezos_signer::hsm::HsmError;
+use tezos_signer::serve::{self, ServeError};
+use tezos_signer::store::StoreError;
+use tezos_signer_core::config::{ConfigError, SignerConfig};
+use tracing_subscriber::EnvFilter;
+
+/// Signs Tezos blocks and votes with a tz2 or tz3 key in an HSM, and never two for one level and round.
+#[derive(Parser)]
+#[command(
+    version,
+    max_term_width = 120,
+    after_help = "\
+Examples:
+  tezos-signer keys generate --config signer.yaml --label baker-one --curve p256
+  tezos-signer watermarks initialise --config signer.yaml --level 15181990
+  tezos-signer serve --config signer.yaml"
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Sign, until SIGTERM.
+    #[command(after_help = "Example:\n  tezos-signer serve --config /etc/tezos-signer/config.yaml")]
+    Serve(ConfigArgument),
+    /// The keys of the token.
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// The watermark records of the configured keys.
+    #[command(subcommand)]
+    Watermarks(watermarks::Command),
+}
+
+#[derive(Args)]
+struct ConfigArgument {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+#[derive(Args)]
+struct OutputArgument {
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Output::Table, value_name = "FORMAT")]
+    output: Output,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    /// The configuration file cannot be read.
+    #[error("the configuration {path} cannot be read: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    /// It is wrong.
+    #[error("the configuration {path} is wrong: {source}")]
+    Config { path: PathBuf, source: ConfigError },
+    /// It has no `watermarks`.
+    #[error(
+        "watermarks is missing in the configuration: say where the records are (file: <directory>, or configMap: {{}})"
+    )]
+    NoWatermarks,
+    /// Some record was not what the command needs; said per key already.
+    #[error("not done for every key: see above")]
+    Incomplete,
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error(transparent)]
+    Hsm(#[from] HsmError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the asynchronous runtime cannot be started: {0}")]
+    Runtime(std::io::Error),
+    #[error("the output cannot be written: {0}")]
+    Output(#[from] serde_json::Error),
+}
+
+/// Runs one command to its end.
+pub(crate) fn run(arguments: Arguments) -> Result<(), CommandError> {
+    match arguments.command {
+        Command::Serve(argument) => {
+            log_as_json();
+            let config = argument.load()?;
+            block_on(async { Ok(serve::serve(config).await?) })
+        }
+        Command::Keys(command) => keys::run(command),
+        Command::Watermarks(command) => watermarks::run(command),
+    }
+}
+
+/// One JSON object a line on stderr; `RUST_LOG` chooses what.
+fn log_as_json() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+fn block_on<T>(future: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.map_err(CommandError::Runtime)?.block_on(future)
+}
+
+impl ConfigArgument {
+    fn load(&self) -> Result<SignerConfig, CommandError> {
+        let path = self.config.clone();
+        let text =
+            std::fs::read_to_string(&path).map_err(|source| CommandError::Read { path: path.clone(), source })?;
+        SignerConfig::from_yaml(&text).map_err(|source| CommandError::Config { path, source })
+    }
+}
+
+/// Prints rows under their titles, each column as wide as its widest cell.
+fn print_table(titles: &[&str], rows: &[Vec<String>]) {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].len());
+        cells.chain([titles[column].len()]).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..titles.len()).map(width).collect();
+    let line = |cells: Vec<&str>| {
+        let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        println!("{}", padded.join("   ").trim_end());
+    };
+    line(titles.to_vec());
+    for row in rows {
+        line(row.iter().map(String::as_str).collect());
+    }
+}

@@ -1,0 +1,161 @@
+//! The keys of a token: finding the one that the configuration means, listing them, making new ones.
+
+use super::HsmError;
+use super::token::{Token, call_error};
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
+use cryptoki::session::Session;
+use tezos_signer_core::config::{HsmConfig, KeyConfig, KeySelector};
+use tezos_signer_core::key::{PublicKeyHash, SigningCurve, SigningPublicKey};
+
+/// A key of the token that this signer can sign with.
+#[derive(Debug, Clone, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyEntry {
+    /// `sppk…` or `p2pk…`.
+    pub public_key: SigningPublicKey,
+    /// `tz2…` or `tz3…`.
+    pub public_key_hash: PublicKeyHash,
+    /// `CKA_LABEL`.
+    pub label: String,
+    /// Its curve.
+    pub curve: SigningCurve,
+}
+
+impl KeyEntry {
+    fn new(public_key: SigningPublicKey, label: String) -> Self {
+        Self { public_key_hash: public_key.hash(), curve: public_key.curve(), public_key, label }
+    }
+}
+
+/// The handle of the private key that `key` names, whose public half, where the token shows it, is the configured one.
+pub(super) fn find(session: &Session, key: &KeyConfig) -> Result<ObjectHandle, HsmError> {
+    let selector = match &key.selector {
+        KeySelector::Label(label) => Attribute::Label(label.clone().into_bytes()),
+        KeySelector::Id(id) => Attribute::Id(id.clone()),
+    };
+    let find = |class| session.find_objects(&[Attribute::Class(class), selector.clone()]).map_err(call_error);
+    let private = match find(ObjectClass::PRIVATE_KEY)?[..] {
+        [handle] => handle,
+        [] => return Err(HsmError::NoKey { key: key.hash(), selector: key.selector.to_string() }),
+        _ => return Err(HsmError::AmbiguousKey(key.selector.to_string())),
+    };
+    // CloudHSM shows the point on the private object, other tokens on the public one. Where neither does, the first
+    // signature is checked all the same, as every one is.
+    for object in find(ObjectClass::PUBLIC_KEY)?.into_iter().chain([private]) {
+        if let Some(found) = public_key_of(session, object)? {
+            if found == key.public_key {
+                break;
+            }
+            return Err(HsmError::WrongKey {
+                selector: key.selector.to_string(),
+                expected: key.hash(),
+                found: found.hash().to_string(),
+            });
+        }
+    }
+    Ok(private)
+}
+
+/// Every secp256k1 and P-256 key of the token whose public half it shows, by label.
+pub fn list(config: &HsmConfig) -> Result<Vec<KeyEntry>, HsmError> {
+    let session = Token::new(config.clone()).open()?;
+    let mut keys = Vec::new();
+    for object in session.find_objects(&[Attribute::Class(ObjectClass::PUBLIC_KEY)]).map_err(call_error)? {
+        if let Some(public_key) = public_key_of(&session, object)? {
+            let attributes = session.get_attributes(object, &[AttributeType::Label]).map_err(call_error)?;
+            let label = attributes.into_iter().find_map(|attribute| match attribute {
+                Attribute::Label(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+                _ => None,
+            });
+            keys.push(KeyEntry::new(public_key, label.unwrap_or_default()));
+        }
+    }
+    keys.sort_by(|a, b| a.label.cmp(&b.label));
+    Ok(keys)
+}
+
+/// Makes a key pair in the token: for signing only, never to leave it. Refuses a label that is taken.
+pub fn generate(config: &HsmConfig, label: &str, curve: SigningCurve) -> Result<KeyEntry, HsmError> {
+    let session = Token::new(config.clone()).open()?;
+    let name = Attribute::Label(label.as_bytes().to_vec());
+    for class in [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
+        if !session.find_objects(&[Attribute::Class(class), name.clone()]).map_err(call_error)?.is_empty() {
+            return Err(HsmError::LabelTaken(label.to_owned()));
+        }
+    }
+    let id = Attribute::Id(uuid::Uuid::new_v4().as_bytes().to_vec());
+    // CloudHSM takes CKA_PRIVATE and CKA_SENSITIVE only at their defaults, so they are not in the public template.
+    let public = [
+        Attribute::Token(true),
+        Attribute::Verify(true),
+        Attribute::EcParams(oid(curve).to_vec()),
+        name.clone(),
+        id.clone(),
+    ];
+    let private = [
+        Attribute::Token(true),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(false),
+        Attribute::Sign(true),
+        name,
+        id,
+    ];
+    let (public, _) = session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private).map_err(call_error)?;
+    let public_key = public_key_of(&session, public)?.ok_or_else(|| HsmError::Call {
+        function: "C_GetAttributeValue".to_owned(),
+        code: "no CKA_EC_POINT for the new public key".to_owned(),
+    })?;
+    Ok(KeyEntry::new(public_key, label.to_owned()))
+}
+
+/// The DER of the curve's object identifier, as it stands in `CKA_EC_PARAMS`.
+fn oid(curve: SigningCurve) -> &'static [u8] {
+    match curve {
+        SigningCurve::Secp256k1 => &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a],
+        SigningCurve::P256 => &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07],
+    }
+}
+
+/// The public key that an object shows; `None` where it shows none, or one of another curve.
+fn public_key_of(session: &Session, object: ObjectHandle) -> Result<Option<SigningPublicKey>, HsmError> {
+    let wanted = [AttributeType::KeyType, AttributeType::EcParams, AttributeType::EcPoint];
+    let attributes = session.get_attributes(object, &wanted).map_err(call_error)?;
+    let (mut is_ec, mut curve, mut point) = (false, None, Vec::new());
+    for attribute in attributes {
+        match attribute {
+            Attribute::KeyType(key_type) => is_ec = key_type == KeyType::EC,
+            Attribute::EcParams(params) => {
+                curve = [SigningCurve::Secp256k1, SigningCurve::P256].into_iter().find(|curve| oid(*curve) == params);
+            }
+            Attribute::EcPoint(bytes) => point = bytes,
+            _ => {}
+        }
+    }
+    let sec1 = unwrap_point(&point);
+    Ok(curve.filter(|_| is_ec).and_then(|curve| SigningPublicKey::from_sec1(curve, sec1).ok()))
+}
+
+/// The point without the DER OCTET STRING that most tokens put around it (`04 41 04 …`), and some do not (`04 …`).
+fn unwrap_point(bytes: &[u8]) -> &[u8] {
+    match bytes {
+        [0x04, length, point @ ..] if usize::from(*length) == point.len() => point,
+        bare => bare,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unwrap_point;
+
+    #[test]
+    fn a_point_is_read_wrapped_and_bare() {
+        let mut bare = vec![0x04];
+        bare.extend([0x41; 64]); // a bare point whose x begins like a length byte
+        let wrapped = [&[0x04, 0x41][..], &bare].concat();
+        assert_eq!(unwrap_point(&wrapped), bare);
+        assert_eq!(unwrap_point(&bare), bare);
+        assert_eq!(unwrap_point(&[]), &[] as &[u8]);
+    }
+}

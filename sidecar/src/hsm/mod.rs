@@ -1,0 +1,207 @@
+//! Signing with keys in a PKCS#11 token.
+//!
+//! A PKCS#11 call can block for as long as the network between the library and the HSM likes. So each session has an
+//! operating system thread of its own ([`worker`]), and the asynchronous side waits for an answer no longer than its deadline.
+//! What the token returns is verified here before anybody else sees it.
+
+mod inventory;
+mod token;
+mod worker;
+
+pub use inventory::{KeyEntry, generate, list};
+pub use token::Token;
+
+use crossbeam_channel::{Sender, TrySendError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tezos_signer_core::config::{HsmConfig, KeyConfig};
+use tezos_signer_core::key::{Digest, PublicKeyHash, Signature, TokenSignatureError};
+use tokio::sync::oneshot;
+
+/// Why the token did not sign, or cannot.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum HsmError {
+    /// The PKCS#11 library cannot be loaded.
+    #[error(
+        "the PKCS#11 library {module} cannot be loaded ({reason}): check hsm.module, and what the library itself links"
+    )]
+    Library {
+        /// The path of the configuration.
+        module: PathBuf,
+        /// What the dynamic linker says.
+        reason: String,
+    },
+    /// A PKCS#11 function failed.
+    #[error("{function} returned {code}")]
+    Call {
+        /// Its name, `C_…`.
+        function: String,
+        /// `CKR_…`.
+        code: String,
+    },
+    /// There is no such token, or it is not reachable now.
+    #[error("no token with label {label:?}; the library shows {seen}: is the HSM reachable, and hsm.token right?")]
+    NoToken {
+        /// The configured label.
+        label: String,
+        /// The labels that are there.
+        seen: String,
+    },
+    /// More than one token has the label.
+    #[error("more than one token has the label {0:?}: give them different labels")]
+    AmbiguousToken(String),
+    /// The PIN file cannot be read.
+    #[error("the PIN file {path} cannot be read ({reason}): check hsm.pinFile and its permissions")]
+    PinFile {
+        /// The path of the configuration.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// The token refused the PIN; it is not tried again, so that the user is not locked.
+    #[error(
+        "the token refused the PIN ({0}); it is not tried again until the PIN file changes, so that the user is not locked"
+    )]
+    PinRefused(String),
+    /// A key of the configuration is not in the token.
+    #[error("key {key} ({selector}) is not in the token, or the user may not see it")]
+    NoKey {
+        /// Its address.
+        key: PublicKeyHash,
+        /// How it was looked for.
+        selector: String,
+    },
+    /// More than one key of the token fits.
+    #[error("more than one key of the token has {0}: which one would sign is chance, so none does")]
+    AmbiguousKey(String),
+    /// The token's key is another one than configured.
+    #[error("the key with {selector} in the token is {found}, the configuration says {expected}")]
+    WrongKey {
+        /// How it was looked for.
+        selector: String,
+        /// The configured address.
+        expected: PublicKeyHash,
+        /// The token's.
+        found: String,
+    },
+    /// There is such a key already.
+    #[error("the token already has a key with label {0:?}: choose another label; nothing was generated")]
+    LabelTaken(String),
+    /// The token signed, but not what it was asked to.
+    #[error("{0}; it was not released")]
+    BadSignature(#[from] TokenSignatureError),
+    /// No answer in time.
+    #[error("the token has not answered in time")]
+    Timeout,
+    /// All sessions are busy, and the queue is full.
+    #[error("all sessions of the token are busy")]
+    Busy,
+    /// The threads of the sessions are gone.
+    #[error("the signing threads have ended: a bug, restart the signer")]
+    Gone,
+}
+
+/// One signature to make.
+struct Job {
+    key: PublicKeyHash,
+    digest: Digest,
+    deadline: Instant,
+    reply: oneshot::Sender<Result<Signature, HsmError>>,
+}
+
+/// The sessions of one token.
+#[derive(Clone)]
+pub struct Hsm {
+    jobs: Sender<Job>,
+    health: Arc<Health>,
+}
+
+/// How many signatures may wait for a session, before requests are turned away with 502.
+const QUEUE: usize = 64;
+
+impl Hsm {
+    /// Starts the threads, one for each session. They reach for the token by themselves, and go on trying: a signer waits
+    /// for its HSM, it does not crash for it.
+    pub fn start(config: &HsmConfig, keys: &[KeyConfig]) -> std::io::Result<Self> {
+        let (jobs, queue) = crossbeam_channel::bounded(QUEUE);
+        let health = Arc::new(Health::default());
+        let token = Arc::new(Token::new(config.clone()));
+        for number in 0..config.sessions {
+            let worker = worker::Worker::new(token.clone(), keys.to_vec(), queue.clone(), health.clone());
+            std::thread::Builder::new().name(format!("hsm-session-{number}")).spawn(move || worker.run())?;
+        }
+        Ok(Self { jobs, health })
+    }
+
+    /// Signs `digest` with the key of `key`, within `deadline`. The signature is low-S and verified. One that comes later
+    /// is dropped unseen.
+    pub async fn sign(&self, key: PublicKeyHash, digest: Digest, deadline: Instant) -> Result<Signature, HsmError> {
+        let (reply, answer) = oneshot::channel();
+        self.jobs.try_send(Job { key, digest, deadline, reply }).map_err(|error| match error {
+            TrySendError::Full(_) => HsmError::Busy,
+            TrySendError::Disconnected(_) => HsmError::Gone,
+        })?;
+        match tokio::time::timeout_at(deadline.into(), answer).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(HsmError::Gone),
+            Err(_) => {
+                self.health.failed(&HsmError::Timeout);
+                Err(HsmError::Timeout)
+            }
+        }
+    }
+
+    /// Whether the token can be used, and since when and why not.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+}
+
+/// What is known of the token's usability, from the calls that are made anyway and a probe of each idle session.
+#[derive(Default)]
+pub struct Health(Mutex<HealthState>);
+
+#[derive(Default)]
+struct HealthState {
+    usable: bool,
+    since: Option<Instant>,
+    reason: Option<String>,
+}
+
+impl Health {
+    fn state(&self) -> MutexGuard<'_, HealthState> {
+        // The state is three plain fields; a panic elsewhere cannot have left them inconsistent.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn works(&self) {
+        let mut state = self.state();
+        if !state.usable {
+            tracing::info!("the HSM can be used: logged in, all keys found");
+            *state = HealthState { usable: true, since: None, reason: None };
+        }
+    }
+
+    fn failed(&self, error: &HsmError) {
+        let mut state = self.state();
+        let reason = error.to_string();
+        if state.reason.as_ref() != Some(&reason) {
+            tracing::warn!(%reason, "the HSM cannot be used");
+        }
+        state.usable = false;
+        state.since.get_or_insert_with(Instant::now);
+        state.reason = Some(reason);
+    }
+
+    /// Why the token cannot be used now; `None` when it can.
+    pub fn reason(&self) -> Option<String> {
+        let state = self.state();
+        (!state.usable).then(|| state.reason.clone().unwrap_or_else(|| "the HSM has not been reached yet".to_owned()))
+    }
+
+    /// For how long it could not be used; `None` when it can, or could not be reached yet.
+    pub fn failing_for(&self) -> Option<Duration> {
+        self.state().since.map(|since| since.elapsed())
+    }
+}

@@ -1,0 +1,125 @@
+//! Probes, metrics and status. Served from the start of the process, on a port of their own.
+
+use crate::signer::Signer;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tezos_signer_core::position::ConsensusKind;
+
+/// What the probes ask about.
+pub struct Admin {
+    signer: Arc<Signer>,
+    identity: String,
+    started: AtomicBool,
+}
+
+impl Admin {
+    /// For `signer`, whose identity as a holder of leases is `identity`.
+    pub fn new(signer: Arc<Signer>, identity: String) -> Self {
+        Self { signer, identity, started: AtomicBool::new(false) }
+    }
+
+    /// Why nothing, or not every key, can be signed with now. One sentence each.
+    fn reasons(&self) -> Vec<String> {
+        let hsm = self.signer.hsm().health().reason();
+        let keys = self.signer.keys().filter_map(|key| {
+            let view = key.custody.view();
+            let problem = match (view.problem, view.record, view.held) {
+                (Some(problem), ..) => problem,
+                (None, None, _) => "its watermark record has not been read yet".to_owned(),
+                (None, Some(_), false) => "its lease is not held by this signer".to_owned(),
+                (None, Some(_), true) => return None,
+            };
+            Some(format!("{}: {problem}", key.config.hash()))
+        });
+        hsm.into_iter().chain(keys).collect()
+    }
+
+    /// Whether signing has worked once: logged in, keys found, records read, leases held.
+    fn started(&self, reasons: &[String]) -> bool {
+        if reasons.is_empty() {
+            self.started.store(true, Ordering::SeqCst);
+        }
+        self.started.load(Ordering::SeqCst)
+    }
+
+    fn status(&self) -> Value {
+        let reasons = self.reasons();
+        let hsm = self.signer.hsm().health().reason();
+        let keys: Vec<Value> = self
+            .signer
+            .keys()
+            .map(|key| {
+                let view = key.custody.view();
+                let rows = ConsensusKind::ALL.into_iter().filter_map(|kind| {
+                    let row = view.record.as_ref()?.rows.get(kind)?;
+                    let position = json!({ "level": row.position.level, "round": row.position.round });
+                    Some((kind.to_string(), position))
+                });
+                json!({
+                    "publicKeyHash": key.config.hash(),
+                    "chain": key.config.chain,
+                    "record": key.custody.name().as_str(),
+                    "holder": view.lease.holder_identity,
+                    "held": view.held,
+                    "reason": view.problem,
+                    "rows": rows.collect::<serde_json::Map<_, _>>(),
+                })
+            })
+            .collect();
+        json!({
+            "ready": reasons.is_empty() && !self.signer.is_closing(),
+            "started": self.started(&reasons),
+            "identity": self.identity,
+            "hsm": { "ready": hsm.is_none(), "reason": hsm },
+            "keys": keys,
+            "reasons": reasons,
+        })
+    }
+}
+
+/// The admin port's routes.
+pub fn router(admin: Arc<Admin>) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "ok" }))
+        .route("/startupz", get(startupz))
+        .route("/readyz", get(readyz))
+        .route("/status", get(|State(admin): State<Arc<Admin>>| async move { Json(admin.status()) }))
+        .route("/metrics", get(metrics))
+        .with_state(admin)
+}
+
+async fn startupz(State(admin): State<Arc<Admin>>) -> Response {
+    let reasons = admin.reasons();
+    probe(admin.started(&reasons), &reasons)
+}
+
+/// Ready once started, for as long as requests are accepted, also when the answer is 502: a signer that nobody asks any more
+/// cannot say why it does not sign.
+async fn readyz(State(admin): State<Arc<Admin>>) -> Response {
+    let reasons = admin.reasons();
+    if admin.signer.is_closing() {
+        return probe(false, &["the signer is shutting down".to_owned()]);
+    }
+    probe(admin.started(&reasons), &reasons)
+}
+
+fn probe(ok: bool, reasons: &[String]) -> Response {
+    let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "reasons": reasons }))).into_response()
+}
+
+async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
+    let signer = &admin.signer;
+    let leases = signer.keys().map(|key| (key.config.hash().to_string(), key.custody.view().held));
+    signer.metrics().observe_state(signer.hsm().health().reason().is_none(), leases);
+    match signer.metrics().text() {
+        Ok(text) => ([("content-type", "text/plain; version=0.0.4")], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}

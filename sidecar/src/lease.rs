@@ -1,0 +1,102 @@
+//! When to take a record's lease, to renew it, and to let it go. Safety does not depend on any of this: every write is
+//! conditional on what it was decided on. The lease keeps a second signer from trying, and says when it should.
+
+use crate::custody::{CustodyError, LeaseTerms};
+use crate::signer::{Key, Signer};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tezos_signer_core::record::Lease;
+
+/// ◆ A holder whose HSM has been failing for so long lets go, so that a signer with a working one can take over.
+const HSM_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a call of this file may take.
+const CALL: Duration = Duration::from_secs(1);
+
+/// How often a standby looks at the record.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How long the last renewals and releases of a process that ends may take.
+const RELEASE: Duration = Duration::from_secs(2);
+
+/// Takes and keeps the leases of all keys, until the signer is closed.
+pub async fn keep(signer: Arc<Signer>) {
+    let tasks: Vec<_> = signer.keys().map(|key| tokio::spawn(keep_one(signer.clone(), key.clone()))).collect();
+    for task in tasks {
+        // The tasks end when the signer closes.
+        let _ = task.await;
+    }
+}
+
+/// Lets every lease go, after what is in flight.
+pub async fn release(signer: &Signer) {
+    let deadline = Instant::now() + RELEASE;
+    let all = signer.keys().map(|key| async move {
+        let released = async { key.custody.lock(deadline).await?.release(deadline).await };
+        match released.await {
+            Ok(()) => tracing::info!(record = %key.custody.name(), "the lease was let go"),
+            Err(CustodyError::HeldElsewhere { .. }) => {}
+            Err(error) => {
+                tracing::warn!(record = %key.custody.name(), %error, "the lease could not be let go, it will run out")
+            }
+        }
+    });
+    futures::future::join_all(all).await;
+}
+
+async fn keep_one(signer: Arc<Signer>, key: Arc<Key>) {
+    let mut reported = String::new();
+    while !signer.is_closing() {
+        let problem = step(&signer, &key).await.err().map_or_else(String::new, |error| error.to_string());
+        if problem != reported {
+            if !problem.is_empty() {
+                tracing::warn!(record = %key.custody.name(), %problem, "the lease is not held");
+            }
+            reported = problem;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// One look at one record.
+async fn step(signer: &Signer, key: &Key) -> Result<(), CustodyError> {
+    let deadline = Instant::now() + CALL;
+    let mut record = key.custody.lock(deadline).await?;
+    let Some(terms) = key.custody.terms() else {
+        // The store is ours alone. It is read once, so that a missing record is known before the first request.
+        return record.current(deadline).await.map(|_| ());
+    };
+    let health = signer.hsm().health();
+    let view = key.custody.view();
+    if view.held {
+        let hsm_failed = health.failing_for().is_some_and(|time| time >= HSM_PATIENCE);
+        if hsm_failed || prefers_another(&view.lease, terms) {
+            tracing::warn!(record = %key.custody.name(), hsm_failed, "letting the lease go");
+            return record.release(deadline).await;
+        }
+        if record.silence() < terms.duration / 3 {
+            return Ok(());
+        }
+        return record.renew(deadline).await;
+    }
+    let (seen, unchanged) = record.observe(deadline).await?;
+    if health.reason().is_none() && may_take(&seen.lease, terms, unchanged) {
+        record.take(&seen, deadline).await?;
+        tracing::info!(record = %key.custody.name(), from = %seen.lease.holder_identity, "took the lease");
+    }
+    Ok(())
+}
+
+fn prefers_another(lease: &Lease, terms: &LeaseTerms) -> bool {
+    !lease.preferred_holder.is_empty() && lease.preferred_holder != terms.identity
+}
+
+/// Whether this signer may take the lease: at once when it is free, or when it was named; else when its holder has given no
+/// sign for the lease's duration, by this process's own clock. One that is its own already, because a container restarted in
+/// its pod, needs no taking.
+fn may_take(lease: &Lease, terms: &LeaseTerms, unchanged: Duration) -> bool {
+    let free = lease.holder_identity.is_empty() && !prefers_another(lease, terms);
+    let named = lease.preferred_holder == terms.identity;
+    let silent_for = Duration::from_secs(lease.lease_duration_seconds.into()).max(terms.duration);
+    free || named || unchanged >= silent_for
+}

@@ -1,0 +1,140 @@
+//! Records in files of one directory, one file each, for a signer on a host of its own. They protect against a second
+//! signature on this host only.
+
+use super::{Basis, Snapshot, Store, StoreError};
+use async_trait::async_trait;
+use rustix::fs::{FlockOperation, flock};
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use tezos_signer_core::record::{Lease, Record, RecordError, RecordName};
+
+/// The text of a file, which a write is conditional on.
+pub(super) type ReadText = String;
+
+/// A directory of records, held by this process alone.
+pub struct FileStore {
+    directory: PathBuf,
+    /// Locked for as long as it is open. A file of its own, because the records' files are replaced.
+    _lock: File,
+}
+
+impl FileStore {
+    /// Takes the directory, which must exist; refuses one that another process has.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        let failed = |error: std::io::Error| {
+            StoreError::Unavailable(format!("the watermark directory {} cannot be used: {error}", directory.display()))
+        };
+        let path = directory.join("lock");
+        let lock = OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| StoreError::Locked(directory.to_owned()))?;
+        let store = Self { directory: directory.to_owned(), _lock: lock };
+        // A write of an earlier process may have reached the page cache only; nothing is decided on it before it is on disk.
+        for entry in std::fs::read_dir(directory).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.extension().is_some_and(|extension| extension == "json") {
+                sync(&File::open(&path).map_err(failed)?, &path);
+            }
+        }
+        store.sync_directory();
+        Ok(store)
+    }
+
+    fn path(&self, name: &RecordName) -> PathBuf {
+        self.directory.join(format!("{name}.json"))
+    }
+
+    fn sync_directory(&self) {
+        match File::open(&self.directory) {
+            Ok(directory) => sync(&directory, &self.directory),
+            Err(error) => exit_after_failed_write(&self.directory, &error),
+        }
+    }
+
+    fn read_text(&self, name: &RecordName) -> Result<String, StoreError> {
+        std::fs::read_to_string(self.path(name)).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => StoreError::Missing(name.clone()),
+            _ => StoreError::Unavailable(format!("{} cannot be read: {error}", self.path(name).display())),
+        })
+    }
+
+    fn snapshot(&self, name: &RecordName, text: String) -> Result<Snapshot, StoreError> {
+        let data: BTreeMap<String, String> = serde_json::from_str(&text).map_err(|error| {
+            StoreError::Unavailable(format!(
+                "{} is not the JSON of a watermark record: {error}",
+                self.path(name).display()
+            ))
+        })?;
+        let invalid = |source: RecordError| StoreError::Invalid { name: name.clone(), source };
+        let record = Record::from_data(&data).map_err(invalid)?;
+        Ok(Snapshot { record, lease: Lease::default(), basis: Basis::File(text) })
+    }
+
+    /// Writes a whole new file beside the old one, and puts it in its place once it is on disk.
+    fn write(&self, name: &RecordName, text: &str) -> Result<(), StoreError> {
+        let path = self.path(name);
+        let new = path.with_extension("new");
+        let failed =
+            |error: std::io::Error| StoreError::Unavailable(format!("{} cannot be written: {error}", new.display()));
+        let mut file = File::create(&new).map_err(failed)?;
+        file.write_all(text.as_bytes()).map_err(failed)?;
+        sync(&file, &new);
+        std::fs::rename(&new, &path).map_err(failed)?;
+        self.sync_directory();
+        Ok(())
+    }
+}
+
+/// After a failed fsync the kernel may have thrown the data away and still show it: reading it back settles nothing. The
+/// process ends, and the next one reads what is really there.
+fn sync(file: &File, path: &Path) {
+    if let Err(error) = file.sync_all() {
+        exit_after_failed_write(path, &error);
+    }
+}
+
+fn exit_after_failed_write(path: &Path, error: &std::io::Error) -> ! {
+    tracing::error!(path = %path.display(), %error, "a watermark could not be brought to disk; the process ends, nothing was signed");
+    std::process::exit(74)
+}
+
+fn text_of(record: &Record) -> String {
+    // A map of strings always serialises.
+    serde_json::to_string_pretty(&record.to_data()).unwrap_or_default() + "\n"
+}
+
+#[async_trait]
+impl Store for FileStore {
+    async fn read(&self, name: &RecordName, _deadline: Instant) -> Result<Snapshot, StoreError> {
+        self.snapshot(name, self.read_text(name)?)
+    }
+
+    async fn replace(
+        &self,
+        name: &RecordName,
+        basis: &Snapshot,
+        record: &Record,
+        _lease: &Lease,
+        _deadline: Instant,
+    ) -> Result<Snapshot, StoreError> {
+        if !matches!(&basis.basis, Basis::File(text) if *text == self.read_text(name)?) {
+            return Err(StoreError::Conflict(name.clone()));
+        }
+        let text = text_of(record);
+        tokio::task::block_in_place(|| self.write(name, &text))?;
+        self.snapshot(name, text)
+    }
+
+    async fn create(&self, name: &RecordName, record: &Record) -> Result<(), StoreError> {
+        if self.path(name).exists() {
+            return Err(StoreError::Exists(name.clone()));
+        }
+        self.write(name, &text_of(record))
+    }
+
+    fn is_exclusive(&self) -> bool {
+        true
+    }
+}

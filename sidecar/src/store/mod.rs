@@ -1,0 +1,95 @@
+//! Where watermark records are kept. The trait is what both stores can do: read, and replace what was read. An unconditional
+//! write cannot be expressed: to write one needs a [`Snapshot`], which only a read or a successful write gives.
+
+mod config_map;
+mod file;
+
+pub use config_map::ConfigMapStore;
+pub use file::FileStore;
+
+use async_trait::async_trait;
+use std::time::Instant;
+use tezos_signer_core::record::{Lease, Record, RecordError, RecordName};
+
+/// A record as the store had it at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The record.
+    pub record: Record,
+    /// Who serves it.
+    pub lease: Lease,
+    basis: Basis,
+}
+
+/// What a write is conditional on. Only the stores make and read one.
+#[derive(Debug, Clone)]
+enum Basis {
+    ConfigMap(config_map::ReadObject),
+    File(file::ReadText),
+}
+
+impl Snapshot {
+    /// Whether both are the same state of the same record.
+    pub fn is_same_state(&self, other: &Snapshot) -> bool {
+        match (&self.basis, &other.basis) {
+            (Basis::ConfigMap(a), Basis::ConfigMap(b)) => a.is_same_state(b),
+            (Basis::File(a), Basis::File(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+/// Why a record could not be read or written.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// There is none, which never means a fresh start.
+    #[error(
+        "there is no watermark record {0}, and a missing one never means a fresh start: restore it, or create it deliberately \
+         (initialWatermark of the TezosSigner, or `tezos-signer watermarks initialise`)"
+    )]
+    Missing(RecordName),
+    /// There is one already.
+    #[error("the watermark record {0} exists already")]
+    Exists(RecordName),
+    /// It cannot be understood.
+    #[error("the watermark record {name} cannot be used: {source}")]
+    Invalid {
+        /// Which.
+        name: RecordName,
+        /// What is wrong with it.
+        source: RecordError,
+    },
+    /// It has changed since it was read; nothing was written.
+    #[error("the watermark record {0} was changed by somebody else in the meantime")]
+    Conflict(RecordName),
+    /// The store cannot be reached, or refused; a write may have happened or not.
+    #[error("the watermark store did not answer as it should: {0}")]
+    Unavailable(String),
+    /// The directory is in use.
+    #[error("another process uses the watermark directory {0}: two signers must not share one")]
+    Locked(std::path::PathBuf),
+}
+
+/// Reads and conditionally replaces records.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// The newest committed state, never a cached one.
+    async fn read(&self, name: &RecordName, deadline: Instant) -> Result<Snapshot, StoreError>;
+
+    /// Replaces the state of `basis`, and only that one, by `record` and `lease`; returns what the store now has. After any
+    /// error the write may have happened or not: only a read tells.
+    async fn replace(
+        &self,
+        name: &RecordName,
+        basis: &Snapshot,
+        record: &Record,
+        lease: &Lease,
+        deadline: Instant,
+    ) -> Result<Snapshot, StoreError>;
+
+    /// Makes a record where none exists.
+    async fn create(&self, name: &RecordName, record: &Record) -> Result<(), StoreError>;
+
+    /// Whether nobody else can write to these records while this store is open, so that no lease is needed.
+    fn is_exclusive(&self) -> bool;
+}

@@ -1,0 +1,86 @@
+# The verbs of daily work. `make` alone lists them. What a verb does beyond one line is in a script or program of its own.
+
+SHELL       := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# local: the one-node Kubernetes of e2e/cluster. current: the current kubeconfig context, with REGISTRY=host/path that it pulls from.
+CLUSTER  ?= local
+REGISTRY ?=
+
+GO_MODULES := e2e e2e/cluster images
+CHART      := charts/tezos-signer-operator
+
+# A heading with the time, so that a long run shows where it is.
+say = @printf '\n\033[1m== %s  (%s)\033[0m\n' "$(1)" "$$(date +%T)"
+
+.PHONY: help
+help: ## List the verbs
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+
+.PHONY: demo
+demo: images ## See it sign on a real cluster (CLUSTER=current REGISTRY=… for yours)
+	$(call say,the demo)
+	if [[ $(CLUSTER) == local ]]; then
+		target/tools/cluster up
+		target/tools/cluster import target/images/*.tar
+	else
+		target/tools/images push tezos-signer-operator tezos-signer-softhsm octez-player
+	fi
+	target/tools/demo --cluster $(CLUSTER) --registry '$(REGISTRY)'
+
+.PHONY: test
+test: lint unit-test e2e-test ## Everything that must pass before a change lands
+
+.PHONY: lint
+lint: tools ## Formatting, lints, generated files, the chart
+	$(call say,lint)
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	for module in $(GO_MODULES); do (cd $$module && test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./...); done
+	$(MAKE) crds
+	git diff --exit-code -- crds $(CHART) || { echo 'the CRD files are not what the code generates: commit the result of make crds'; exit 1; }
+	target/tools/helm lint --strict $(CHART)
+	target/tools/helm template tezos-signer-operator $(CHART) --namespace tezos-signer-system > target/chart.yaml
+
+.PHONY: unit-test
+unit-test: tools ## Tests that need no cluster (SoftHSM2 is the token)
+	$(call say,unit and integration tests)
+	cargo test --workspace --locked
+	for module in $(GO_MODULES); do (cd $$module && go test ./...); done
+
+.PHONY: e2e-test
+e2e-test: images ## The promises, tried on the local cluster
+	$(call say,end-to-end tests)
+	e2e/with-cluster bash -c 'E2E_KUBECONFIG=$$KUBECONFIG cargo test -p tezos-signer --locked --test store_contract && cd e2e && E2E=1 go test -count 1 -parallel 8 -timeout 25m ./acceptance'
+
+.PHONY: bench
+bench: demo ## The figures: a vote through the sidecar beside a bare PUT and a bare C_Sign (part of the demo)
+
+.PHONY: cluster-up
+cluster-up: tools ## Start the local cluster
+	target/tools/cluster up
+
+.PHONY: cluster-down
+cluster-down: ## Stop it, and leave nothing behind
+	if [[ -x target/tools/cluster ]]; then target/tools/cluster down; fi
+
+.PHONY: crds
+crds: ## Write crds/ and the chart's CRD from the Rust types
+	cargo run --quiet --locked -p tezos-signer-operator -- crd --write
+
+.PHONY: images
+images: build ## Build the container images, without a container engine
+	target/tools/images build $(if $(REGISTRY),--registry $(REGISTRY))
+
+.PHONY: build
+build: tools ## Build the programs
+	$(call say,building the programs)
+	cargo build --release --locked
+	cd e2e && go build -o ../target/tools/ ./cmd/...
+
+.PHONY: tools
+tools: # Install what is missing: Debian packages, and pinned Go programs into target/tools
+	e2e/cluster/install

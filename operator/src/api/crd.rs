@@ -1,0 +1,100 @@
+//! The CustomResourceDefinition as text: for `kubectl apply`, and as a template of the Helm chart.
+
+use super::TezosSigner;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt as _;
+use serde_json::Value;
+
+const GENERATED: &str = "# Generated from operator/src/api by `make crds`. Do not edit.\n";
+
+fn definition() -> Result<CustomResourceDefinition, serde_json::Error> {
+    let mut crd = TezosSigner::crd();
+    // The derive cannot be told: `kubectl get all` and `kubectl get tezos` find it.
+    crd.spec.names.categories = Some(vec!["all".to_owned(), "tezos".to_owned()]);
+    let mut value = serde_json::to_value(crd)?;
+    not_nullable(&mut value);
+    serde_json::from_value(value)
+}
+
+/// An optional field is left out or has a value. Without `nullable` the API server takes a `null` away before the rules
+/// see it; with it, `has(self.field)` would be true of a `null`.
+fn not_nullable(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            if fields.get("nullable") == Some(&Value::Bool(true)) {
+                fields.remove("nullable");
+            }
+            fields.values_mut().for_each(not_nullable);
+        }
+        Value::Array(items) => items.iter_mut().for_each(not_nullable),
+        _ => {}
+    }
+}
+
+/// Why the definition cannot be printed. A bug: it does not depend on any input.
+#[derive(Debug, thiserror::Error)]
+pub enum CrdError {
+    /// No definition.
+    #[error("the schema derived from the types is no CustomResourceDefinition: {0}")]
+    Schema(#[from] serde_json::Error),
+    /// No text.
+    #[error("the CustomResourceDefinition has no YAML form: {0}")]
+    Text(#[from] serde_yaml::Error),
+}
+
+/// The definition, for `kubectl apply`.
+pub fn crd_yaml() -> Result<String, CrdError> {
+    Ok(format!("{GENERATED}{}", serde_yaml::to_string(&definition()?)?))
+}
+
+/// The definition as a template of the chart: uninstalling the chart keeps it, because deleting it would delete every
+/// TezosSigner.
+pub fn helm_template() -> Result<String, CrdError> {
+    let mut crd = definition()?;
+    crd.metadata.annotations.get_or_insert_default().insert("helm.sh/resource-policy".to_owned(), "keep".to_owned());
+    Ok(format!("{GENERATED}{{{{- if .Values.crds.enabled }}}}\n{}{{{{- end }}}}\n", serde_yaml::to_string(&crd)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn walk<'a>(value: &'a Value, path: &str, visit: &mut dyn FnMut(&str, &'a Value)) {
+        visit(path, value);
+        match value {
+            Value::Object(fields) => fields.iter().for_each(|(name, v)| walk(v, &format!("{path}.{name}"), visit)),
+            Value::Array(items) => items.iter().for_each(|v| walk(v, path, visit)),
+            _ => {}
+        }
+    }
+
+    /// `kubectl explain` must answer for everything, and the API server knows no unsigned formats.
+    #[test]
+    fn every_field_is_documented_and_every_format_known() {
+        let crd = serde_json::to_value(definition().unwrap()).unwrap();
+        let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        walk(schema, "", &mut |path, value| {
+            if let (Some("properties"), Some(properties)) = (path.rsplit('.').next(), value.as_object()) {
+                for (name, field) in properties {
+                    assert!(
+                        field.get("description").is_some() || path == ".properties",
+                        "{path}.{name} has no description"
+                    );
+                }
+            }
+            assert!(value.get("nullable").is_none(), "{path} is nullable");
+            if let Some(format) = value.get("format").and_then(Value::as_str) {
+                assert!(["int32", "int64", "date-time"].contains(&format), "{path} has format {format}");
+            }
+        });
+        assert_eq!(schema["properties"]["spec"]["required"], json!(["chain", "hsm", "keys"]));
+    }
+
+    /// `kubectl apply` keeps the whole object in an annotation of at most 256 KiB.
+    #[test]
+    fn the_definition_fits_into_kubectl_apply() {
+        assert!(crd_yaml().unwrap().len() < 64 * 1024);
+        assert_eq!(helm_template().unwrap().matches("{{").count(), 2, "a description must not look like a template");
+    }
+}

@@ -1,0 +1,12 @@
+//! The Kubernetes API of this project, `signer.tezos.io`: types and their schema, no behaviour. `crds/` is generated from here.
+//!
+//! What the schema cannot say (checksums, curves, the shape of a pod) is checked by
+//! [`validate`](crate::controller::validate).
+
+mod crd;
+mod status;
+mod tezos_signer;
+
+pub use crd::{CrdError, crd_yaml, helm_template};
+pub use status::{KeyStatus, TezosSignerStatus};
+pub use tezos_signer::*;

@@ -1,0 +1,184 @@
+//! The stage that brings the objects to the cluster: server-side apply, with one field manager; and takes away what is not
+//! used any more.
+
+use crate::controller::build::{Objects, names};
+use crate::controller::validate::Identity;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+use tezos_signer_core::record::RECORDS_NAMESPACE;
+
+/// Why an object is not as it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// Somebody else's object has the name that ours needs.
+    #[error(
+        "there is a {kind} {name} in this namespace that does not belong to this TezosSigner, and it is not overwritten: \
+         delete or rename it, or give the TezosSigner another name"
+    )]
+    NotOurs {
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+    /// The API server refused what we ask for.
+    #[error("the API server refuses the {kind} {name}: {message}")]
+    Refused {
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// The API server's words.
+        message: String,
+    },
+    /// It could not be asked.
+    #[error("cannot {doing} the {kind} {name}: {source}")]
+    Api {
+        /// What was tried.
+        doing: &'static str,
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// What happened.
+        #[source]
+        source: kube::Error,
+    },
+}
+
+fn api_error<K: Resource<DynamicType = ()>>(doing: &'static str, name: &str) -> impl FnOnce(kube::Error) -> ApplyError {
+    let (kind, name) = (K::kind(&()).into_owned(), name.to_owned());
+    move |source| match source {
+        kube::Error::Api(status)
+            if doing == "apply" && (status.is_invalid() || status.is_forbidden() || status.code == 400) =>
+        {
+            ApplyError::Refused { kind, name, message: status.message }
+        }
+        source => ApplyError::Api { doing, kind, name, source },
+    }
+}
+
+/// The objects of one TezosSigner on the cluster.
+pub struct Cluster<'a> {
+    client: &'a Client,
+    signer: &'a Identity,
+}
+
+impl<'a> Cluster<'a> {
+    /// Of `signer`.
+    pub fn new(client: &'a Client, signer: &'a Identity) -> Self {
+        Self { client, signer }
+    }
+
+    fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), &self.signer.namespace)
+    }
+
+    fn records_api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), RECORDS_NAMESPACE)
+    }
+
+    /// The Deployment that runs now.
+    pub async fn live_deployment(&self) -> Result<Option<Deployment>, ApplyError> {
+        self.ours(&names::deployment(self.signer)).await
+    }
+
+    /// The pods that exist now, ending ones among them.
+    pub async fn pods(&self) -> Result<Vec<Pod>, ApplyError> {
+        let selector = names::selector_text(self.signer);
+        let pods = self.api::<Pod>().list(&ListParams::default().labels(&selector)).await;
+        Ok(pods.map_err(api_error::<Pod>("list", &selector))?.items)
+    }
+
+    /// Brings `objects` to the cluster; the Deployment last, when everything that its pod needs is there. Returns it as it
+    /// is then.
+    pub async fn apply(&self, objects: &Objects) -> Result<Deployment, ApplyError> {
+        self.ours::<ServiceAccount>(&objects.service_account.name_any()).await?;
+        apply(&self.api(), &objects.service_account).await?;
+        apply(&self.records_api(), &objects.role).await?;
+        apply(&self.records_api(), &objects.role_binding).await?;
+        apply(&self.api(), &objects.config).await?;
+        apply(&self.api(), &objects.deployment).await
+    }
+
+    /// Deletes the configurations that neither `current` nor any of `pods` uses.
+    pub async fn delete_old_configs(&self, current: &str, pods: &[Pod]) -> Result<(), ApplyError> {
+        let api = self.api::<ConfigMap>();
+        let selector = format!("{},{}={}", names::selector_text(self.signer), names::MANAGED_BY_LABEL, names::OPERATOR);
+        let configs = api.list_metadata(&ListParams::default().labels(&selector)).await;
+        for config in configs.map_err(api_error::<ConfigMap>("list", &selector))?.items {
+            let name = config.name_any();
+            if name != current && pods.iter().all(|pod| pod.annotations().get(names::CONFIG_ANNOTATION) != Some(&name))
+            {
+                delete(&api, &name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the Deployment, and with it its pods.
+    pub async fn delete_deployment(&self) -> Result<(), ApplyError> {
+        let name = names::deployment(self.signer);
+        match self.ours::<Deployment>(&name).await {
+            Ok(Some(live)) if live.metadata.deletion_timestamp.is_none() => {
+                delete(&self.api::<Deployment>(), &name).await
+            }
+            Ok(_) | Err(ApplyError::NotOurs { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes away the right to write the records.
+    pub async fn delete_access(&self) -> Result<(), ApplyError> {
+        let name = names::role(self.signer);
+        delete(&self.records_api::<RoleBinding>(), &name).await?;
+        delete(&self.records_api::<Role>(), &name).await
+    }
+
+    /// The object of that name, which must be ours if there is one.
+    async fn ours<K>(&self, name: &str) -> Result<Option<K>, ApplyError>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        let found = self.api::<K>().get_opt(name).await.map_err(api_error::<K>("read", name))?;
+        match found {
+            Some(object) if object.owner_references().iter().all(|owner| owner.uid != self.signer.uid) => {
+                Err(ApplyError::NotOurs { kind: K::kind(&()).into_owned(), name: name.to_owned() })
+            }
+            found => Ok(found),
+        }
+    }
+}
+
+async fn apply<K>(api: &Api<K>, object: &K) -> Result<K, ApplyError>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+{
+    let name = object.name_any();
+    let parameters = PatchParams::apply(names::OPERATOR).force();
+    api.patch(&name, &parameters, &Patch::Apply(object)).await.map_err(api_error::<K>("apply", &name))
+}
+
+async fn delete<K>(api: &Api<K>, name: &str) -> Result<(), ApplyError>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    match api.delete(name, &DeleteParams::background()).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        Err(error) => Err(api_error::<K>("delete", name)(error)),
+    }
+}

@@ -1,0 +1,68 @@
+//! The names of what the operator makes, and the labels by which it finds it again.
+
+use crate::controller::validate::Identity;
+use std::collections::BTreeMap;
+
+/// The signer's container.
+pub const SIGNER_CONTAINER: &str = "signer";
+
+/// The volumes that the operator adds to the pod; only the signer's container mounts them.
+pub const OWN_VOLUMES: [&str; 3] = [CONFIG_VOLUME, PIN_VOLUME, TOKEN_VOLUME];
+pub(super) const CONFIG_VOLUME: &str = "signer-config";
+pub(super) const PIN_VOLUME: &str = "signer-pin";
+pub(super) const TOKEN_VOLUME: &str = "signer-token";
+
+/// The variables that the operator sets in the signer's container.
+pub const OWN_ENV: [&str; 3] = ["POD_NAME", "POD_UID", "POD_IP"];
+
+/// Where the signer finds the PIN.
+pub const PIN_FILE: &str = "/run/secrets/hsm/pin";
+
+/// Whose work an object is.
+pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+/// The operator, as a value of [`MANAGED_BY_LABEL`].
+pub const OPERATOR: &str = "tezos-signer-operator";
+/// The TezosSigner that an object belongs to.
+pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
+/// The namespace of that TezosSigner, on objects that are elsewhere.
+pub const NAMESPACE_LABEL: &str = "signer.tezos.io/namespace";
+/// Which configuration a pod runs with: the name of its ConfigMap.
+pub const CONFIG_ANNOTATION: &str = "signer.tezos.io/config";
+
+/// The labels of every object of `signer`.
+pub fn labels(signer: &Identity) -> BTreeMap<String, String> {
+    let mut labels = selector(signer);
+    labels.insert(MANAGED_BY_LABEL.to_owned(), OPERATOR.to_owned());
+    labels
+}
+
+/// What the pods of `signer` have, and no other pod of its namespace. Cannot be changed: a Deployment's selector is for ever.
+pub fn selector(signer: &Identity) -> BTreeMap<String, String> {
+    let pairs = [("app.kubernetes.io/name", "tezos-signer"), (INSTANCE_LABEL, &signer.name)];
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+/// The same as text, for a query.
+pub fn selector_text(signer: &Identity) -> String {
+    selector(signer).into_iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+}
+
+/// The Deployment.
+pub fn deployment(signer: &Identity) -> String {
+    signer.name.clone()
+}
+
+/// The ServiceAccount.
+pub fn service_account(signer: &Identity) -> String {
+    format!("{}-signer", signer.name)
+}
+
+/// A ConfigMap with a configuration whose hash is `hash`.
+pub fn config_map(signer: &Identity, hash: &str) -> String {
+    format!("{}-signer-{hash}", signer.name)
+}
+
+/// The Role and the RoleBinding in the records' namespace. Neither part has a dot, so no two TezosSigners share one.
+pub fn role(signer: &Identity) -> String {
+    format!("signer.{}.{}", signer.namespace, signer.name)
+}

@@ -1,0 +1,325 @@
+//! The claims on watermark records: made once, taken over when their owner is gone, let go at the end.
+//!
+//! A record is created by POST, because its name is the claim and only one POST succeeds, and changed by a PUT of what was
+//! read, because the signer writes it as well; never by server-side apply. It is never created a second time: a record that
+//! was seen and is gone means that somebody lost the memory of what was signed.
+
+use crate::api::{KeyStatus, TezosSigner};
+use crate::controller::build::names;
+use crate::controller::validate::{Identity, InitialWatermark};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::PostParams;
+use kube::{Api, Client};
+use std::collections::BTreeMap;
+use tezos_signer_core::config::KeyConfig;
+use tezos_signer_core::record::{
+    HOLDER_ADDRESS_ANNOTATION, LEASE_ANNOTATION, Lease, OWNER_ANNOTATION, RECORDS_NAMESPACE, Record,
+};
+
+/// Marks a record that was suspended by `spec.suspend`, and not by hand: only that is taken back with it.
+const SUSPENDED_BY_SPEC_ANNOTATION: &str = "signer.tezos.io/suspended-by-spec";
+
+/// How often a change is tried against a signer that writes the record at the same time.
+const ATTEMPTS: usize = 10;
+
+/// A record that is ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// What is remembered of it in the status.
+    pub key: KeyStatus,
+    /// Whether the record says that nothing may be signed.
+    pub suspended: bool,
+}
+
+/// Why a record is not ours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Another TezosSigner has it.
+    #[error(
+        "{key} on {chain} belongs to TezosSigner {owner}, and a key is used by one TezosSigner at a time: delete that one, or \
+         use another key here"
+    )]
+    Taken {
+        /// The address of the key.
+        key: String,
+        /// The chain.
+        chain: String,
+        /// `namespace/name` of the other.
+        owner: String,
+    },
+    /// There is none, and nobody said where to start.
+    #[error(
+        "there is no watermark record for {key} on {chain}, and a missing one never means a fresh start: set \
+         spec.initialWatermark, with the last level that this key has signed anywhere, or fresh: true if it never has"
+    )]
+    NoInitialWatermark {
+        /// The address of the key.
+        key: String,
+        /// The chain.
+        chain: String,
+    },
+    /// There is none, and it is too late to make it.
+    #[error(
+        "there is no watermark record for {key} on {chain}, and spec.initialWatermark was good until {not_after} only: find \
+         the last level that this key has signed anywhere, set level to it, and notAfter to a time shortly from now"
+    )]
+    Expired {
+        /// The address of the key.
+        key: String,
+        /// The chain.
+        chain: String,
+        /// Until when it was good.
+        not_after: Timestamp,
+    },
+    /// There was one.
+    #[error(
+        "the watermark record {record} of {key} is gone, and with it the memory of what was signed; nothing is signed, and it \
+         is not made anew: find out who deleted it, then restore it with rows at least at the last level that was signed"
+    )]
+    Vanished {
+        /// The record.
+        record: String,
+        /// The address of the key.
+        key: String,
+    },
+    /// It cannot be understood.
+    #[error("the watermark record {record} cannot be used: {reason}")]
+    Unreadable {
+        /// The record.
+        record: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Refusal {
+    /// One word for it.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Taken { .. } => "ClaimedByAnother",
+            Self::NoInitialWatermark { .. } => "NoInitialWatermark",
+            Self::Expired { .. } => "InitialWatermarkExpired",
+            Self::Vanished { .. } => "RecordVanished",
+            Self::Unreadable { .. } => "RecordUnreadable",
+        }
+    }
+}
+
+/// Why there is no claim now.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// Because of what the record says, or that there is none.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Because the API server did not do it.
+    #[error("cannot {0} the watermark record {1}: {2}")]
+    Api(&'static str, String, #[source] kube::Error),
+    /// Because the record changed each time.
+    #[error("the watermark record {0} was changed by somebody else each time it was written; trying again")]
+    Contended(String),
+}
+
+/// The records of a cluster, as one TezosSigner sees them.
+#[derive(Clone)]
+pub struct Claims {
+    client: Client,
+    records: Api<ConfigMap>,
+    me: Identity,
+}
+
+impl Claims {
+    /// For the TezosSigner `me`.
+    pub fn new(client: Client, me: Identity) -> Self {
+        Self { records: Api::namespaced(client.clone(), RECORDS_NAMESPACE), client, me }
+    }
+
+    /// Makes the record of `key` ours, or finds out why it cannot be. `seen` is what the status remembers of it.
+    pub async fn claim(
+        &self,
+        key: &KeyConfig,
+        initial: Option<&InitialWatermark>,
+        seen: Option<&KeyStatus>,
+        suspend: bool,
+        now: Timestamp,
+    ) -> Result<Claimed, ClaimError> {
+        let name = key.record_name().to_string();
+        for _ in 0..ATTEMPTS {
+            let found = self.records.get_opt(&name).await.map_err(|e| ClaimError::Api("read", name.clone(), e))?;
+            let record = match found {
+                Some(record) => record,
+                None => match self.create(key, first_record(key, initial, seen, now)?).await? {
+                    Some(record) => record,
+                    None => continue,
+                },
+            };
+            let suspended = readable(&name, &record)?.suspend;
+            self.check_owner(key, &record).await?;
+            let mut wanted = record.clone();
+            annotations(&mut wanted).insert(OWNER_ANNOTATION.to_owned(), owner_text(&self.me));
+            let suspended = set_suspend(&mut wanted, suspend, suspended);
+            if wanted == record || self.replace(&name, &wanted).await? {
+                return Ok(Claimed { key: key_status(key, &record), suspended });
+            }
+        }
+        Err(ClaimError::Contended(name))
+    }
+
+    /// Lets go of a record that is ours: anybody may claim it then, with everything that it remembers. A record that is
+    /// gone, or another's, is left alone.
+    pub async fn release(&self, name: &str) -> Result<(), ClaimError> {
+        for _ in 0..ATTEMPTS {
+            let found = self.records.get_opt(name).await.map_err(|e| ClaimError::Api("read", name.to_owned(), e))?;
+            let Some(mut record) = found else { return Ok(()) };
+            let annotations = annotations(&mut record);
+            if annotations.get(OWNER_ANNOTATION) != Some(&owner_text(&self.me)) {
+                return Ok(());
+            }
+            annotations.remove(OWNER_ANNOTATION);
+            annotations.remove(HOLDER_ADDRESS_ANNOTATION);
+            if let Some(text) = annotations.get(LEASE_ANNOTATION)
+                && let Ok(lease) = Lease::from_annotation(Some(text))
+            {
+                let lease = Lease { holder_identity: String::new(), preferred_holder: String::new(), ..lease };
+                annotations.insert(LEASE_ANNOTATION.to_owned(), lease.to_annotation());
+            }
+            if self.replace(name, &record).await? {
+                return Ok(());
+            }
+        }
+        Err(ClaimError::Contended(name.to_owned()))
+    }
+
+    /// Creates the record; nothing if somebody else has just done so.
+    async fn create(&self, key: &KeyConfig, record: Record) -> Result<Option<ConfigMap>, ClaimError> {
+        let name = key.record_name().to_string();
+        let labels = BTreeMap::from([
+            (names::MANAGED_BY_LABEL.to_owned(), names::OPERATOR.to_owned()),
+            ("app.kubernetes.io/component".to_owned(), "watermark".to_owned()),
+        ]);
+        let annotations = BTreeMap::from([
+            (OWNER_ANNOTATION.to_owned(), owner_text(&self.me)),
+            ("signer.tezos.io/public-key-hash".to_owned(), key.hash().to_string()),
+            ("signer.tezos.io/chain".to_owned(), key.chain.to_string()),
+        ]);
+        let object = ConfigMap {
+            metadata: ObjectMeta {
+                name: Some(name.clone()),
+                labels: Some(labels),
+                annotations: Some(annotations),
+                ..ObjectMeta::default()
+            },
+            data: Some(record.to_data()),
+            ..ConfigMap::default()
+        };
+        match self.records.create(&parameters(), &object).await {
+            Ok(created) => Ok(Some(created)),
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(None),
+            Err(error) => Err(ClaimError::Api("create", name, error)),
+        }
+    }
+
+    /// Writes `record` over the state that it was made from; false if that is not the current one any more.
+    async fn replace(&self, name: &str, record: &ConfigMap) -> Result<bool, ClaimError> {
+        match self.records.replace(name, &parameters(), record).await {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => Ok(false),
+            Err(error) => Err(ClaimError::Api("change", name.to_owned(), error)),
+        }
+    }
+
+    /// Whether the record is ours or nobody's. An owner that does not exist any more is nobody.
+    async fn check_owner(&self, key: &KeyConfig, record: &ConfigMap) -> Result<(), ClaimError> {
+        let Some(text) = record.metadata.annotations.as_ref().and_then(|a| a.get(OWNER_ANNOTATION)) else {
+            return Ok(());
+        };
+        let Some(owner) = parse_owner(text) else {
+            let reason = format!("its annotation {OWNER_ANNOTATION} is {text:?}, expected <namespace>/<name>/<uid>");
+            return Err(Refusal::Unreadable { record: key.record_name().to_string(), reason }.into());
+        };
+        if owner == self.me {
+            return Ok(());
+        }
+        let signers = Api::<TezosSigner>::namespaced(self.client.clone(), &owner.namespace);
+        let found = signers.get_metadata_opt(&owner.name).await;
+        let found = found.map_err(|e| ClaimError::Api("look for the owner of", key.record_name().to_string(), e))?;
+        if found.is_none_or(|found| found.metadata.uid.as_ref() != Some(&owner.uid)) {
+            return Ok(());
+        }
+        let owner = format!("{}/{}", owner.namespace, owner.name);
+        Err(Refusal::Taken { key: key.hash().to_string(), chain: key.chain.to_string(), owner }.into())
+    }
+}
+
+/// What a record starts with that does not exist, or why it may not be made.
+fn first_record(
+    key: &KeyConfig,
+    initial: Option<&InitialWatermark>,
+    seen: Option<&KeyStatus>,
+    now: Timestamp,
+) -> Result<Record, Refusal> {
+    let (record, chain, key) = (key.record_name().to_string(), key.chain.to_string(), key.hash().to_string());
+    if seen.is_some() {
+        return Err(Refusal::Vanished { record, key });
+    }
+    match initial {
+        None => Err(Refusal::NoInitialWatermark { key, chain }),
+        Some(initial) if now > initial.not_after => Err(Refusal::Expired { key, chain, not_after: initial.not_after }),
+        Some(initial) => Ok(initial.record.clone()),
+    }
+}
+
+fn readable(name: &str, object: &ConfigMap) -> Result<Record, Refusal> {
+    let empty = BTreeMap::new();
+    Record::from_data(object.data.as_ref().unwrap_or(&empty))
+        .map_err(|error| Refusal::Unreadable { record: name.to_owned(), reason: error.to_string() })
+}
+
+fn key_status(key: &KeyConfig, record: &ConfigMap) -> KeyStatus {
+    KeyStatus {
+        chain: key.chain.to_string(),
+        public_key_hash: key.hash().to_string(),
+        record: key.record_name().to_string(),
+        record_uid: record.metadata.uid.clone().unwrap_or_default(),
+    }
+}
+
+/// Brings `suspend` of the record to what the spec says; returns what it says then. What somebody suspended by hand stays.
+fn set_suspend(record: &mut ConfigMap, wanted: bool, suspended: bool) -> bool {
+    let by_spec = annotations(record).contains_key(SUSPENDED_BY_SPEC_ANNOTATION);
+    let data = record.data.get_or_insert_default();
+    if wanted && !suspended {
+        data.insert("suspend".to_owned(), "true".to_owned());
+        annotations(record).insert(SUSPENDED_BY_SPEC_ANNOTATION.to_owned(), "true".to_owned());
+    } else if !wanted && by_spec {
+        data.remove("suspend");
+        annotations(record).remove(SUSPENDED_BY_SPEC_ANNOTATION);
+    }
+    wanted || (suspended && !by_spec)
+}
+
+fn annotations(record: &mut ConfigMap) -> &mut BTreeMap<String, String> {
+    record.metadata.annotations.get_or_insert_default()
+}
+
+fn owner_text(owner: &Identity) -> String {
+    format!("{}/{}/{}", owner.namespace, owner.name, owner.uid)
+}
+
+fn parse_owner(text: &str) -> Option<Identity> {
+    let parts: Vec<&str> = text.split('/').collect();
+    match parts[..] {
+        [namespace, name, uid] if parts.iter().all(|part| !part.is_empty()) => {
+            Some(Identity { namespace: namespace.to_owned(), name: name.to_owned(), uid: uid.to_owned() })
+        }
+        _ => None,
+    }
+}
+
+fn parameters() -> PostParams {
+    PostParams { field_manager: Some(names::OPERATOR.to_owned()), ..PostParams::default() }
+}
+
+#[cfg(test)]
+mod tests;

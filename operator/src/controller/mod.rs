@@ -1,0 +1,386 @@
+//! Makes each TezosSigner true, in named stages:
+//!
+//! [`validate`] (what the user wrote can be used) → [`claim`] (the records are ours) → [`build`] (what must exist) →
+//! [`apply`] (it exists) → [`observe`] and [`status`] (how it is, and what to do).
+//!
+//! A steady state writes nothing. This file is the order of the stages, what wakes them, and the way back: the finalizer.
+
+pub mod apply;
+mod backoff;
+pub mod build;
+pub mod claim;
+pub mod observe;
+pub mod status;
+pub mod validate;
+
+use crate::api::{TezosSigner, TezosSignerStatus};
+use apply::{ApplyError, Cluster};
+use backoff::Backoff;
+use build::names;
+use claim::{ClaimError, Claimed, Claims};
+use futures::{Stream, StreamExt as _};
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::api::{Patch, PatchParams};
+use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::runtime::controller::{Action, Controller};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::runtime::finalizer::{Event as Finalizer, finalizer};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher::Event as WatchEvent;
+use kube::runtime::{WatchStreamExt as _, controller, watcher};
+use kube::{Api, Client, Resource as _, ResourceExt as _};
+use serde_json::json;
+use status::Outcome;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tezos_signer_core::record::{OWNER_ANNOTATION, RECORDS_NAMESPACE};
+use validate::{Invalid, ValidSigner};
+
+/// Keeps a TezosSigner until its rights on the records are taken away, and the records are let go.
+const FINALIZER: &str = "signer.tezos.io/release-records";
+
+/// How often a TezosSigner is looked at that is well: its signer does not tell when it is not any more, and nothing watches
+/// Roles.
+const RESYNC: Duration = Duration::from_secs(60);
+
+/// A starting pod changes many times in a row: one look for them all.
+const DEBOUNCE: Duration = Duration::from_millis(200);
+
+/// How many TezosSigners are looked at at once.
+const CONCURRENCY: u16 = 8;
+
+/// The longest that one look may take.
+const DEADLINE: Duration = Duration::from_secs(45);
+
+/// How long a deletion waits for the pods to end in peace, so that they let go of their records by themselves. Safety does
+/// not need it: after it their rights are taken away.
+const PEACEFUL_END: Duration = Duration::from_secs(60);
+
+/// A TezosSigner, or what could not be read as one: it must not stop the others.
+type Guarded = DeserializeGuard<TezosSigner>;
+
+/// Why a TezosSigner is looked at again soon.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It is not of this release's shape.
+    #[error("this TezosSigner cannot be read, is it from a later release? {0}")]
+    Undecodable(String),
+    /// It has no name; the API server does not let that happen.
+    #[error(transparent)]
+    Nameless(#[from] Invalid),
+    /// A record.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// An object.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The TezosSigner itself.
+    #[error("cannot {0} the TezosSigner: {1}")]
+    Signer(&'static str, #[source] kube::Error),
+    /// Its finalizer.
+    #[error(transparent)]
+    Finalizer(#[from] Box<kube::runtime::finalizer::Error<Error>>),
+    /// It is being deleted, and its pods have not ended yet.
+    #[error("waiting for the pods to end: {0}")]
+    PodsEnding(String),
+    /// The API server did not answer in time.
+    #[error("not done within {} s", DEADLINE.as_secs())]
+    Deadline,
+}
+
+/// What every reconcile needs.
+struct Context {
+    client: Client,
+    http: reqwest::Client,
+    recorder: Recorder,
+    default_image: String,
+    backoff: Backoff<ObjectRef<Guarded>>,
+}
+
+/// The store that tells when the controller knows all TezosSigners, and the controller itself, which ends on a signal.
+pub fn run(client: Client, default_image: String) -> (Store<Guarded>, impl Future<Output = ()>) {
+    let ours = watcher::Config::default().labels(&format!("{}={}", names::MANAGED_BY_LABEL, names::OPERATOR));
+    let controller = Controller::new(Api::<Guarded>::all(client.clone()), watcher::Config::default())
+        .with_config(controller::Config::default().debounce(DEBOUNCE).concurrency(CONCURRENCY))
+        .owns(Api::<PartialObjectMeta<Deployment>>::all(client.clone()), ours.clone())
+        .watches(Api::<PartialObjectMeta<Pod>>::all(client.clone()), ours, signer_of)
+        .reconcile_all_on(record_claims(client.clone()));
+    let store = controller.store();
+    let reporter = Reporter { controller: names::OPERATOR.to_owned(), instance: std::env::var("POD_NAME").ok() };
+    let context = Arc::new(Context {
+        recorder: Recorder::new(client.clone(), reporter),
+        client,
+        http: reqwest::Client::new(),
+        default_image,
+        backoff: Backoff::new(),
+    });
+    let run = controller.shutdown_on_signal().run(reconcile_in_time, retry, context).for_each(|result| async move {
+        if let Err(error) = result {
+            tracing::debug!(%error, "reconcile");
+        }
+    });
+    (store, run)
+}
+
+/// The TezosSigner that a pod belongs to.
+fn signer_of(pod: PartialObjectMeta<Pod>) -> Option<ObjectRef<Guarded>> {
+    let name = pod.labels().get(names::INSTANCE_LABEL)?;
+    Some(ObjectRef::new(name).within(&pod.namespace()?))
+}
+
+/// Says when a record was deleted, or has another owner: everything else that happens to one is signatures.
+fn record_claims(client: Client) -> impl Stream<Item = ()> + Send + 'static {
+    let records = Api::<PartialObjectMeta<ConfigMap>>::namespaced(client, RECORDS_NAMESPACE);
+    let mut owners: HashMap<String, (Option<String>, Option<String>)> = HashMap::new();
+    let events = watcher(records, watcher::Config::default()).default_backoff();
+    events.filter_map(move |event| {
+        let changed = match event {
+            Ok(WatchEvent::Apply(record) | WatchEvent::InitApply(record)) => {
+                let claim = (record.uid(), record.annotations().get(OWNER_ANNOTATION).cloned());
+                owners.insert(record.name_any(), claim.clone()) != Some(claim)
+            }
+            Ok(WatchEvent::Delete(record)) => forget_record(&mut owners, &record),
+            // After a gap, what was deleted in it is not told: look at all.
+            Ok(WatchEvent::InitDone) => true,
+            Ok(WatchEvent::Init) => false,
+            Err(error) => {
+                tracing::warn!(%error, "cannot watch the watermark records in {RECORDS_NAMESPACE}");
+                false
+            }
+        };
+        std::future::ready(changed.then_some(()))
+    })
+}
+
+fn forget_record<V>(owners: &mut HashMap<String, V>, record: &PartialObjectMeta<ConfigMap>) -> bool {
+    owners.remove(&record.name_any());
+    true
+}
+
+async fn reconcile_in_time(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+    tokio::time::timeout(DEADLINE, reconcile(object, context)).await.unwrap_or(Err(Error::Deadline))
+}
+
+fn retry(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
+    let key = ObjectRef::from_obj(&*object);
+    let wait = context.backoff.next(key.clone());
+    match error {
+        Error::Finalizer(error)
+            if matches!(**error, kube::runtime::finalizer::Error::CleanupFailed(Error::PodsEnding(_))) =>
+        {
+            tracing::info!(signer = %key, "{error}");
+        }
+        error => tracing::warn!(signer = %key, "{error}; trying again in {} s", wait.as_secs()),
+    }
+    Action::requeue(wait)
+}
+
+async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+    let key = ObjectRef::from_obj(&*object);
+    if let Err(invalid) = &object.0 {
+        return Err(Error::Undecodable(invalid.error.clone()));
+    }
+    let signers: Api<TezosSigner> =
+        Api::namespaced(context.client.clone(), &object.meta().namespace.clone().unwrap_or_default());
+    // Not the watch's copy, which may be older than the status that remembers a record.
+    let fresh = signers.get_opt(&object.name_any()).await.map_err(|error| Error::Signer("read", error))?;
+    let Some(signer) = fresh else {
+        context.backoff.reset(&key);
+        return Ok(Action::await_change());
+    };
+    let action = finalizer(&signers, FINALIZER, Arc::new(signer), |event| async {
+        match event {
+            Finalizer::Apply(signer) => make_true(&signer, &signers, &context, &key).await,
+            Finalizer::Cleanup(signer) => let_go(&signer, &context, &key).await,
+        }
+    });
+    action.await.map_err(|error| match error {
+        kube::runtime::finalizer::Error::ApplyFailed(error) => error,
+        error => Error::Finalizer(Box::new(error)),
+    })
+}
+
+/// All stages, then the status and its events.
+async fn make_true(
+    signer: &TezosSigner,
+    signers: &Api<TezosSigner>,
+    context: &Context,
+    key: &ObjectRef<Guarded>,
+) -> Result<Action, Error> {
+    let report = Report { signer, signers, context };
+    let mut remembered = signer.status.clone().unwrap_or_default();
+    let outcome = stages(signer, &report, &mut remembered).await?;
+    let now = Time(Timestamp::now());
+    let next = status::status(&remembered, &outcome, signer.metadata.generation, now);
+    report.write(&next).await?;
+    report.tell(&next).await;
+    if let Outcome::NotApplied(error @ ApplyError::Api { .. }) = outcome {
+        return Err(error.into());
+    }
+    if status::is_ready(&next) {
+        context.backoff.reset(key);
+        return Ok(Action::requeue(RESYNC));
+    }
+    Ok(Action::requeue(context.backoff.next(key.clone())))
+}
+
+/// Validate, claim, build, apply, observe. `remembered` is written before anything runs that could sign.
+async fn stages(
+    signer: &TezosSigner,
+    report: &Report<'_>,
+    remembered: &mut TezosSignerStatus,
+) -> Result<Outcome, Error> {
+    let context = report.context;
+    let valid = match validate::validate(signer) {
+        Ok(valid) => valid,
+        Err(invalid) => return Ok(Outcome::Invalid(invalid)),
+    };
+    let claims = Claims::new(context.client.clone(), valid.identity.clone());
+    let claimed = match claim_all(&claims, &valid, remembered).await {
+        Ok(claimed) => claimed,
+        Err(ClaimError::Refused(refusal)) => return Ok(Outcome::Refused(refusal)),
+        Err(error) => return Err(error.into()),
+    };
+    report.write(remembered).await?;
+
+    let cluster = Cluster::new(&context.client, &valid.identity);
+    let live = match cluster.live_deployment().await {
+        Ok(live) => live,
+        Err(error) => return Ok(Outcome::NotApplied(error)),
+    };
+    let image =
+        valid.image.clone().or_else(|| running_image(live.as_ref()?)).unwrap_or_else(|| context.default_image.clone());
+    let objects = build::build(&valid, &image);
+    let deployment = match cluster.apply(&objects).await {
+        Ok(deployment) => deployment,
+        Err(error) => return Ok(Outcome::NotApplied(error)),
+    };
+
+    let pods = cluster.pods().await?;
+    let config = objects.config.name_any();
+    cluster.delete_old_configs(&config, &pods).await?;
+    if pods.iter().all(|pod| pod.annotations().get(names::CONFIG_ANNOTATION) == Some(&config)) {
+        release_former(&claims, &claimed, remembered).await?;
+    }
+    let sight = observe::look(&context.http, &deployment, &pods).await;
+    Ok(Outcome::Applied { claims: claimed, sight, image })
+}
+
+/// Claims every record; what was claimed is remembered even if a later one is refused.
+async fn claim_all(
+    claims: &Claims,
+    signer: &ValidSigner,
+    remembered: &mut TezosSignerStatus,
+) -> Result<Vec<Claimed>, ClaimError> {
+    let mut claimed = Vec::new();
+    for key in &signer.keys {
+        let name = key.record_name().to_string();
+        let seen = remembered.keys.iter().find(|key| key.record == name);
+        let claim = claims.claim(key, signer.initial.as_ref(), seen, signer.suspend, Timestamp::now()).await?;
+        *remembered = status::remember(remembered, claim.key.clone());
+        claimed.push(claim);
+    }
+    Ok(claimed)
+}
+
+/// Lets go of the records of keys that are not in the spec any more, once no pod uses them.
+async fn release_former(claims: &Claims, claimed: &[Claimed], remembered: &mut TezosSignerStatus) -> Result<(), Error> {
+    for former in remembered.keys.clone() {
+        if claimed.iter().all(|claim| claim.key.record != former.record) {
+            claims.release(&former.record).await?;
+            *remembered = status::forget(remembered, &former.record);
+        }
+    }
+    Ok(())
+}
+
+/// The image that the signer runs now: an upgrade of the operator restarts no baker.
+fn running_image(live: &Deployment) -> Option<String> {
+    let pod = live.spec.as_ref()?.template.spec.as_ref()?;
+    let signer = pod.init_containers.iter().flatten().find(|container| container.name == names::SIGNER_CONTAINER)?;
+    signer.image.clone()
+}
+
+/// The way back: no pod, then no rights on the records, then nobody's records.
+async fn let_go(signer: &TezosSigner, context: &Context, key: &ObjectRef<Guarded>) -> Result<Action, Error> {
+    let identity = validate::identity(signer)?;
+    let cluster = Cluster::new(&context.client, &identity);
+    cluster.delete_deployment().await?;
+    let deleted = signer.metadata.deletion_timestamp.as_ref().map_or_else(Timestamp::now, |time| time.0);
+    let pods: Vec<String> = cluster.pods().await?.iter().map(kube::ResourceExt::name_any).collect();
+    if !pods.is_empty() && Timestamp::now().duration_since(deleted).unsigned_abs() < PEACEFUL_END {
+        return Err(Error::PodsEnding(pods.join(", ")));
+    }
+    cluster.delete_access().await?;
+    let claims = Claims::new(context.client.clone(), identity);
+    for record in records_of(signer) {
+        claims.release(&record).await?;
+    }
+    context.backoff.reset(key);
+    tracing::info!(signer = %key, "its records are let go");
+    Ok(Action::await_change())
+}
+
+/// The records that a TezosSigner may own: those it remembers, and those of its spec, if the status was never written.
+fn records_of(signer: &TezosSigner) -> Vec<String> {
+    let remembered = signer.status.iter().flat_map(|status| &status.keys).map(|key| key.record.clone());
+    let in_spec = validate::validate(signer).map(|valid| valid.keys).unwrap_or_default();
+    let mut records: Vec<String> = remembered.chain(in_spec.iter().map(|key| key.record_name().to_string())).collect();
+    records.sort();
+    records.dedup();
+    records
+}
+
+/// Where a reconcile's result goes.
+struct Report<'a> {
+    signer: &'a TezosSigner,
+    signers: &'a Api<TezosSigner>,
+    context: &'a Context,
+}
+
+impl Report<'_> {
+    /// Writes the status if it is another than the one that was read.
+    async fn write(&self, status: &TezosSignerStatus) -> Result<(), Error> {
+        if self.signer.status.as_ref() == Some(status) {
+            return Ok(());
+        }
+        let patch = json!({
+            "apiVersion": TezosSigner::api_version(&()),
+            "kind": TezosSigner::kind(&()),
+            "metadata": {"name": self.signer.name_any(), "uid": self.signer.uid()},
+            "status": status,
+        });
+        let parameters = PatchParams::apply(names::OPERATOR).force();
+        let written = self.signers.patch_status(&self.signer.name_any(), &parameters, &Patch::Apply(&patch)).await;
+        written.map(drop).map_err(|error| Error::Signer("write the status of", error))
+    }
+
+    /// Tells what is new as events. They are a courtesy: an error is logged, and that is all.
+    async fn tell(&self, status: &TezosSignerStatus) {
+        let default = TezosSignerStatus::default();
+        let old = self.signer.status.as_ref().unwrap_or(&default);
+        for condition in status::news(old, status) {
+            let event = event(condition);
+            if let Err(error) = self.context.recorder.publish(&event, &self.signer.object_ref(&())).await {
+                tracing::warn!(%error, "cannot publish an event");
+            }
+        }
+    }
+}
+
+fn event(condition: &Condition) -> Event {
+    // An event's note is cut by nobody: the API server refuses one of more than 1 kB.
+    let mut note = format!("{}: {}", condition.type_, condition.message);
+    note.truncate(note.floor_char_boundary(1000));
+    Event {
+        type_: if condition.status == "True" { EventType::Normal } else { EventType::Warning },
+        reason: condition.reason.clone(),
+        note: Some(note),
+        action: "Reconcile".to_owned(),
+        secondary: None,
+    }
+}

@@ -1,0 +1,145 @@
+//! What can be seen of a TezosSigner's pods, and what the signer in one of them says of itself (`GET /status`).
+
+use crate::controller::build::names;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use serde::Deserialize;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+use tezos_signer_core::config::ADMIN_PORT;
+
+/// The signer answers from memory.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What the signer says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SignerStatus {
+    /// Whether it signs.
+    pub ready: bool,
+    /// Whether it has ever been able to.
+    #[serde(default)]
+    pub started: bool,
+    /// The token.
+    pub hsm: HsmStatus,
+    /// The keys.
+    pub keys: Vec<SignerKeyStatus>,
+    /// Why it does not sign.
+    #[serde(default)]
+    pub reasons: Vec<String>,
+}
+
+/// How the token is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HsmStatus {
+    /// Whether it can be used.
+    pub ready: bool,
+    /// Why not.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// How a key's record is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SignerKeyStatus {
+    /// The record's name.
+    pub record: String,
+    /// Whether the signer holds it.
+    pub held: bool,
+    /// Why not.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// What there is to see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sight {
+    /// No pod, and why if that is known.
+    NoPod(Option<String>),
+    /// A pod whose signer does not answer, and why as far as it is known.
+    Silent {
+        /// The pod.
+        pod: String,
+        /// Why.
+        reason: String,
+    },
+    /// A pod whose signer answers.
+    Answer {
+        /// The pod.
+        pod: String,
+        /// What it says.
+        status: SignerStatus,
+    },
+}
+
+/// Looks at the newest pod that is not ending, else at the newest.
+pub async fn look(http: &reqwest::Client, deployment: &Deployment, pods: &[Pod]) -> Sight {
+    let newest = pods.iter().max_by_key(|pod| (pod.metadata.deletion_timestamp.is_none(), pod.creation_timestamp()));
+    let Some(pod) = newest else { return Sight::NoPod(replica_failure(deployment)) };
+    let name = pod.name_any();
+    let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).and_then(|ip| ip.parse().ok());
+    let Some(address) = address else { return Sight::Silent { pod: name, reason: waiting_for(pod) } };
+    match ask(http, address).await {
+        Ok(status) => Sight::Answer { pod: name, status },
+        Err(error) => {
+            tracing::debug!(pod = name, %error, "the signer's status cannot be read");
+            Sight::Silent { pod: name, reason: waiting_for(pod) }
+        }
+    }
+}
+
+async fn ask(http: &reqwest::Client, address: IpAddr) -> Result<SignerStatus, reqwest::Error> {
+    let url = format!("http://{}/status", SocketAddr::new(address, ADMIN_PORT));
+    // Not ready is an answer too, whatever its HTTP status.
+    http.get(url).timeout(TIMEOUT).send().await?.json().await
+}
+
+/// Why the Deployment could not make a pod: a quota, or Pod Security.
+fn replica_failure(deployment: &Deployment) -> Option<String> {
+    let conditions = deployment.status.as_ref()?.conditions.as_ref()?;
+    let failure =
+        conditions.iter().find(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True")?;
+    failure.message.clone()
+}
+
+/// What a pod waits for whose signer does not answer.
+fn waiting_for(pod: &Pod) -> String {
+    let Some(status) = &pod.status else { return "it was just made".to_owned() };
+    let unscheduled = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
+    if let Some(condition) = unscheduled {
+        return format!("no node takes it: {}", condition.message.as_deref().unwrap_or("no reason given"));
+    }
+    let signer = status.init_container_statuses.iter().flatten().find(|c| c.name == names::SIGNER_CONTAINER);
+    let state = signer.and_then(|signer| signer.state.as_ref());
+    if let Some(waiting) = state.and_then(|state| state.waiting.as_ref()) {
+        let last = signer.and_then(|signer| signer.last_state.as_ref()).and_then(|last| last.terminated.as_ref());
+        let reason = waiting.reason.as_deref().unwrap_or("waiting");
+        return match (reason, last, waiting.message.as_deref()) {
+            // The back-off's own message has a duration that changes all the time.
+            ("CrashLoopBackOff", Some(last), _) => {
+                format!(
+                    "its signer ended with exit code {}; kubectl logs {} -c signer --previous says why",
+                    last.exit_code,
+                    pod.name_any()
+                )
+            }
+            ("PodInitializing" | "ContainerCreating", _, _) => {
+                "its volumes and containers are being made; kubectl describe pod says what is missing if this lasts"
+                    .to_owned()
+            }
+            (reason, _, Some(message)) => format!("its signer is not started: {reason}: {message}"),
+            (reason, _, None) => format!("its signer is not started: {reason}"),
+        };
+    }
+    if let Some(ended) = state.and_then(|state| state.terminated.as_ref()) {
+        return format!(
+            "its signer ended with exit code {}; kubectl logs {} -c signer says why",
+            ended.exit_code,
+            pod.name_any()
+        );
+    }
+    "its signer does not answer on the admin port".to_owned()
+}

@@ -1,0 +1,245 @@
+//! The last stage: from what the other stages found out to conditions with sentences. Pure, but for the clock that stamps
+//! the flips.
+//!
+//! A sentence says what is wrong and what to do. Nothing in it changes with each signature: a steady state is written once.
+
+use crate::api::{KeyStatus, TezosSignerStatus};
+use crate::controller::apply::ApplyError;
+use crate::controller::claim::{Claimed, Refusal};
+use crate::controller::observe::{Sight, SignerStatus};
+use crate::controller::validate::Invalid;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+/// How far a reconcile came.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The spec cannot be used.
+    Invalid(Invalid),
+    /// A record is not ours.
+    Refused(Refusal),
+    /// An object could not be applied.
+    NotApplied(ApplyError),
+    /// Everything is applied.
+    Applied {
+        /// The records.
+        claims: Vec<Claimed>,
+        /// What can be seen of the pod.
+        sight: Sight,
+        /// The image of the signer.
+        image: String,
+    },
+}
+
+/// A condition before it is compared with the one that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Finding {
+    type_: &'static str,
+    status: &'static str,
+    reason: String,
+    message: String,
+}
+
+fn finding(type_: &'static str, status: &'static str, reason: &str, message: impl Into<String>) -> Finding {
+    Finding { type_, status, reason: reason.to_owned(), message: message.into() }
+}
+
+const ACCEPTED: &str = "Accepted";
+const WATERMARK: &str = "WatermarkReady";
+const HSM: &str = "HsmReady";
+const READY: &str = "Ready";
+
+/// Whether the status says that all is well.
+pub fn is_ready(status: &TezosSignerStatus) -> bool {
+    status.conditions.iter().any(|condition| condition.type_ == READY && condition.status == "True")
+}
+
+/// The status after `outcome`. What `old` remembers of records stays: only [`forget`] takes it away.
+pub fn status(old: &TezosSignerStatus, outcome: &Outcome, generation: Option<i64>, now: Time) -> TezosSignerStatus {
+    let holder = match outcome {
+        Outcome::Applied { claims, sight: Sight::Answer { pod, status }, .. } if holds_all(claims, status) => {
+            Some(pod.clone())
+        }
+        _ => None,
+    };
+    let image = match outcome {
+        Outcome::Applied { image, .. } => Some(image.clone()),
+        _ => old.image.clone(),
+    };
+    let conditions =
+        findings(outcome).into_iter().map(|finding| condition(&old.conditions, finding, generation, &now)).collect();
+    TezosSignerStatus { conditions, holder, image, keys: old.keys.clone(), observed_generation: generation }
+}
+
+/// The status with `claimed` remembered.
+pub fn remember(status: &TezosSignerStatus, claimed: KeyStatus) -> TezosSignerStatus {
+    let mut status = status.clone();
+    match status.keys.iter_mut().find(|key| key.record == claimed.record) {
+        Some(key) => *key = claimed,
+        None => status.keys.push(claimed),
+    }
+    status
+}
+
+/// The status without the record of that name.
+pub fn forget(status: &TezosSignerStatus, record: &str) -> TezosSignerStatus {
+    let mut status = status.clone();
+    status.keys.retain(|key| key.record != record);
+    status
+}
+
+fn condition(old: &[Condition], finding: Finding, generation: Option<i64>, now: &Time) -> Condition {
+    let before = old.iter().find(|condition| condition.type_ == finding.type_ && condition.status == finding.status);
+    Condition {
+        type_: finding.type_.to_owned(),
+        status: finding.status.to_owned(),
+        reason: finding.reason,
+        message: finding.message,
+        observed_generation: generation,
+        last_transition_time: before.map_or_else(|| now.clone(), |condition| condition.last_transition_time.clone()),
+    }
+}
+
+fn findings(outcome: &Outcome) -> Vec<Finding> {
+    match outcome {
+        Outcome::Invalid(invalid) => {
+            let message = invalid.to_string();
+            let unknown = "the spec cannot be used, see Accepted";
+            vec![
+                finding(READY, "False", "Invalid", &message),
+                finding(ACCEPTED, "False", "Invalid", message),
+                finding(WATERMARK, "Unknown", "Invalid", unknown),
+                finding(HSM, "Unknown", "Invalid", unknown),
+            ]
+        }
+        Outcome::Refused(refusal) => {
+            let message = refusal.to_string();
+            vec![
+                finding(READY, "False", refusal.reason(), &message),
+                accepted(),
+                finding(WATERMARK, "False", refusal.reason(), message),
+                finding(HSM, "Unknown", "NoSigner", "no signer runs with this spec, see WatermarkReady"),
+            ]
+        }
+        Outcome::NotApplied(error) => {
+            let reason = match error {
+                ApplyError::NotOurs { .. } => "NameTaken",
+                ApplyError::Refused { .. } => "Refused",
+                ApplyError::Api { .. } => "ApiError",
+            };
+            let message = error.to_string();
+            let unknown = "the signer could not be deployed, see Ready";
+            vec![
+                finding(READY, "False", reason, &message),
+                accepted(),
+                finding(WATERMARK, "Unknown", "NoSigner", unknown),
+                finding(HSM, "Unknown", "NoSigner", unknown),
+            ]
+        }
+        Outcome::Applied { claims, sight, .. } => {
+            let watermark = watermark(claims, sight);
+            let hsm = hsm(sight);
+            vec![ready(claims, sight, &watermark, &hsm), accepted(), watermark, hsm]
+        }
+    }
+}
+
+fn accepted() -> Finding {
+    finding(ACCEPTED, "True", "Valid", "the spec can be used")
+}
+
+fn silence(sight: &Sight) -> Option<(&'static str, String)> {
+    match sight {
+        Sight::NoPod(None) => Some(("NoPod", "the pod is being made".to_owned())),
+        Sight::NoPod(Some(reason)) => Some(("NoPod", format!("no pod can be made: {reason}"))),
+        Sight::Silent { pod, reason } => Some(("NoAnswer", format!("pod {pod}: {reason}"))),
+        Sight::Answer { .. } => None,
+    }
+}
+
+fn holds_all(claims: &[Claimed], status: &SignerStatus) -> bool {
+    claims.iter().all(|claim| status.keys.iter().any(|key| key.record == claim.key.record && key.held))
+}
+
+fn watermark(claims: &[Claimed], sight: &Sight) -> Finding {
+    let Sight::Answer { pod, status } = sight else {
+        let (reason, message) = silence(sight).unwrap_or_default();
+        return finding(WATERMARK, "Unknown", reason, message);
+    };
+    for claim in claims {
+        let record = &claim.key.record;
+        match status.keys.iter().find(|key| key.record == *record) {
+            Some(key) if key.held => {}
+            Some(key) => {
+                let reason = key.reason.as_deref().unwrap_or("the lease is not held yet");
+                let message = format!("pod {pod} does not hold {record}: {reason}");
+                return finding(WATERMARK, "False", "NotHeld", message);
+            }
+            None => {
+                let message =
+                    format!("pod {pod} runs with an older configuration, without {record}; it is being replaced");
+                return finding(WATERMARK, "False", "NotHeld", message);
+            }
+        }
+    }
+    let message = match claims {
+        [claim] => format!("pod {pod} holds {}", claim.key.record),
+        claims => format!("pod {pod} holds the records of all {} keys", claims.len()),
+    };
+    finding(WATERMARK, "True", "Held", message)
+}
+
+fn hsm(sight: &Sight) -> Finding {
+    match sight {
+        Sight::Answer { status, .. } if status.hsm.ready => {
+            finding(HSM, "True", "LoggedIn", "logged in, and all keys found with the public keys of the spec")
+        }
+        Sight::Answer { status, .. } => {
+            let reason = status.hsm.reason.as_deref().unwrap_or("the signer has not logged in yet");
+            finding(HSM, "False", "NotUsable", reason)
+        }
+        sight => {
+            let (reason, message) = silence(sight).unwrap_or_default();
+            finding(HSM, "Unknown", reason, message)
+        }
+    }
+}
+
+fn ready(claims: &[Claimed], sight: &Sight, watermark: &Finding, hsm: &Finding) -> Finding {
+    if let Some(claim) = claims.iter().find(|claim| claim.suspended) {
+        let message = format!(
+            "signing is suspended: set spec.suspend to false, or take the row suspend out of {} if it was set by hand",
+            claim.key.record
+        );
+        return finding(READY, "False", "Suspended", message);
+    }
+    if let Some((reason, message)) = silence(sight) {
+        return finding(READY, "False", reason, message);
+    }
+    if let Some(bad) = [hsm, watermark].into_iter().find(|finding| finding.status != "True") {
+        return finding(READY, "False", &bad.reason, &bad.message);
+    }
+    match sight {
+        Sight::Answer { pod, status } if status.ready => {
+            let keys: Vec<&str> = claims.iter().map(|claim| claim.key.public_key_hash.as_str()).collect();
+            finding(READY, "True", "Signing", format!("{pod} signs for {}", keys.join(", ")))
+        }
+        Sight::Answer { pod, status } => {
+            let reason =
+                if status.reasons.is_empty() { "it gives no reason".to_owned() } else { status.reasons.join("; ") };
+            finding(READY, "False", "NotReady", format!("{pod} does not sign: {reason}"))
+        }
+        _ => finding(READY, "False", "NoAnswer", "the signer does not answer"),
+    }
+}
+
+/// What is worth an event: conditions whose status or reason is another than before.
+pub fn news<'a>(old: &'a TezosSignerStatus, new: &'a TezosSignerStatus) -> impl Iterator<Item = &'a Condition> {
+    new.conditions.iter().filter(|condition| {
+        let before = old.conditions.iter().find(|before| before.type_ == condition.type_);
+        let changed = before.is_none_or(|b| b.status != condition.status || b.reason != condition.reason);
+        changed && condition.status != "Unknown"
+    })
+}
+
+#[cfg(test)]
+mod tests;

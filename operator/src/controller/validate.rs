@@ -1,0 +1,282 @@
+//! The first stage: from what a user wrote to types that cannot be wrong. Pure: no cluster, no clock.
+//!
+//! Every error names the field as the user wrote it, and says what to do.
+
+mod template;
+
+use crate::api::{HsmSpec, InitialWatermarkSpec, KeySpec, PinSource, TezosSigner};
+use crate::controller::build::names;
+use k8s_openapi::api::core::v1::{EnvVar, PodTemplateSpec, Volume, VolumeMount};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use tezos_signer_core::config::{
+    ADMIN_PORT, ConfigMapConfig, HsmConfig, KeyConfig, KeySelector, SIGNING_PORT, SignerConfig, WatermarkConfig,
+};
+use tezos_signer_core::key::{ChainId, SigningPublicKey};
+use tezos_signer_core::position::{ConsensusKind, Level};
+use tezos_signer_core::record::{RECORDS_NAMESPACE, Record};
+use tezos_signer_core::watermark::DEFAULT_MAX_LEVEL_JUMP;
+
+/// How long one request may take, in milliseconds. The Octez client asks again on a 502.
+const REQUEST_DEADLINE_MILLISECONDS: u32 = 1500;
+
+/// What is wrong with a TezosSigner.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {reason}")]
+pub struct Invalid {
+    /// The field, as a path from the root of the object.
+    pub field: String,
+    /// What is wrong with it, and what is expected.
+    pub reason: String,
+}
+
+impl Invalid {
+    /// `field` is wrong because of `reason`.
+    pub fn new(field: impl Into<String>, reason: impl ToString) -> Self {
+        Self { field: field.into(), reason: reason.to_string() }
+    }
+}
+
+/// Who a TezosSigner is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name, at most 40 characters without dots.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+}
+
+/// A TezosSigner whose every value is usable.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ValidSigner {
+    /// Who it is.
+    pub identity: Identity,
+    /// The keys, each with its record's name.
+    pub keys: Vec<KeyConfig>,
+    /// Where a key starts that has no record.
+    pub initial: Option<InitialWatermark>,
+    /// The signer's configuration file.
+    pub config: String,
+    /// Where the PIN is.
+    pub pin: PinSource,
+    /// What the PKCS#11 library needs in the signer's container.
+    pub hsm: HsmAccess,
+    /// The baker's pod.
+    pub template: PodTemplateSpec,
+    /// The image, if it is named.
+    pub image: Option<String>,
+    /// Whether nothing is to be signed.
+    pub suspend: bool,
+}
+
+/// What the PKCS#11 library needs of the pod.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct HsmAccess {
+    /// Volumes of the pod.
+    pub volumes: Vec<Volume>,
+    /// Their mounts in the signer's container.
+    pub volume_mounts: Vec<VolumeMount>,
+    /// Environment of the signer's container.
+    pub env: Vec<EnvVar>,
+}
+
+/// The record that a key without one starts with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InitialWatermark {
+    /// What it says.
+    pub record: Record,
+    /// No record is made after this.
+    pub not_after: jiff::Timestamp,
+}
+
+/// Checks `signer`, and stops at the first thing that is wrong.
+pub fn validate(signer: &TezosSigner) -> Result<ValidSigner, Invalid> {
+    let identity = identity(signer)?;
+    let spec = &signer.spec;
+    if spec.service.is_some() {
+        let reason = "a signer without a baker is not available in this release; use spec.baker";
+        return Err(Invalid::new("spec.service", reason));
+    }
+    let Some(baker) = &spec.baker else {
+        return Err(Invalid::new("spec.baker", "missing; it needs a pod template"));
+    };
+    let chain: ChainId = spec.chain.parse().map_err(|error| Invalid::new("spec.chain", error))?;
+    let keys = keys(&spec.keys, chain)?;
+    let initial = spec.initial_watermark.as_ref().map(initial_watermark).transpose()?;
+    let (hsm, pin, access) = hsm(&spec.hsm)?;
+    let reserved: Vec<&str> = access.volumes.iter().map(|volume| volume.name.as_str()).collect();
+    let template = template::validate(&baker.template, &reserved)?;
+    let config = config(keys.clone(), hsm, spec.lease_duration_seconds)?;
+    let image = spec.image.clone();
+    Ok(ValidSigner { identity, keys, initial, config, pin, hsm: access, template, image, suspend: spec.suspend })
+}
+
+/// Who `signer` is; its name was checked by the API server too, unless the CRD is an older one.
+pub fn identity(signer: &TezosSigner) -> Result<Identity, Invalid> {
+    let metadata = &signer.metadata;
+    let (Some(namespace), Some(name), Some(uid)) = (&metadata.namespace, &metadata.name, &metadata.uid) else {
+        return Err(Invalid::new("metadata", "namespace, name or uid is missing"));
+    };
+    if name.len() > 40 || name.contains('.') {
+        let reason = "at most 40 characters and no dots, because the names of pods and roles are made of it";
+        return Err(Invalid::new("metadata.name", reason));
+    }
+    Ok(Identity { namespace: namespace.clone(), name: name.clone(), uid: uid.clone() })
+}
+
+fn keys(specs: &[KeySpec], chain: ChainId) -> Result<Vec<KeyConfig>, Invalid> {
+    if specs.is_empty() {
+        return Err(Invalid::new("spec.keys", "at least one key is needed"));
+    }
+    let mut keys: Vec<KeyConfig> = Vec::new();
+    for (i, spec) in specs.iter().enumerate() {
+        let key = key(spec, chain)
+            .map_err(|Invalid { field, reason }| Invalid::new(format!("spec.keys[{i}]{field}"), reason))?;
+        if keys.iter().any(|other| other.hash() == key.hash()) {
+            let reason = format!("{} stands there twice", key.hash());
+            return Err(Invalid::new(format!("spec.keys[{i}].publicKey"), reason));
+        }
+        keys.push(key);
+    }
+    Ok(keys)
+}
+
+fn key(spec: &KeySpec, chain: ChainId) -> Result<KeyConfig, Invalid> {
+    let public_key: SigningPublicKey = spec.public_key.parse().map_err(|error| Invalid::new(".publicKey", error))?;
+    let selector = match (&spec.label, &spec.id) {
+        (Some(label), None) if !label.is_empty() => KeySelector::Label(label.clone()),
+        (None, Some(id)) => KeySelector::Id(
+            hex::decode(id).map_err(|_| Invalid::new(".id", "expected hexadecimal digits, two for each byte"))?,
+        ),
+        _ => return Err(Invalid::new("", "exactly one of label and id is needed, to find the key in the token")),
+    };
+    let allow = match &spec.allow {
+        None => ConsensusKind::ALL.to_vec(),
+        Some(allow) if allow.is_empty() => return Err(Invalid::new(".allow", "empty: the key would sign nothing")),
+        Some(allow) => {
+            ConsensusKind::ALL.into_iter().filter(|kind| allow.iter().any(|a| *kind == (*a).into())).collect()
+        }
+    };
+    let max_level_jump = match spec.max_level_jump {
+        None => DEFAULT_MAX_LEVEL_JUMP,
+        Some(jump) => u32::try_from(jump).map_err(|_| Invalid::new(".maxLevelJump", "negative"))?,
+    };
+    Ok(KeyConfig { public_key, selector, chain, allow, max_level_jump })
+}
+
+fn initial_watermark(spec: &InitialWatermarkSpec) -> Result<InitialWatermark, Invalid> {
+    let record = match (spec.level, spec.fresh.unwrap_or(false)) {
+        (Some(level), false) => {
+            let level =
+                Level::from_i32(level).ok_or_else(|| Invalid::new("spec.initialWatermark.level", "negative"))?;
+            Record::starting_above(level)
+        }
+        (None, true) => Record::fresh(),
+        _ => return Err(Invalid::new("spec.initialWatermark", "exactly one of level and fresh: true is needed")),
+    };
+    Ok(InitialWatermark { record, not_after: spec.not_after.0 })
+}
+
+fn hsm(spec: &HsmSpec) -> Result<(HsmConfig, PinSource, HsmAccess), Invalid> {
+    if spec.cloud_hsm.is_some() {
+        let reason = "not available in this release; use spec.hsm.pkcs11 with module \
+                      /opt/cloudhsm/lib/libcloudhsm_pkcs11.so, and the client's files in volumes";
+        return Err(Invalid::new("spec.hsm.cloudHsm", reason));
+    }
+    let Some(pkcs11) = &spec.pkcs11 else {
+        return Err(Invalid::new("spec.hsm", "exactly one of cloudHsm and pkcs11 is needed"));
+    };
+    let volumes: Vec<Volume> = parse_all("spec.hsm.pkcs11.volumes", &pkcs11.volumes)?;
+    for (i, volume) in volumes.iter().enumerate() {
+        template::refuse_own_name(&format!("spec.hsm.pkcs11.volumes[{i}].name"), &volume.name)?;
+    }
+    let env: Vec<EnvVar> = parse_all("spec.hsm.pkcs11.env", &pkcs11.env)?;
+    if let Some(i) = env.iter().position(|var| names::OWN_ENV.contains(&var.name.as_str())) {
+        return Err(Invalid::new(format!("spec.hsm.pkcs11.env[{i}].name"), "the operator sets this one"));
+    }
+    let volume_mounts: Vec<VolumeMount> = parse_all("spec.hsm.pkcs11.volumeMounts", &pkcs11.volume_mounts)?;
+    if let Some(i) = volume_mounts.iter().position(|mount| volumes.iter().all(|volume| volume.name != mount.name)) {
+        let reason = format!("there is no volume {:?} in spec.hsm.pkcs11.volumes", volume_mounts[i].name);
+        return Err(Invalid::new(format!("spec.hsm.pkcs11.volumeMounts[{i}].name"), reason));
+    }
+    let sessions = match pkcs11.sessions {
+        None => 4,
+        Some(sessions) => u8::try_from(sessions)
+            .map_err(|_| Invalid::new("spec.hsm.pkcs11.sessions", "expected a number from 1 to 16"))?,
+    };
+    let config = HsmConfig {
+        module: pkcs11.module.clone().into(),
+        token: pkcs11.token.clone(),
+        pin_file: names::PIN_FILE.into(),
+        sessions,
+    };
+    Ok((config, pkcs11.pin.clone(), HsmAccess { volumes, volume_mounts, env }))
+}
+
+/// The text of the configuration, read back with the signer's own eyes.
+fn config(keys: Vec<KeyConfig>, hsm: HsmConfig, lease_duration_seconds: Option<i32>) -> Result<String, Invalid> {
+    let default = ConfigMapConfig::default();
+    let lease_duration_seconds = match lease_duration_seconds {
+        None => default.lease_duration_seconds,
+        Some(seconds) => u32::try_from(seconds).map_err(|_| Invalid::new("spec.leaseDurationSeconds", "negative"))?,
+    };
+    let config = SignerConfig {
+        listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), SIGNING_PORT),
+        admin: SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), ADMIN_PORT),
+        request_deadline_milliseconds: REQUEST_DEADLINE_MILLISECONDS,
+        hsm,
+        keys,
+        watermarks: Some(WatermarkConfig::ConfigMap(ConfigMapConfig {
+            namespace: RECORDS_NAMESPACE.to_owned(),
+            lease_duration_seconds,
+        })),
+    };
+    let text = config.to_yaml().map_err(|error| Invalid::new("spec", error))?;
+    SignerConfig::from_yaml(&text).map_err(|error| Invalid::new("spec", error))?;
+    Ok(text)
+}
+
+/// Each of `values` as a `T` of Kubernetes.
+fn parse_all<T: DeserializeOwned + serde::Serialize>(field: &str, values: &[Value]) -> Result<Vec<T>, Invalid> {
+    values.iter().enumerate().map(|(i, value)| parse(&format!("{field}[{i}]"), value)).collect()
+}
+
+/// `value` as a `T` of Kubernetes; a field that `T` does not have is refused, because it would be lost.
+fn parse<T: DeserializeOwned + serde::Serialize>(field: &str, value: &Value) -> Result<T, Invalid> {
+    let parsed: T = serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let field = if path == "." { field.to_owned() } else { format!("{field}.{path}") };
+        Invalid::new(field, error.into_inner())
+    })?;
+    let kept = serde_json::to_value(&parsed).map_err(|error| Invalid::new(field, error))?;
+    match lost(value, &kept) {
+        None => Ok(parsed),
+        Some(path) => {
+            Err(Invalid::new(format!("{field}{path}"), "unknown field (to this release, which knows Kubernetes 1.33)"))
+        }
+    }
+}
+
+/// The path of the first field of `given` that `kept` does not have.
+fn lost(given: &Value, kept: &Value) -> Option<String> {
+    match (given, kept) {
+        (Value::Object(given), Value::Object(kept)) => {
+            given.iter().filter(|(_, value)| !value.is_null()).find_map(|(name, value)| match kept.get(name) {
+                None => Some(format!(".{name}")),
+                Some(kept) => Some(format!(".{name}{}", lost(value, kept)?)),
+            })
+        }
+        (Value::Array(given), Value::Array(kept)) => given
+            .iter()
+            .zip(kept)
+            .enumerate()
+            .find_map(|(i, (given, kept))| Some(format!("[{i}]{}", lost(given, kept)?))),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

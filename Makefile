@@ -1,6 +1,6 @@
 # The verbs of daily work. `make` alone lists them. What a verb does beyond one line is in a script or program of its own.
 
-SHELL       := /usr/bin/env bash
+SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help

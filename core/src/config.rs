@@ -260,7 +260,7 @@ impl TryFrom<WatermarkFields> for WatermarkConfig {
             (None, Some(_)) => {
                 Err("leaseDurationSeconds is below 3: an API server that hesitates would cost the lease".to_owned())
             }
-            _ => Err("expected either file: <directory>, or configMap: {}".to_owned()),
+            _ => Err("watermarks needs either file: <directory>, or configMap: {}".to_owned()),
         }
     }
 }

@@ -9,6 +9,7 @@ use blake2::{Blake2b, Digest as _};
 use ed25519_dalek::Verifier as _;
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use std::fmt;
+use std::marker::PhantomData;
 use std::str::FromStr;
 
 /// Every signature scheme that a Tezos address can have.
@@ -80,6 +81,19 @@ fn wrong_kind(what: &'static str) -> KeyError {
     KeyError::Text { what, source: Base58Error::Prefix(what) }
 }
 
+/// Parses inside the deserializer's call, and not after it, so that its error has the field and the line.
+struct TextVisitor<T>(PhantomData<T>);
+
+impl<T: FromStr<Err: fmt::Display>> serde::de::Visitor<'_> for TextVisitor<T> {
+    type Value = T;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
 /// Text form by `Display` and `FromStr` for JSON and YAML.
 macro_rules! serde_as_text {
     ($($name:ty),+) => {$(
@@ -90,8 +104,7 @@ macro_rules! serde_as_text {
         }
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
+                deserializer.deserialize_str(TextVisitor(PhantomData))
             }
         }
         impl fmt::Debug for $name {
@@ -475,6 +488,7 @@ impl fmt::Display for Signature {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use p256::ecdsa::signature::hazmat::PrehashSigner as _;
 
     /// Octez `src/lib_crypto/test/key_encoding_vectors.ml`.
     #[test]
@@ -560,7 +574,7 @@ mod tests {
     #[test]
     fn token_signatures_are_brought_to_low_s_and_verified() {
         let digest = Digest::of(b"a vote");
-        let secret = secp256k1::SecretKey::from_byte_array([7; 32]).unwrap();
+        let secret = secp256k1::SecretKey::from_secret_bytes([7; 32]).unwrap();
         let key = SigningPublicKey(PublicKey::Secp256k1(secret.public_key()));
         let low = secp256k1::ecdsa::sign(secp256k1::Message::from_digest(digest.0), &secret).serialize_compact();
         let high = negate_s(low, secp256k1::constants::CURVE_ORDER);
@@ -568,7 +582,6 @@ mod tests {
         assert_eq!(accepted, Signature::Secp256k1(low));
         assert!(accepted.to_string().starts_with("spsig1"));
 
-        use p256::ecdsa::signature::hazmat::PrehashSigner as _;
         let secret = p256::ecdsa::SigningKey::from_slice(&[7; 32]).unwrap();
         let key = SigningPublicKey(PublicKey::P256(*secret.verifying_key()));
         let signature: p256::ecdsa::Signature = secret.sign_prehash(&digest.0).unwrap();

@@ -37,7 +37,7 @@ pub async fn release(signer: &Signer) {
             Ok(()) => tracing::info!(record = %key.custody.name(), "the lease was let go"),
             Err(CustodyError::HeldElsewhere { .. }) => {}
             Err(error) => {
-                tracing::warn!(record = %key.custody.name(), %error, "the lease could not be let go, it will run out")
+                tracing::warn!(record = %key.custody.name(), %error, "the lease could not be let go, it will run out");
             }
         }
     });

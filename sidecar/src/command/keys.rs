@@ -26,7 +26,7 @@ pub(super) enum Command {
 pub(super) struct Generate {
     #[command(flatten)]
     config: ConfigArgument,
-    /// Its label (CKA_LABEL); one that is taken is refused.
+    /// Its label (`CKA_LABEL`); one that is taken is refused.
     #[arg(long)]
     label: String,
     /// p256 makes a tz3 key, secp256k1 a tz2 key.

@@ -5,8 +5,8 @@ use clap::{Args, Subcommand};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tezos_signer::serve::open_store;
-use tezos_signer::store::{Snapshot, Store, StoreError};
-use tezos_signer_core::config::{KeyConfig, SignerConfig};
+use tezos_signer::store::{FileStore, Snapshot, Store, StoreError};
+use tezos_signer_core::config::{KeyConfig, SignerConfig, WatermarkConfig};
 use tezos_signer_core::position::{ConsensusKind, Level};
 use tezos_signer_core::record::Record;
 
@@ -66,13 +66,11 @@ pub(super) fn run(command: Command) -> Result<(), CommandError> {
     }
 }
 
-async fn store(config: &SignerConfig) -> Result<Arc<dyn Store>, CommandError> {
-    let watermarks = config.watermarks.as_ref().ok_or(CommandError::NoWatermarks)?;
-    Ok(open_store(watermarks).await?.0)
-}
-
 async fn show(config: &SignerConfig, output: Output) -> Result<(), CommandError> {
-    let store = store(config).await?;
+    let store: Arc<dyn Store> = match config.watermarks.as_ref().ok_or(CommandError::NoWatermarks)? {
+        WatermarkConfig::File(directory) => Arc::new(FileStore::open_to_read(directory)),
+        config_map @ WatermarkConfig::ConfigMap(_) => open_store(config_map).await?.0,
+    };
     let mut records = Vec::new();
     for key in &config.keys {
         records.push((key, store.read(&key.record_name(), Instant::now() + PATIENCE).await));
@@ -126,7 +124,7 @@ fn rows_of(records: &[(&KeyConfig, Result<Snapshot, StoreError>)]) -> Vec<Vec<St
 }
 
 async fn initialise(config: &SignerConfig, record: &Record) -> Result<(), CommandError> {
-    let store = store(config).await?;
+    let (store, _) = open_store(config.watermarks.as_ref().ok_or(CommandError::NoWatermarks)?).await?;
     let mut complete = true;
     for key in &config.keys {
         match store.create(&key.record_name(), record).await {

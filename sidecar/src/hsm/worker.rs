@@ -83,16 +83,15 @@ impl Worker {
 
     /// The session, opened if there is none.
     fn ready(&mut self) -> Result<&Ready, HsmError> {
-        let ready = match self.session.take() {
-            Some(ready) => ready,
-            None => {
-                let session = self.token.open()?;
-                let mut handles = HashMap::new();
-                for (index, key) in self.keys.iter().enumerate() {
-                    handles.insert(key.hash(), (inventory::find(&session, key)?, index));
-                }
-                Ready { session, handles }
+        let ready = if let Some(ready) = self.session.take() {
+            ready
+        } else {
+            let session = self.token.open()?;
+            let mut handles = HashMap::new();
+            for (index, key) in self.keys.iter().enumerate() {
+                handles.insert(key.hash(), (inventory::find(&session, key)?, index));
             }
+            Ready { session, handles }
         };
         Ok(self.session.insert(ready))
     }

@@ -115,7 +115,7 @@ impl ConfigMapStore {
         Ok(Snapshot {
             record: Record::from_data(&data).map_err(invalid)?,
             lease: Lease::from_annotation(lease.map(String::as_str)).map_err(invalid)?,
-            basis: Basis::ConfigMap(ReadObject::new(object)?),
+            basis: Basis::ConfigMap(Box::new(ReadObject::new(object)?)),
         })
     }
 }
@@ -150,10 +150,10 @@ impl Store for ConfigMapStore {
         lease: &Lease,
         deadline: Instant,
     ) -> Result<Snapshot, StoreError> {
-        let Basis::ConfigMap(ReadObject { object, .. }) = &basis.basis else {
+        let Basis::ConfigMap(read) = &basis.basis else {
             return Err(StoreError::Conflict(name.clone()));
         };
-        let mut object = object.clone();
+        let mut object = read.object.clone();
         object.data = Some(record.to_data());
         let annotations = object.metadata.annotations.get_or_insert_default();
         annotations.insert(LEASE_ANNOTATION.to_owned(), lease.to_annotation());

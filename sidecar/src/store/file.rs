@@ -17,8 +17,8 @@ pub(super) type ReadText = String;
 /// A directory of records, held by this process alone.
 pub struct FileStore {
     directory: PathBuf,
-    /// Locked for as long as it is open. A file of its own, because the records' files are replaced.
-    _lock: File,
+    /// Locked for as long as it is open, and needed to write. A file of its own, because the records' files are replaced.
+    lock: Option<File>,
 }
 
 impl FileStore {
@@ -30,7 +30,7 @@ impl FileStore {
         let path = directory.join("lock");
         let lock = OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| StoreError::Locked(directory.to_owned()))?;
-        let store = Self { directory: directory.to_owned(), _lock: lock };
+        let store = Self { directory: directory.to_owned(), lock: Some(lock) };
         // A write of an earlier process may have reached the page cache only; nothing is decided on it before it is on disk.
         for entry in std::fs::read_dir(directory).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
@@ -40,6 +40,11 @@ impl FileStore {
         }
         store.sync_directory();
         Ok(store)
+    }
+
+    /// Only looks at the records: another process may have the directory. Nothing can be written.
+    pub fn open_to_read(directory: &Path) -> Self {
+        Self { directory: directory.to_owned(), lock: None }
     }
 
     fn path(&self, name: &RecordName) -> PathBuf {
@@ -74,6 +79,9 @@ impl FileStore {
 
     /// Writes a whole new file beside the old one, and puts it in its place once it is on disk.
     fn write(&self, name: &RecordName, text: &str) -> Result<(), StoreError> {
+        if self.lock.is_none() {
+            return Err(StoreError::Locked(self.directory.clone()));
+        }
         let path = self.path(name);
         let new = path.with_extension("new");
         let failed =
@@ -135,6 +143,6 @@ impl Store for FileStore {
     }
 
     fn is_exclusive(&self) -> bool {
-        true
+        self.lock.is_some()
     }
 }

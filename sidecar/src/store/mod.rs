@@ -24,7 +24,7 @@ pub struct Snapshot {
 /// What a write is conditional on. Only the stores make and read one.
 #[derive(Debug, Clone)]
 enum Basis {
-    ConfigMap(config_map::ReadObject),
+    ConfigMap(Box<config_map::ReadObject>),
     File(file::ReadText),
 }
 

@@ -1,0 +1,77 @@
+//! The configuration file: what is filled in, and how a mistake is told.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use tezos_signer_core::config::{KeySelector, SignerConfig, WatermarkConfig};
+use tezos_signer_core::position::ConsensusKind;
+
+const KEY: &str = "p2pk66Y3178eHvgWFA4CDsgGPhbkWtwrYCVUKJnsAi41eGP7MbHKv24";
+
+fn minimal() -> String {
+    format!(
+        "\
+hsm: {{module: /usr/lib/softhsm/libsofthsm2.so, token: hsm1, pinFile: /run/pin}}
+keys:
+- publicKey: {KEY}
+  label: baker-one
+  chain: mainnet
+watermarks: {{configMap: {{}}}}
+"
+    )
+}
+
+#[test]
+fn what_is_left_out_has_the_documented_default() {
+    let config = SignerConfig::from_yaml(&minimal()).unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:6732");
+    assert_eq!(config.admin.to_string(), "[::]:9583");
+    assert_eq!((config.request_deadline_milliseconds, config.hsm.sessions), (1500, 4));
+    let key = &config.keys[0];
+    assert_eq!(key.selector, KeySelector::Label("baker-one".to_owned()));
+    assert_eq!((key.allow.as_slice(), key.max_level_jump), (&ConsensusKind::ALL[..], 100_000));
+    let Some(WatermarkConfig::ConfigMap(config_map)) = &config.watermarks else { panic!() };
+    assert_eq!((config_map.namespace.as_str(), config_map.lease_duration_seconds), ("tezos-signer-records", 5));
+}
+
+#[test]
+fn what_the_operator_writes_is_what_the_signer_reads() {
+    let config = SignerConfig::from_yaml(&minimal()).unwrap();
+    assert_eq!(SignerConfig::from_yaml(&config.to_yaml().unwrap()).unwrap(), config);
+}
+
+#[test]
+fn mistakes_are_told_with_field_and_line() {
+    for (from, to, parts) in [
+        ("token: hsm1", "tokken: hsm1", &["hsm", "tokken", "line 1"][..]),
+        ("label: baker-one", "labell: baker-one", &["keys[0]", "labell", "line"]),
+        ("  label: baker-one\n", "", &["keys: key tz3", "label or id", "line"]),
+        ("label: baker-one", "label: baker-one\n  id: abcd", &["keys: key tz3", "either label or id"]),
+        ("label: baker-one", "id: xyz", &["keys: id of key tz3", "hex"]),
+        (KEY, "p2pk66Y3178eHvgWFA4CDsgGPhbkWtwrYCVUKJnsAi41eGP7MbHKv25", &["keys[0]", "publicKey", "checksum"]),
+        (KEY, "BLpk1vvYoUeVyjsZhdhtzuEEsUAbigzgvZ3Ms3v4MZoeinnJKRa3MKksHZgH7nYXFxSREebWo619", &["keys[0]", "tz4"]),
+        ("mainnet", "NetX", &["keys[0]", "chain"]),
+        ("mainnet", "mainnet\n  allow: []", &["keys: allow of key tz3"]),
+        ("mainnet", "mainnet\n  allow: [reveal]", &["keys[0]", "allow", "reveal"]),
+        ("mainnet", "mainnet\n  authorizedKeys: [edpk]", &["authorizedKeys"]),
+        ("{configMap: {}}", "{}", &["watermarks", "file", "configMap"]),
+        ("{configMap: {}}", "{configMap: {leaseDurationSeconds: 2}}", &["watermarks", "leaseDurationSeconds"]),
+        ("/run/pin}", "/run/pin, sessions: 17}", &["hsm.sessions", "17"]),
+        ("watermarks:", "requestDeadlineMilliseconds: 5\nwatermarks:", &["requestDeadlineMilliseconds"]),
+        ("watermarks:", "listen: nowhere\nwatermarks:", &["listen"]),
+    ] {
+        let text = minimal().replacen(from, to, 1);
+        assert_ne!(text, minimal(), "{from} is not there");
+        let error = SignerConfig::from_yaml(&text).expect_err(to).to_string();
+        for part in parts {
+            assert!(error.contains(part), "{to}: expected {part:?} in: {error}");
+        }
+    }
+}
+
+#[test]
+fn one_key_stands_there_once() {
+    let text =
+        minimal().replace("watermarks:", &format!("- {{publicKey: {KEY}, label: again, chain: mainnet}}\nwatermarks:"));
+    let error = SignerConfig::from_yaml(&text).expect_err("twice").to_string();
+    assert!(error.starts_with("keys[1].publicKey"), "{error}");
+}

@@ -1,0 +1,251 @@
+//! The signing decision as a table, and the text form of the record.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use tezos_signer_core::key::{ChainId, Digest, PublicKeyHash, Signature};
+use tezos_signer_core::payload::Consensus;
+use tezos_signer_core::position::{ConsensusKind, Level, Position, Round};
+use tezos_signer_core::record::{Lease, Record, RecordError, RecordName};
+use tezos_signer_core::watermark::{DEFAULT_MAX_LEVEL_JUMP, Decision, Refusal, decide};
+
+const DIGEST_A: &str = "aa00000000000000000000000000000000000000000000000000000000000000";
+const DIGEST_B: &str = "bb00000000000000000000000000000000000000000000000000000000000000";
+
+fn at(kind: ConsensusKind, level: i64, round: i64) -> Consensus {
+    let position = Position { level: Level::try_from(level).unwrap(), round: Round::try_from(round).unwrap() };
+    Consensus { kind, chain: ChainId::MAINNET, position }
+}
+
+fn signature(byte: u8) -> Signature {
+    Signature::P256([byte; 64])
+}
+
+/// A record with these rows over three floors at level 100.
+fn record(rows: &[(&str, &str)]) -> Record {
+    let mut data = Record::starting_above(Level::try_from(100).unwrap()).to_data();
+    data.extend(rows.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+    Record::from_data(&data).unwrap()
+}
+
+/// One word for what was decided.
+fn outcome(record: &Record, request: &Consensus, digest: &str) -> &'static str {
+    match decide(record, request, &digest.parse().unwrap(), DEFAULT_MAX_LEVEL_JUMP) {
+        Ok(Decision::Advance(_)) => "advance",
+        Ok(Decision::Replay(_)) => "replay",
+        Err(Refusal::Suspended) => "suspended",
+        Err(Refusal::NoRow(_)) => "no row",
+        Err(Refusal::Below { .. }) => "below",
+        Err(Refusal::Conflict { .. }) => "conflict",
+        Err(Refusal::NoStoredSignature { .. }) => "no signature",
+        Err(Refusal::Jump { .. }) => "jump",
+        Err(Refusal::Ceiling { .. }) => "ceiling",
+    }
+}
+
+#[test]
+fn the_decision_table() {
+    use ConsensusKind::{Attestation, Block, Preattestation};
+    let signed = &format!("200 3 {DIGEST_A} {}", signature(7));
+    let imported = &format!("200 3 {DIGEST_A} -");
+    let signed = [("block", signed.as_str())];
+    let imported = [("block", imported.as_str())];
+    let suspended = [signed[0], ("suspend", "true")];
+    let ceiling = [signed[0], ("ceiling", "201")];
+    for (rows, request, digest, expected) in [
+        // Over a signature.
+        (&signed[..], at(Block, 200, 4), DIGEST_B, "advance"),
+        (&signed, at(Block, 201, 0), DIGEST_B, "advance"),
+        (&signed, at(Block, 200, 3), DIGEST_A, "replay"),
+        (&signed, at(Block, 200, 3), DIGEST_B, "conflict"),
+        (&signed, at(Block, 200, 2), DIGEST_A, "below"),
+        (&signed, at(Block, 199, 9), DIGEST_A, "below"),
+        // Each kind has its own row.
+        (&signed, at(Preattestation, 101, 0), DIGEST_A, "advance"),
+        (&signed, at(Attestation, 101, 0), DIGEST_A, "advance"),
+        // ◆ A digest without its signature is never signed again.
+        (&imported, at(Block, 200, 3), DIGEST_A, "no signature"),
+        (&imported, at(Block, 200, 3), DIGEST_B, "conflict"),
+        (&imported, at(Block, 200, 4), DIGEST_A, "advance"),
+        // A floor holds its whole level.
+        (&[], at(Block, 100, 0), DIGEST_A, "below"),
+        (&[], at(Block, 100, 2_147_483_647), DIGEST_A, "no signature"),
+        (&[], at(Block, 101, 0), DIGEST_A, "advance"),
+        // ◆ The jump is measured from the highest row, whichever kind it is.
+        (&signed, at(Block, 100_200, 0), DIGEST_A, "advance"),
+        (&signed, at(Block, 100_201, 0), DIGEST_A, "jump"),
+        (&signed, at(Attestation, 100_200, 0), DIGEST_A, "advance"),
+        (&signed, at(Attestation, 100_201, 0), DIGEST_A, "jump"),
+        (&signed, at(Block, 2_147_483_647, 0), DIGEST_A, "jump"),
+        // A hand-over: up to the ceiling, not above it; what was signed is still answered.
+        (&ceiling, at(Block, 201, 0), DIGEST_A, "advance"),
+        (&ceiling, at(Block, 202, 0), DIGEST_A, "ceiling"),
+        (&ceiling, at(Block, 200, 3), DIGEST_A, "replay"),
+        // Suspended: nothing leaves, not even what was signed.
+        (&suspended, at(Block, 201, 0), DIGEST_A, "suspended"),
+        (&suspended, at(Block, 200, 3), DIGEST_A, "suspended"),
+    ] {
+        assert_eq!(outcome(&record(rows), &request, digest), expected, "{rows:?} {request:?}");
+    }
+}
+
+#[test]
+fn a_missing_row_never_means_a_fresh_start() {
+    let mut data = Record::starting_above(Level::try_from(100).unwrap()).to_data();
+    data.remove("block");
+    let record = Record::from_data(&data).unwrap();
+    assert_eq!(outcome(&record, &at(ConsensusKind::Block, 101, 0), DIGEST_A), "no row");
+    assert_eq!(outcome(&record, &at(ConsensusKind::Attestation, 101, 0), DIGEST_A), "advance");
+    let empty = Record::from_data(&BTreeMap::from([("version".to_owned(), "1".to_owned())])).unwrap();
+    for kind in ConsensusKind::ALL {
+        assert_eq!(outcome(&empty, &at(kind, 101, 0), DIGEST_A), "no row");
+    }
+}
+
+#[test]
+fn a_fresh_record_takes_any_first_level_and_no_second_jump() {
+    let fresh = Record::fresh();
+    let first = at(ConsensusKind::Attestation, 15_000_000, 0);
+    let Ok(Decision::Advance(step)) = decide(&fresh, &first, &DIGEST_A.parse().unwrap(), 100) else { panic!() };
+    let next = fresh.advanced(&step, signature(1));
+    assert!(!next.is_fresh());
+    assert_eq!(outcome(&next, &at(ConsensusKind::Block, 15_000_000, 0), DIGEST_A), "advance");
+    assert_eq!(outcome(&next, &at(ConsensusKind::Block, 15_100_001, 0), DIGEST_A), "jump");
+    assert_eq!(outcome(&fresh, &at(ConsensusKind::Block, 0, 0), DIGEST_A), "no signature", "genesis is not signed");
+    // Initialised at level 0 is not fresh.
+    assert!(!Record::starting_above(Level::default()).is_fresh());
+}
+
+#[test]
+fn raising_never_lowers() {
+    let signed = format!("200 3 {DIGEST_A} {}", signature(7));
+    let before = record(&[("block", &signed)]);
+    let level = |level: i64| Level::try_from(level).unwrap();
+    assert_eq!(before.raised_to(level(99)), before);
+    let raised = before.raised_to(level(150)).to_data();
+    assert_eq!((raised["block"].as_str(), raised["attestation"].as_str()), (signed.as_str(), "150 2147483647 - -"));
+    assert_eq!(before.raised_to(level(200)).to_data()["block"], "200 2147483647 - -");
+}
+
+/// ◆ A restored record is noticed by whoever has seen more.
+#[test]
+fn a_record_that_went_back_is_noticed() {
+    let signed = format!("200 3 {DIGEST_A} {}", signature(7));
+    let seen = record(&[("block", &signed)]);
+    let other = format!("200 3 {DIGEST_B} {}", signature(7));
+    let higher = format!("201 0 {DIGEST_B} {}", signature(8));
+    for (rows, forgets) in [
+        (vec![("block", signed.as_str())], false),
+        (vec![("block", higher.as_str())], false),
+        (vec![("block", higher.as_str()), ("suspend", "true"), ("ceiling", "5")], false),
+        (vec![], true),
+        (vec![("block", "200 2 - -")], true),
+        (vec![("block", "200 3 - -")], true),
+        (vec![("block", other.as_str())], true),
+    ] {
+        assert_eq!(record(&rows).forgets(&seen).is_some(), forgets, "{rows:?}");
+    }
+    let mut without = seen.to_data();
+    without.remove("block");
+    assert_eq!(Record::from_data(&without).unwrap().forgets(&seen), Some(ConsensusKind::Block));
+}
+
+#[test]
+fn texts_that_are_not_understood_are_errors_that_name_the_row() {
+    let good = Record::starting_above(Level::try_from(100).unwrap()).to_data();
+    let signature = signature(7).to_string();
+    for (key, value) in [
+        ("block", String::new()),
+        ("block", "100 0 -".to_owned()),
+        ("block", "100 0 - - -".to_owned()),
+        ("block", "100  0 - -".to_owned()),
+        ("block", "100 0 - - ".to_owned()),
+        ("block", "+100 0 - -".to_owned()),
+        ("block", "0100 0 - -".to_owned()),
+        ("block", "2147483648 0 - -".to_owned()),
+        ("block", "-1 0 - -".to_owned()),
+        ("block", format!("100 0 - {signature}")),
+        ("block", format!("100 0 {} -", &DIGEST_A[1..])),
+        ("block", format!("100 0 {DIGEST_A} {}", signature.replace('p', "q"))),
+        ("preattestation", "x 0 - -".to_owned()),
+        ("attestation", "0 x - -".to_owned()),
+        ("ceiling", "-5".to_owned()),
+        ("suspend", "yes".to_owned()),
+        ("audit", "chain 1".to_owned()),
+        ("audit", format!("chain x {DIGEST_A}")),
+    ] {
+        let mut data = good.clone();
+        data.insert(key.to_owned(), value.clone());
+        let error = Record::from_data(&data).expect_err(&value).to_string();
+        assert!(error.contains(key) && error.contains(&format!("{value:?}")), "{error}");
+    }
+    for version in [None, Some("2"), Some("")] {
+        let mut data = good.clone();
+        data.remove("version");
+        data.extend(version.map(|version| ("version".to_owned(), version.to_owned())));
+        assert!(matches!(Record::from_data(&data), Err(RecordError::Version(_))));
+    }
+    let mut data = good;
+    data.insert("endorsement".to_owned(), "100 0 - -".to_owned());
+    assert_eq!(Record::from_data(&data), Err(RecordError::UnknownRow("endorsement".to_owned())));
+}
+
+#[test]
+fn a_record_has_one_name_of_63_characters() {
+    let key: PublicKeyHash = "tz3ZxowXGSjiVq227GQcwKdz87rKhq62rY4t".parse().unwrap();
+    let name = RecordName::new(&key, &ChainId::MAINNET);
+    assert_eq!(name.as_str().len(), 63);
+    assert!(name.as_str().starts_with("watermark-tz3-") && name.as_str().ends_with("-7a06a770"));
+}
+
+#[test]
+fn a_lease_is_the_json_that_kubernetes_used_for_its_configmap_locks() {
+    assert_eq!(Lease::from_annotation(None).unwrap(), Lease::default());
+    let lease = Lease::from_annotation(Some(
+        r#"{"holderIdentity":"a","leaseDurationSeconds":5,"acquireTime":"2026-11-23T08:00:00Z","renewTime":null,"leaderTransitions":3}"#,
+    ))
+    .unwrap();
+    assert_eq!((lease.holder_identity.as_str(), lease.leader_transitions), ("a", 3));
+    assert_eq!(Lease::from_annotation(Some(&lease.to_annotation())).unwrap(), lease);
+    assert!(matches!(Lease::from_annotation(Some("{")), Err(RecordError::Lease(_))));
+}
+
+fn any_kind() -> impl Strategy<Value = ConsensusKind> {
+    prop::sample::select(ConsensusKind::ALL.to_vec())
+}
+
+proptest! {
+    /// Whatever is asked, in whatever order: a position gets one digest at most, and the record never forgets.
+    #[test]
+    fn no_position_is_ever_given_twice(requests in prop::collection::vec((any_kind(), 101_i64..106, 0_i64..3, 0_u8..3), 0..60)) {
+        let mut record = record(&[]);
+        let mut given: BTreeMap<(ConsensusKind, Position), (Digest, Signature)> = BTreeMap::new();
+        for (i, (kind, level, round, variant)) in requests.into_iter().enumerate() {
+            let request = at(kind, level, round);
+            let digest = Digest::of(&[variant]);
+            match decide(&record, &request, &digest, DEFAULT_MAX_LEVEL_JUMP) {
+                Ok(Decision::Advance(step)) => {
+                    let fresh = signature(u8::try_from(i).unwrap());
+                    let next = record.advanced(&step, fresh);
+                    prop_assert_eq!(next.forgets(&record), None);
+                    record = next;
+                    prop_assert!(given.insert((kind, request.position), (digest, fresh)).is_none());
+                }
+                Ok(Decision::Replay(replayed)) => {
+                    prop_assert_eq!(given.get(&(kind, request.position)), Some(&(digest, replayed)));
+                }
+                Err(_) => {}
+            }
+            prop_assert_eq!(&Record::from_data(&record.to_data()).unwrap(), &record);
+        }
+    }
+
+    /// A row that can be read is written back as it was.
+    #[test]
+    fn a_row_has_one_text(text in "(0|[1-9][0-9]{0,10}) (0|[1-9][0-9]{0,10}) (-|[0-9a-f]{64}) -") {
+        if let Ok(row) = text.parse::<tezos_signer_core::watermark::Row>() {
+            prop_assert_eq!(row.to_string(), text);
+        }
+    }
+}

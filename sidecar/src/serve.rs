@@ -85,7 +85,7 @@ pub async fn serve(config: SignerConfig) -> Result<(), ServeError> {
         listen("listen", config.listen, signing::router(signer.clone()), stopped).await?,
     ];
     let leases = tokio::spawn(lease::keep(signer.clone()));
-    tracing::info!(listen = %config.listen, admin = %config.admin, keys = config.keys.len(), "serving");
+    tracing::info!(keys = config.keys.len(), "serving");
 
     tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
     tracing::info!("ending: no new signatures, letting the leases go");
@@ -111,7 +111,10 @@ async fn listen(
     mut stopped: watch::Receiver<bool>,
 ) -> Result<tokio::task::JoinHandle<()>, ServeError> {
     let failed = |source| ServeError::Listen { field, address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?.tap_io(|stream| {
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    // Port 0 is a free one that the system chose.
+    tracing::info!(field, address = %listener.local_addr().map_err(failed)?, "listening");
+    let listener = listener.tap_io(|stream| {
         // Without it an answer waits for the client's delayed acknowledgement of the one before.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY refused");

@@ -1,0 +1,191 @@
+//! What remains of the promises when the process dies: killed, asked to end, or unable to bring a watermark to disk.
+
+use crate::home::{FLOOR, Home};
+use crate::payload::{attestation, block, preattestation};
+use crate::process::{Answer, Signer, wait_for};
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
+use tezos_signer_core::config::KeyConfig;
+use tezos_signer_core::key::Digest;
+
+/// Where something was signed: key, kind, level and round.
+type Place = (String, usize, u32, u32);
+/// A digest, and its signature.
+type Signed = (String, String);
+
+const KINDS: [(&str, fn(u32, u32, u8) -> Vec<u8>); 3] =
+    [("block", block), ("preattestation", preattestation), ("attestation", attestation)];
+
+#[test]
+fn killed_at_any_moment_there_is_one_signature_for_a_position_and_it_is_replayed() {
+    const ROUNDS: u32 = 20;
+    const CLIENTS: u8 = 4;
+    let home = Home::new();
+    let keys = [home.tz3(), home.tz2()];
+    let asked = Mutex::new(HashMap::<String, Vec<u8>>::new());
+    let answered = Mutex::new(HashMap::<Place, Signed>::new());
+    let level = AtomicU32::new(FLOOR + 1);
+    let mut replayed = 0;
+    for _ in 0..ROUNDS {
+        let mut signer = Signer::start(&home);
+        // What the last one left stored is given out again, and only that.
+        for key in &keys {
+            for (row, _) in KINDS {
+                let text = home.row(key, row);
+                let words: Vec<&str> = text.split(' ').collect();
+                if let Some(payload) = asked.lock().unwrap().get(words[2]) {
+                    assert_eq!(signer.signature(key, payload), words[3]);
+                    note(&answered, key, row, (words[0], words[1]), (words[2], words[3]));
+                    replayed += 1;
+                }
+            }
+        }
+        let stop = AtomicBool::new(false);
+        let signatures = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for client in 0..CLIENTS {
+                let (signer, keys, stop, asked, answered) = (&signer, &keys, &stop, &asked, &answered);
+                let (level, signatures) = (&level, &signatures);
+                scope.spawn(move || {
+                    // All clients want another payload of the same position.
+                    while !stop.load(Ordering::SeqCst) {
+                        let now = level.load(Ordering::SeqCst);
+                        for key in keys {
+                            for (row, kind) in KINDS {
+                                let payload = kind(now, 0, client);
+                                let digest = Digest::of(&payload).to_string();
+                                asked.lock().unwrap().insert(digest.clone(), payload.clone());
+                                if let Some(answer @ Answer { status: 200, .. }) = signer.try_sign(key, &payload) {
+                                    let signature = answer.signature(key, &payload);
+                                    note(answered, key, row, (&now.to_string(), "0"), (&digest, &signature));
+                                    signatures.fetch_add(1, Ordering::SeqCst);
+                                }
+                            }
+                        }
+                        let _ = level.compare_exchange(now, now + 1, Ordering::SeqCst, Ordering::SeqCst);
+                    }
+                });
+            }
+            wait_for("a signature", || (signatures.load(Ordering::SeqCst) > 0).then_some(()));
+            // Any moment of the next 50 ms: not to wait for something, but to hit everything.
+            std::thread::sleep(Duration::from_micros(RandomState::new().hash_one(0) % 50_000));
+            signer.kill();
+            stop.store(true, Ordering::SeqCst);
+        });
+        signer.ended();
+    }
+    assert!(replayed >= ROUNDS, "{replayed} replays");
+    assert!(answered.lock().unwrap().len() > 100, "{} positions", answered.lock().unwrap().len());
+}
+
+/// Writes an answer down; another one for that place must not exist.
+fn note(answered: &Mutex<HashMap<Place, Signed>>, key: &KeyConfig, row: &str, at: (&str, &str), signed: (&str, &str)) {
+    let kind = KINDS.iter().position(|(name, _)| *name == row).unwrap();
+    let place = (key.hash().to_string(), kind, at.0.parse().unwrap(), at.1.parse().unwrap());
+    let signed = (signed.0.to_owned(), signed.1.to_owned());
+    let mut answered = answered.lock().unwrap();
+    let first = answered.entry(place.clone()).or_insert_with(|| signed.clone());
+    assert_eq!(*first, signed, "two signatures at {place:?}");
+}
+
+/// A tracer that makes fsync fail or dawdle. The process goes on as before when it is dropped.
+struct Strace(Child);
+
+impl Strace {
+    /// `None`, and a word about it, where tracing is not permitted.
+    fn attach(signer: &Signer, fsync: &str) -> Option<Self> {
+        let mut child = Command::new("strace")
+            .args(["-f", "-p", &signer.id().to_string(), "-e", "trace=fsync", "-e", &format!("inject=fsync:{fsync}")])
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("strace of the Debian package strace");
+        // Read to its end, or strace would stop at a full pipe.
+        let (sender, lines) = mpsc::channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || stderr.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
+        let strace = Self(child);
+        let mut said = Vec::new();
+        while let Ok(line) = lines.recv() {
+            if line.contains("attached") {
+                return Some(strace);
+            }
+            said.push(line);
+        }
+        // Past the capture of the test's output.
+        let _ = writeln!(std::io::stderr(), "SKIPPED: strace cannot trace here: {said:?}");
+        None
+    }
+}
+
+impl Drop for Strace {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_failed_fsync_ends_the_process_before_any_answer() {
+    // The first fsync of a commit is of the new file, the second of the directory after the rename.
+    for nth in [1, 2] {
+        let home = Home::new();
+        let (key, vote) = (home.tz3(), attestation(FLOOR + 1, 0, 1));
+        let mut signer = Signer::start(&home);
+        let Some(strace) = Strace::attach(&signer, &format!("error=EIO:when={nth}")) else { return };
+        assert!(signer.try_sign(&key, &vote).is_none(), "fsync {nth} failed, and there was an answer");
+        assert_eq!(signer.ended().code(), Some(74), "fsync {nth}: {}", signer.log());
+        assert!(signer.log().contains("could not be brought to disk"));
+        drop(strace);
+
+        let signer = Signer::start(&home);
+        let signature = signer.signature(&key, &vote);
+        assert_eq!(signer.signature(&key, &vote), signature);
+        signer.sign(&key, &attestation(FLOOR + 1, 0, 2)).refused(409);
+    }
+}
+
+#[test]
+fn opening_the_directory_brings_what_is_there_to_disk_first() {
+    let home = Home::new();
+    let started = Command::new("strace")
+        .args(["-f", "-e", "trace=fsync", "-e", "inject=fsync:error=EIO:when=1"])
+        .arg(env!("CARGO_BIN_EXE_tezos-signer"))
+        .args(["serve", "--config"])
+        .arg(home.config_file())
+        .env("SOFTHSM2_CONF", home.softhsm_conf())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&started.stderr);
+    if said.contains("Operation not permitted") {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: strace cannot trace here: {said}");
+        return;
+    }
+    assert_eq!(started.status.code(), Some(74), "{said}");
+}
+
+#[test]
+fn sigterm_finishes_what_is_in_flight_and_ends_well() {
+    let home = Home::new();
+    let (key, vote) = (home.tz3(), attestation(FLOOR + 1, 0, 1));
+    let mut signer = Signer::start(&home);
+    let Some(_slow_disk) = Strace::attach(&signer, "delay_enter=300000") else { return };
+    let signature = std::thread::scope(|scope| {
+        let in_flight = scope.spawn(|| signer.signature(&key, &vote));
+        let half_written = home.record_file(&key).with_extension("new");
+        wait_for("the commit", || half_written.exists().then_some(()));
+        signer.terminate();
+        // New ones are sent away, with the one status that a baker tries again.
+        wait_for("the end to begin", || signer.log().contains("no new signatures").then_some(()));
+        signer.sign(&home.tz2(), &vote).refused(502);
+        assert_eq!(signer.admin("/readyz").status, 503);
+        in_flight.join().unwrap()
+    });
+    assert_eq!(signer.ended().code(), Some(0), "{}", signer.log());
+    assert!(home.row(&key, "attestation").ends_with(&signature));
+    assert_eq!(home.row(&home.tz2(), "attestation"), format!("{FLOOR} 2147483647 - -"));
+}

@@ -1,0 +1,16 @@
+//! What the signer promises, tried on real parts: the program as a process, a SoftHSM2 token of each test's own, real files,
+//! and a real API server where `E2E_KUBECONFIG` names one. Needs the Debian packages softhsm2, opensc and strace.
+//!
+//! One test program, so that it is linked once. Of a file that is not a test, the first comment says what it stands for.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+// What tests stand on.
+mod home;
+mod payload;
+mod process;
+
+// From outside: the program.
+mod command_line;
+mod crash;
+mod protocol;
+mod watermark;

@@ -1,0 +1,47 @@
+//! Signing requests of any kind, level and round, laid out as Octez does. Two that differ in `salt` only are two different
+//! payloads for one position: what would be slashed.
+
+use tezos_signer_core::key::ChainId;
+
+pub(crate) fn preattestation(level: u32, round: u32, salt: u8) -> Vec<u8> {
+    vote(ChainId::MAINNET, 0x12, 20, level, round, salt)
+}
+
+pub(crate) fn attestation(level: u32, round: u32, salt: u8) -> Vec<u8> {
+    vote(ChainId::MAINNET, 0x13, 21, level, round, salt)
+}
+
+/// Another operation than [`attestation`], but of the same watermark.
+pub(crate) fn attestation_with_dal(level: u32, round: u32, salt: u8) -> Vec<u8> {
+    [vote(ChainId::MAINNET, 0x13, 23, level, round, salt), vec![0x05]].concat()
+}
+
+pub(crate) fn attestation_of_chain(chain: [u8; 4], level: u32) -> Vec<u8> {
+    vote(ChainId::from_bytes(chain), 0x13, 21, level, 0, 0)
+}
+
+fn vote(chain: ChainId, magic: u8, tag: u8, level: u32, round: u32, salt: u8) -> Vec<u8> {
+    let (branch, slot, payload_hash) = ([0x11; 32], [0, 7], [salt; 32]);
+    let (level, round) = (level.to_be_bytes(), round.to_be_bytes());
+    [&[magic][..], chain.as_bytes(), &branch, &[tag], &slot, &level, &round, &payload_hash].concat()
+}
+
+pub(crate) fn block(level: u32, round: u32, salt: u8) -> Vec<u8> {
+    let (level, round) = (level.to_be_bytes(), round.to_be_bytes());
+    let length = |bytes: u32| bytes.to_be_bytes();
+    let fitness = [
+        &length(33)[..],
+        &[&length(1)[..], &[2]].concat(),
+        &[length(4), level].concat(),
+        &length(0),
+        &[length(4), (-1_i32).to_be_bytes()].concat(),
+        &[length(4), round].concat(),
+    ]
+    .concat();
+    let (protocol, predecessor, timestamp, validation_pass, operations) = ([24], [0x22; 32], [0; 8], [4], [0x33; 32]);
+    let shell =
+        [&protocol[..], &predecessor, &timestamp, &validation_pass, &operations, &fitness, &[salt; 32]].concat();
+    let (payload_hash, payload_round, nonce, no_seed_nonce_hash, votes) = ([0x44; 32], [0; 4], [0; 8], [0], [0]);
+    let protocol_data = [&payload_hash[..], &payload_round, &nonce, &no_seed_nonce_hash, &votes].concat();
+    [&[0x11][..], ChainId::MAINNET.as_bytes(), &level, &shell, &protocol_data].concat()
+}

@@ -1,4 +1,4 @@
-//! The CustomResourceDefinition as text: for `kubectl apply`, and as a template of the Helm chart.
+//! The definition of the TezosSigner (the CRD) as text: for `kubectl apply`, and as a template of the Helm chart.
 
 use super::TezosSigner;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

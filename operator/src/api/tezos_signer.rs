@@ -108,12 +108,12 @@ pub struct KeySpec {
     )]
     pub public_key: String,
 
-    /// The key's CKA_LABEL in the token.
+    /// The key's `CKA_LABEL` in the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 127))]
     pub label: Option<String>,
 
-    /// The key's CKA_ID in the token, in hexadecimal.
+    /// The key's `CKA_ID` in the token, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 256))]
     #[x_kube(validation = Rule::new("self.matches('^([0-9a-fA-F]{2})+$')").message("id: expected hexadecimal digits, two for each byte"))]
@@ -262,7 +262,7 @@ pub struct InitialWatermarkSpec {
 #[serde(rename_all = "camelCase")]
 pub struct BakerSpec {
     /// A pod template, as in a Deployment. The signer is added as its first init container (a native sidecar), and answers
-    /// on http://127.0.0.1:6732.
+    /// on `http://127.0.0.1:6732`.
     #[schemars(schema_with = "any_object")]
     pub template: Value,
 }

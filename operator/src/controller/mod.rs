@@ -45,7 +45,7 @@ const FINALIZER: &str = "signer.tezos.io/release-records";
 
 /// How often a TezosSigner is looked at that is well: its signer does not tell when it is not any more, and nothing watches
 /// Roles.
-const RESYNC: Duration = Duration::from_secs(60);
+const RESYNC: Duration = Duration::from_mins(1);
 
 /// A starting pod changes many times in a row: one look for them all.
 const DEBOUNCE: Duration = Duration::from_millis(200);
@@ -58,7 +58,7 @@ const DEADLINE: Duration = Duration::from_secs(45);
 
 /// How long a deletion waits for the pods to end in peace, so that they let go of their records by themselves. Safety does
 /// not need it: after it their rights are taken away.
-const PEACEFUL_END: Duration = Duration::from_secs(60);
+const PEACEFUL_END: Duration = Duration::from_mins(1);
 
 /// A TezosSigner, or what could not be read as one: it must not stop the others.
 type Guarded = DeserializeGuard<TezosSigner>;
@@ -215,7 +215,7 @@ async fn make_true(
     let mut remembered = signer.status.clone().unwrap_or_default();
     let outcome = stages(signer, &report, &mut remembered).await?;
     let now = Time(Timestamp::now());
-    let next = status::status(&remembered, &outcome, signer.metadata.generation, now);
+    let next = status::status(&remembered, &outcome, signer.metadata.generation, &now);
     report.write(&next).await?;
     report.tell(&next).await;
     if let Outcome::NotApplied(error @ ApplyError::Api { .. }) = outcome {
@@ -377,7 +377,7 @@ fn event(condition: &Condition) -> Event {
     let mut note = format!("{}: {}", condition.type_, condition.message);
     note.truncate(note.floor_char_boundary(1000));
     Event {
-        type_: if condition.status == "True" { EventType::Normal } else { EventType::Warning },
+        type_: if status::is_warning(condition) { EventType::Warning } else { EventType::Normal },
         reason: condition.reason.clone(),
         note: Some(note),
         action: "Reconcile".to_owned(),

@@ -2,7 +2,7 @@
 
 use crate::controller::build::names;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ContainerState, Pod};
 use kube::ResourceExt as _;
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
@@ -65,6 +65,8 @@ pub enum Sight {
         pod: String,
         /// Why.
         reason: String,
+        /// Whether it is only a matter of time.
+        starting: bool,
     },
     /// A pod whose signer answers.
     Answer {
@@ -81,14 +83,19 @@ pub async fn look(http: &reqwest::Client, deployment: &Deployment, pods: &[Pod])
     let Some(pod) = newest else { return Sight::NoPod(replica_failure(deployment)) };
     let name = pod.name_any();
     let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).and_then(|ip| ip.parse().ok());
-    let Some(address) = address else { return Sight::Silent { pod: name, reason: waiting_for(pod) } };
+    let Some(address) = address else { return silent(pod) };
     match ask(http, address).await {
         Ok(status) => Sight::Answer { pod: name, status },
         Err(error) => {
             tracing::debug!(pod = name, %error, "the signer's status cannot be read");
-            Sight::Silent { pod: name, reason: waiting_for(pod) }
+            silent(pod)
         }
     }
+}
+
+fn silent(pod: &Pod) -> Sight {
+    let (starting, reason) = waiting_for(pod);
+    Sight::Silent { pod: pod.name_any(), reason, starting }
 }
 
 async fn ask(http: &reqwest::Client, address: IpAddr) -> Result<SignerStatus, reqwest::Error> {
@@ -105,41 +112,41 @@ fn replica_failure(deployment: &Deployment) -> Option<String> {
     failure.message.clone()
 }
 
-/// What a pod waits for whose signer does not answer.
-fn waiting_for(pod: &Pod) -> String {
-    let Some(status) = &pod.status else { return "it was just made".to_owned() };
+/// What a pod waits for whose signer does not answer, and whether that is only a matter of time.
+fn waiting_for(pod: &Pod) -> (bool, String) {
+    let Some(status) = &pod.status else { return (true, "it was just made".to_owned()) };
     let unscheduled = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
     if let Some(condition) = unscheduled {
-        return format!("no node takes it: {}", condition.message.as_deref().unwrap_or("no reason given"));
+        return (false, format!("no node takes it: {}", condition.message.as_deref().unwrap_or("no reason given")));
     }
-    let signer = status.init_container_statuses.iter().flatten().find(|c| c.name == names::SIGNER_CONTAINER);
-    let state = signer.and_then(|signer| signer.state.as_ref());
-    if let Some(waiting) = state.and_then(|state| state.waiting.as_ref()) {
-        let last = signer.and_then(|signer| signer.last_state.as_ref()).and_then(|last| last.terminated.as_ref());
-        let reason = waiting.reason.as_deref().unwrap_or("waiting");
-        return match (reason, last, waiting.message.as_deref()) {
-            // The back-off's own message has a duration that changes all the time.
-            ("CrashLoopBackOff", Some(last), _) => {
+    let Some(signer) = status.init_container_statuses.iter().flatten().find(|c| c.name == names::SIGNER_CONTAINER)
+    else {
+        return (true, "no node has started it yet".to_owned());
+    };
+    let ended = |state: &Option<ContainerState>| Some(state.as_ref()?.terminated.as_ref()?.exit_code);
+    if let Some(code) = ended(&signer.state).or_else(|| ended(&signer.last_state)) {
+        let logs =
+            format!("kubectl logs {} -c signer says why (--previous, if it has been started again)", pod.name_any());
+        return (false, format!("its signer ended with exit code {code}; {logs}"));
+    }
+    let Some(waiting) = signer.state.as_ref().and_then(|state| state.waiting.as_ref()) else {
+        return (false, "its signer runs, but does not answer on the admin port".to_owned());
+    };
+    match (waiting.reason.as_deref().unwrap_or_default(), waiting.message.as_deref()) {
+        ("PodInitializing" | "ContainerCreating", _) => {
+            (true, "its volumes are being mounted; kubectl describe pod says what is missing if this lasts".to_owned())
+        }
+        // These come in turn, with messages that differ: one sentence for them.
+        ("ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName", _) => {
+            let image = &signer.image;
+            (
+                false,
                 format!(
-                    "its signer ended with exit code {}; kubectl logs {} -c signer --previous says why",
-                    last.exit_code,
+                    "the signer's image {image} cannot be pulled; kubectl describe pod {} says why",
                     pod.name_any()
-                )
-            }
-            ("PodInitializing" | "ContainerCreating", _, _) => {
-                "its volumes and containers are being made; kubectl describe pod says what is missing if this lasts"
-                    .to_owned()
-            }
-            (reason, _, Some(message)) => format!("its signer is not started: {reason}: {message}"),
-            (reason, _, None) => format!("its signer is not started: {reason}"),
-        };
+                ),
+            )
+        }
+        (reason, message) => (false, format!("its signer is not started: {reason} {}", message.unwrap_or_default())),
     }
-    if let Some(ended) = state.and_then(|state| state.terminated.as_ref()) {
-        return format!(
-            "its signer ended with exit code {}; kubectl logs {} -c signer says why",
-            ended.exit_code,
-            pod.name_any()
-        );
-    }
-    "its signer does not answer on the admin port".to_owned()
 }

@@ -48,13 +48,16 @@ const WATERMARK: &str = "WatermarkReady";
 const HSM: &str = "HsmReady";
 const READY: &str = "Ready";
 
+/// The reason of what is only a matter of time.
+const STARTING: &str = "Starting";
+
 /// Whether the status says that all is well.
 pub fn is_ready(status: &TezosSignerStatus) -> bool {
     status.conditions.iter().any(|condition| condition.type_ == READY && condition.status == "True")
 }
 
 /// The status after `outcome`. What `old` remembers of records stays: only [`forget`] takes it away.
-pub fn status(old: &TezosSignerStatus, outcome: &Outcome, generation: Option<i64>, now: Time) -> TezosSignerStatus {
+pub fn status(old: &TezosSignerStatus, outcome: &Outcome, generation: Option<i64>, now: &Time) -> TezosSignerStatus {
     let holder = match outcome {
         Outcome::Applied { claims, sight: Sight::Answer { pod, status }, .. } if holds_all(claims, status) => {
             Some(pod.clone())
@@ -66,7 +69,7 @@ pub fn status(old: &TezosSignerStatus, outcome: &Outcome, generation: Option<i64
         _ => old.image.clone(),
     };
     let conditions =
-        findings(outcome).into_iter().map(|finding| condition(&old.conditions, finding, generation, &now)).collect();
+        findings(outcome).into_iter().map(|finding| condition(&old.conditions, finding, generation, now)).collect();
     TezosSignerStatus { conditions, holder, image, keys: old.keys.clone(), observed_generation: generation }
 }
 
@@ -149,9 +152,10 @@ fn accepted() -> Finding {
 
 fn silence(sight: &Sight) -> Option<(&'static str, String)> {
     match sight {
-        Sight::NoPod(None) => Some(("NoPod", "the pod is being made".to_owned())),
+        Sight::NoPod(None) => Some((STARTING, "the pod is being made".to_owned())),
         Sight::NoPod(Some(reason)) => Some(("NoPod", format!("no pod can be made: {reason}"))),
-        Sight::Silent { pod, reason } => Some(("NoAnswer", format!("pod {pod}: {reason}"))),
+        Sight::Silent { pod, reason, starting: true } => Some((STARTING, format!("pod {pod}: {reason}"))),
+        Sight::Silent { pod, reason, starting: false } => Some(("NoAnswer", format!("pod {pod}: {reason}"))),
         Sight::Answer { .. } => None,
     }
 }
@@ -161,10 +165,7 @@ fn holds_all(claims: &[Claimed], status: &SignerStatus) -> bool {
 }
 
 fn watermark(claims: &[Claimed], sight: &Sight) -> Finding {
-    let Sight::Answer { pod, status } = sight else {
-        let (reason, message) = silence(sight).unwrap_or_default();
-        return finding(WATERMARK, "Unknown", reason, message);
-    };
+    let Sight::Answer { pod, status } = sight else { return unknown(WATERMARK) };
     for claim in claims {
         let record = &claim.key.record;
         match status.keys.iter().find(|key| key.record == *record) {
@@ -195,13 +196,14 @@ fn hsm(sight: &Sight) -> Finding {
         }
         Sight::Answer { status, .. } => {
             let reason = status.hsm.reason.as_deref().unwrap_or("the signer has not logged in yet");
-            finding(HSM, "False", "NotUsable", reason)
+            finding(HSM, "False", "NotUsable", format!("the HSM cannot be used: {reason}"))
         }
-        sight => {
-            let (reason, message) = silence(sight).unwrap_or_default();
-            finding(HSM, "Unknown", reason, message)
-        }
+        _ => unknown(HSM),
     }
+}
+
+fn unknown(type_: &'static str) -> Finding {
+    finding(type_, "Unknown", "NoAnswer", "the signer does not answer, see Ready")
 }
 
 fn ready(claims: &[Claimed], sight: &Sight, watermark: &Finding, hsm: &Finding) -> Finding {
@@ -232,13 +234,22 @@ fn ready(claims: &[Claimed], sight: &Sight, watermark: &Finding, hsm: &Finding) 
     }
 }
 
-/// What is worth an event: conditions whose status or reason is another than before.
-pub fn news<'a>(old: &'a TezosSignerStatus, new: &'a TezosSignerStatus) -> impl Iterator<Item = &'a Condition> {
-    new.conditions.iter().filter(|condition| {
+/// What is worth an event: conditions whose status or reason is another than before, each reason once.
+pub fn news<'a>(old: &'a TezosSignerStatus, new: &'a TezosSignerStatus) -> Vec<&'a Condition> {
+    let mut news: Vec<&Condition> = Vec::new();
+    for condition in &new.conditions {
         let before = old.conditions.iter().find(|before| before.type_ == condition.type_);
         let changed = before.is_none_or(|b| b.status != condition.status || b.reason != condition.reason);
-        changed && condition.status != "Unknown"
-    })
+        if changed && condition.status != "Unknown" && news.iter().all(|told| told.reason != condition.reason) {
+            news.push(condition);
+        }
+    }
+    news
+}
+
+/// Whether a condition is something to look into.
+pub fn is_warning(condition: &Condition) -> bool {
+    condition.status == "False" && condition.reason != STARTING
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ pub struct Invalid {
 
 impl Invalid {
     /// `field` is wrong because of `reason`.
+    #[allow(clippy::needless_pass_by_value, reason = "errors are handed over as they come")]
     pub fn new(field: impl Into<String>, reason: impl ToString) -> Self {
         Self { field: field.into(), reason: reason.to_string() }
     }
@@ -279,4 +280,4 @@ fn lost(given: &Value, kept: &Value) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,1 +1,106 @@
+//! The objects of the example, as text. Whoever changes `golden.yaml` restarts every baker whose operator is upgraded:
+//! that is what the file is there to show. `UPDATE_GOLDEN=1 cargo test -p tezos-signer-operator` writes it anew.
 
+use super::*;
+use crate::controller::validate::tests::example;
+use crate::controller::validate::validate;
+use serde::Serialize;
+
+fn text<T: Serialize>(object: &T) -> String {
+    serde_yaml::to_string(object).unwrap()
+}
+
+fn built() -> Objects {
+    build(&validate(&example()).unwrap(), "registry.example/tezos-signer:0.1.0")
+}
+
+#[test]
+fn the_example_becomes_these_objects() {
+    let objects = built();
+    let parts = [
+        text(&objects.service_account),
+        text(&objects.role),
+        text(&objects.role_binding),
+        text(&objects.config),
+        text(&objects.deployment),
+    ];
+    let now = parts.join("---\n");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/controller/build/golden.yaml");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(path, &now).unwrap();
+    }
+    assert_eq!(now, std::fs::read_to_string(path).unwrap(), "see the top of this file");
+}
+
+/// Between two releases a pod may only be replaced because its TezosSigner changed.
+#[test]
+fn the_pod_follows_from_the_spec_and_the_image_alone() {
+    assert_eq!(built(), built());
+    let version = env!("CARGO_PKG_VERSION");
+    let mut deployment = built().deployment;
+    let pod = deployment.spec.as_mut().unwrap().template.spec.as_mut().unwrap();
+    pod.init_containers.as_mut().unwrap()[0].image = None;
+    assert!(!text(&deployment).contains(version), "the operator's version is in the pod");
+}
+
+#[test]
+fn only_the_signer_has_the_token_the_pin_and_the_configuration() {
+    let objects = built();
+    let pod = objects.deployment.spec.unwrap().template.spec.unwrap();
+    assert_eq!(pod.automount_service_account_token, Some(false));
+    let signer = &pod.init_containers.as_ref().unwrap()[0];
+    assert_eq!(signer.name, names::SIGNER_CONTAINER);
+    assert_eq!(signer.restart_policy.as_deref(), Some("Always"));
+    for volume in names::OWN_VOLUMES {
+        assert!(signer.volume_mounts.iter().flatten().any(|mount| mount.name == volume), "{volume}");
+        assert!(pod.containers.iter().flat_map(|c| c.volume_mounts.iter().flatten()).all(|mount| mount.name != volume));
+    }
+}
+
+#[test]
+fn what_the_user_says_about_the_pod_stays() {
+    let mut signer = example();
+    let template = serde_json::json!({
+        "metadata": {"labels": {"team": "bakers", "app.kubernetes.io/instance": "stolen"}, "annotations": {"a": "b"}},
+        "spec": {
+            "terminationGracePeriodSeconds": 90,
+            "securityContext": {"fsGroup": 1000, "seccompProfile": {"type": "Unconfined"}},
+            "tolerations": [{"key": "node.kubernetes.io/unreachable", "operator": "Exists", "tolerationSeconds": 5}],
+            "initContainers": [{"name": "wait-for-node", "image": "x"}],
+            "containers": [{"name": "baker", "image": "x"}, {"name": "accuser", "image": "x"}],
+        },
+    });
+    signer.spec.baker.as_mut().unwrap().template = template;
+    let pod = build(&validate(&signer).unwrap(), "i").deployment.spec.unwrap().template;
+    let metadata = pod.metadata.unwrap();
+    assert_eq!(metadata.labels.as_ref().unwrap()["team"], "bakers");
+    assert_eq!(
+        metadata.labels.unwrap()["app.kubernetes.io/instance"],
+        "baker-one",
+        "the Deployment must find its pods"
+    );
+    let annotations = metadata.annotations.unwrap();
+    assert_eq!(annotations["a"], "b");
+    assert_eq!(annotations["eks.amazonaws.com/skip-containers"], "wait-for-node,baker,accuser");
+    let spec = pod.spec.unwrap();
+    assert_eq!(spec.termination_grace_period_seconds, Some(90));
+    let security = spec.security_context.unwrap();
+    assert_eq!((security.fs_group, security.seccomp_profile.unwrap().type_.as_str()), (Some(1000), "Unconfined"));
+    let seconds: Vec<_> = spec.tolerations.unwrap().iter().map(|toleration| toleration.toleration_seconds).collect();
+    assert_eq!(seconds, [Some(5), Some(30)]);
+    assert_eq!(spec.init_containers.unwrap()[1].name, "wait-for-node");
+}
+
+#[test]
+fn names_fit_and_do_not_meet() {
+    let identity = |namespace: &str, name: &str| Identity {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        uid: "u".to_owned(),
+    };
+    let long = identity(&"n".repeat(63), &"s".repeat(40));
+    assert!(names::config_map(&long, "0123456789").len() <= 63);
+    assert!(names::service_account(&long).len() <= 63);
+    assert!(names::role(&long).len() <= 253);
+    assert_ne!(names::role(&identity("a-b", "c")), names::role(&identity("a", "b-c")));
+}

@@ -1,1 +1,140 @@
+//! Each thing that a user can get wrong, and the field that the answer names.
 
+use super::*;
+use serde_json::json;
+
+/// The example that users copy, as if it had been applied.
+pub(crate) fn example() -> TezosSigner {
+    let text = include_str!("../../../examples/tezossigner.yaml");
+    let mut signer: TezosSigner = serde_yaml::from_str(text).unwrap();
+    signer.metadata.namespace = Some("bakers".to_owned());
+    signer.metadata.uid = Some("11111111-2222-3333-4444-555555555555".to_owned());
+    signer
+}
+
+/// What the example becomes when the field at `pointer` is `value` (null: left out).
+fn with(pointer: &str, value: Value) -> Result<ValidSigner, Invalid> {
+    let mut object = serde_json::to_value(example()).unwrap();
+    let (parent, field) = pointer.rsplit_once('/').unwrap();
+    let parent = object.pointer_mut(parent).unwrap();
+    match parent {
+        Value::Object(fields) if value.is_null() => drop(fields.remove(field)),
+        Value::Object(fields) => drop(fields.insert(field.to_owned(), value)),
+        Value::Array(items) => items[field.parse::<usize>().unwrap()] = value,
+        _ => panic!("{pointer}"),
+    }
+    validate(&serde_json::from_value(object).unwrap())
+}
+
+#[test]
+fn the_example_is_valid() {
+    let valid = validate(&example()).unwrap();
+    assert_eq!(valid.keys[0].hash().to_string(), "tz3LUdmLdpj2ZpVY7uTQfYuxarVykqYXxvPA");
+    assert_eq!(valid.keys[0].chain, ChainId::MAINNET);
+    assert_eq!(valid.initial.unwrap().record.to_data()["block"], "15181990 2147483647 - -");
+    let config = SignerConfig::from_yaml(&valid.config).unwrap();
+    assert_eq!(config.keys, valid.keys);
+    assert_eq!(config.listen.to_string(), "127.0.0.1:6732", "nobody outside the pod may ask");
+}
+
+#[test]
+fn every_error_names_its_field() {
+    let p2pk = "p2pk688cprNqHHt5iodkEVD1NaCNRMKxk3VTDRrkB1KmmFLnnGw9Gpk";
+    let template = "/spec/baker/template/spec";
+    let container = "/spec/baker/template/spec/containers/0";
+    let cases = [
+        ("/metadata/name", json!("x".repeat(41)), "metadata.name: at most 40"),
+        ("/metadata/name", json!("a.b"), "metadata.name: at most 40"),
+        ("/spec/chain", json!("NetXdQprcVkpaWV"), "spec.chain: not a chain id"),
+        ("/spec/chain", json!("ghostnet"), "spec.chain: not a chain id"),
+        ("/spec/keys", json!([]), "spec.keys: at least one"),
+        ("/spec/keys/0/publicKey", json!(p2pk.replace("Gpk", "Gpj")), "spec.keys[0].publicKey: not a public key"),
+        ("/spec/keys/0/publicKey", json!(p2pk.replace("p2pk", "sppk")), "spec.keys[0].publicKey: not a public key"),
+        (
+            "/spec/keys/0/publicKey",
+            json!("edpkuBknW28nW72KG6RoHtYW7p12T6GKc7nAbwYX5m8Wd9sDVC9yav"),
+            "spec.keys[0].publicKey: tz1 (edpk…) keys cannot be used",
+        ),
+        ("/spec/keys/0/id", json!("ab"), "spec.keys[0]: exactly one of label and id"),
+        ("/spec/keys/0/label", Value::Null, "spec.keys[0]: exactly one of label and id"),
+        ("/spec/keys/0", json!({"publicKey": p2pk, "id": "abc"}), "spec.keys[0].id: expected hexadecimal"),
+        ("/spec/keys/0/allow", json!([]), "spec.keys[0].allow: empty"),
+        (
+            "/spec/keys",
+            json!([{"publicKey": p2pk, "label": "a"}, {"publicKey": p2pk, "label": "b"}]),
+            "spec.keys[1].publicKey: tz3LUdmLdpj2ZpVY7uTQfYuxarVykqYXxvPA stands there twice",
+        ),
+        ("/spec/hsm", json!({}), "spec.hsm: exactly one of"),
+        ("/spec/hsm/pkcs11/sessions", json!(17), "spec: hsm.sessions: 17"),
+        ("/spec/hsm/pkcs11/env", json!([{"name": "POD_UID"}]), "spec.hsm.pkcs11.env[0].name: the operator sets"),
+        ("/spec/hsm/pkcs11/env", json!([{"nam": "A"}]), "spec.hsm.pkcs11.env[0]"),
+        (
+            "/spec/hsm/pkcs11/volumes",
+            json!([{"name": "signer-pin"}]),
+            "spec.hsm.pkcs11.volumes[0].name: \"signer-pin\"",
+        ),
+        (
+            "/spec/hsm/pkcs11/volumes",
+            json!([]),
+            "spec.hsm.pkcs11.volumeMounts[0].name: there is no volume \"cloudhsm\"",
+        ),
+        ("/spec/leaseDurationSeconds", json!(1), "spec: "),
+        ("/spec/initialWatermark/level", json!(-1), "spec.initialWatermark.level: negative"),
+        ("/spec/initialWatermark/level", Value::Null, "spec.initialWatermark: exactly one of"),
+        ("/spec/initialWatermark/fresh", json!(true), "spec.initialWatermark: exactly one of"),
+        ("/spec/service", json!({}), "spec.service: a signer without a baker is not available"),
+        ("/spec/baker", Value::Null, "spec.baker: missing"),
+        ("/spec/baker/template/spec", Value::Null, "spec.baker.template.spec: missing"),
+        (&format!("{template}/containers"), json!([]), "spec.baker.template.spec.containers: empty"),
+        (
+            &format!("{template}/shareProcessNamespace"),
+            json!(true),
+            "spec.baker.template.spec.shareProcessNamespace: refused",
+        ),
+        (&format!("{template}/hostNetwork"), json!(true), "spec.baker.template.spec.hostNetwork: refused"),
+        (&format!("{template}/serviceAccountName"), json!("x"), "spec.baker.template.spec.serviceAccountName: refused"),
+        (
+            &format!("{template}/automountServiceAccountToken"),
+            json!(true),
+            "spec.baker.template.spec.automountServiceAccountToken: refused",
+        ),
+        (&format!("{template}/contaienrs"), json!([]), "spec.baker.template.spec.contaienrs: unknown field"),
+        (
+            &format!("{template}/initContainers"),
+            json!([{"name": "signer"}]),
+            "spec.baker.template.spec.initContainers[0].name",
+        ),
+        (
+            &format!("{template}/volumes"),
+            json!([{"name": "x", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}]),
+            "spec.baker.template.spec.volumes[0].projected: a ServiceAccount token",
+        ),
+        (&format!("{template}/volumes"), json!([{"name": "cloudhsm"}]), "spec.baker.template.spec.volumes[0].name"),
+        (&format!("{container}/name"), json!("signer"), "spec.baker.template.spec.containers[0].name: \"signer\""),
+        (
+            &format!("{container}/volumeMounts"),
+            json!([{"name": "signer-token", "mountPath": "/x"}]),
+            "spec.baker.template.spec.containers[0].volumeMounts: refused",
+        ),
+        (
+            &format!("{container}/ports"),
+            json!([{"containerPort": "x"}]),
+            "spec.baker.template.spec.containers[0].ports[0].containerPort: invalid type",
+        ),
+    ];
+    for (pointer, value, expected) in cases {
+        let error = with(pointer, value.clone()).expect_err(&format!("{pointer} = {value} is accepted")).to_string();
+        assert!(error.starts_with(expected), "{pointer} = {value}\n  expected {expected}\n  got      {error}");
+    }
+}
+
+#[test]
+fn both_curves_fresh_and_every_selector_are_valid() {
+    let sppk = "sppk7cXzUGMoqqa3MNc5zUZrwuqCAtmxQYcQA82f1xRyZFnzyzYUS5Z";
+    let valid = with("/spec/keys/0", json!({"publicKey": sppk, "id": "00fF", "allow": ["attestation"]})).unwrap();
+    assert_eq!(valid.keys[0].selector, KeySelector::Id(vec![0, 255]));
+    assert_eq!(valid.keys[0].allow, [ConsensusKind::Attestation]);
+    let fresh = with("/spec/initialWatermark", json!({"fresh": true, "notAfter": "2026-11-23T18:00:00Z"})).unwrap();
+    assert!(fresh.initial.unwrap().record.is_fresh());
+    assert!(with("/spec/initialWatermark", Value::Null).unwrap().initial.is_none());
+}

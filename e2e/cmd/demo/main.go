@@ -22,8 +22,7 @@ import (
 )
 
 const (
-	namespace = "tezos-signer-demo"
-	votes     = 1000
+	votes = 1000
 
 	localImages = "tezos-signer.local/" // references of images that no registry has
 )
@@ -57,6 +56,7 @@ func run(ctx context.Context) (kept bool, err error) {
 	checkout := flags.String("checkout", ".", "the checkout, with target/ built")
 	which := flags.String("cluster", "local", "local: that of make cluster-up; current: the current kubeconfig context")
 	registry := flags.String("registry", "", "where the images were pushed to, for --cluster current")
+	namespace := flags.String("namespace", "tezos-signer-demo", "where the TezosSigners are made, and those of earlier runs removed")
 	if err := flags.Parse(os.Args[1:]); err != nil {
 		return false, flag.ErrHelp
 	}
@@ -71,7 +71,7 @@ func run(ctx context.Context) (kept bool, err error) {
 
 	begin := time.Now()
 	d := &demo{}
-	if d.Stage, err = stage.New(root, cluster, namespace); err != nil {
+	if d.Stage, err = stage.New(root, cluster, *namespace); err != nil {
 		return false, err
 	}
 	defer d.Close()

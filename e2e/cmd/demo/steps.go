@@ -136,19 +136,19 @@ func (d *demo) showRecords(ctx context.Context) error {
 		return err
 	}
 	say("\nThe record of %s (digests and signatures are cut here):", key.PublicKeyHash)
-	for _, field := range []map[string]string{record.Metadata.Annotations, record.Data} {
-		for _, name := range slices.Sorted(maps.Keys(field)) {
-			say("  %-40s %s", name, cutWords(field[name]))
-		}
+	for _, name := range slices.Sorted(maps.Keys(record.Metadata.Annotations)) {
+		say("  %-40s %s", name, record.Metadata.Annotations[name])
+	}
+	for _, row := range slices.Sorted(maps.Keys(record.Data)) {
+		say("  %-40s %s", row, cutWords(record.Data[row]))
 	}
 	return nil
 }
 
-// cutWords cuts digests and signatures, not JSON.
 func cutWords(row string) string {
 	words := strings.Fields(row)
 	for i, word := range words {
-		if len(word) > 48 && !strings.HasPrefix(row, "{") {
+		if len(word) > 48 {
 			words[i] = word[:16] + "…"
 		}
 	}

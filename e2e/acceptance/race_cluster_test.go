@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -15,14 +16,14 @@ import (
 
 const (
 	connections = 50
-	rounds      = 6
+	rounds      = 10
 	// Longer than the lease, so that the other takes over.
 	frozenFor = 8 * time.Second
 )
 
 // Two signers and one record: whatever 2 × 50 connections ask for at one position,
-// one payload is signed. In every second round the holder is frozen in the middle
-// and wakes up when the other has taken over.
+// one payload is signed. In every second round the holder is frozen somewhere near
+// the start and wakes up when the other has taken over.
 func TestTwoSignersRaceForOneRecord(t *testing.T) {
 	s := newSigner(t, "race", octez.P256)
 	first := applyReady(t, s)
@@ -40,6 +41,13 @@ func TestTwoSignersRaceForOneRecord(t *testing.T) {
 		if urls[holder] == "" {
 			t.Fatalf("the record names the holder %q, which is neither pod", holder)
 		}
+		freeze := round%2 == 1
+		container := signerContainer(t, names[holder])
+		frozen := make(chan error, 1)
+		if freeze {
+			go func() { frozen <- signalContainer(t, container, "SIGSTOP") }()
+			time.Sleep(rand.N(200 * time.Millisecond)) // before, in or after what the signal takes
+		}
 		results := make(chan *race.Result, 1)
 		go func() {
 			result, err := fight.Run(t.Context())
@@ -49,9 +57,8 @@ func TestTwoSignersRaceForOneRecord(t *testing.T) {
 			results <- result
 		}()
 		signed := map[string][]string{}
-		if round%2 == 1 {
-			container := signerContainer(t, names[holder])
-			if err := signalContainer(t, container, "SIGSTOP"); err != nil {
+		if freeze {
+			if err := <-frozen; err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(frozenFor)
@@ -102,6 +109,7 @@ func startTwin(t *testing.T, of string) *kubectl.Pod {
 		for _, c := range spec[list].([]any) {
 			container := c.(map[string]any)
 			container["volumeMounts"] = withoutInjected(container["volumeMounts"])
+			delete(container, "startupProbe") // it would not be "running" before it holds the record
 		}
 	}
 	spec["volumes"] = withoutInjected(spec["volumes"])
@@ -118,10 +126,12 @@ func startTwin(t *testing.T, of string) *kubectl.Pod {
 	t.Cleanup(func() {
 		theStage.Cluster.Run(context.Background(), "", "delete", "pod", name, "-n", namespace, "--grace-period=1", "--wait=false")
 	})
-	signerContainer(t, name)
 	var twin kubectl.Pod
-	if err := theStage.Cluster.Get(t.Context(), &twin, "pod", name, "-n", namespace); err != nil {
-		t.Fatal(err)
+	if err := kubectl.Await(t.Context(), readyTimeout, func() (bool, error) {
+		err := theStage.Cluster.Get(t.Context(), &twin, "pod", name, "-n", namespace)
+		return twin.Status.Phase == "Running", err
+	}); err != nil {
+		t.Fatalf("the twin does not run: %v", err)
 	}
 	return &twin
 }

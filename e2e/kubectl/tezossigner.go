@@ -90,7 +90,7 @@ type Pod struct {
 		ServiceAccountName string `json:"serviceAccountName"`
 	} `json:"spec"`
 	Status struct {
-		PodIP      string      `json:"podIP"`
+		Phase      string      `json:"phase"`
 		Conditions []Condition `json:"conditions"`
 	} `json:"status"`
 }

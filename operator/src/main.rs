@@ -26,7 +26,7 @@ enum Command {
         #[arg(long, default_value = "[::]:8080")]
         health_address: SocketAddr,
     },
-    /// Prints the CustomResourceDefinition.
+    /// Prints the definition of the TezosSigner (CRD).
     #[command(after_help = "Example:\n  tezos-signer-operator crd | kubectl apply -f -")]
     Crd {
         /// As a template of the Helm chart.

@@ -1,17 +1,19 @@
-//! The stage that brings the objects to the cluster: server-side apply, with one field manager; and takes away what is not
-//! used any more.
+//! The stage that brings the objects to the cluster: server-side apply, with one field manager, of what is not there already;
+//! and takes away what is not used any more.
 
 use crate::controller::build::{Objects, names};
 use crate::controller::validate::Identity;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::fmt::Debug;
+use tezos_signer_core::key::Digest;
 use tezos_signer_core::record::RECORDS_NAMESPACE;
 
 /// Why an object is not as it should be.
@@ -105,13 +107,13 @@ impl<'a> Cluster<'a> {
 
     /// Brings `objects` to the cluster; the Deployment last, when everything that its pod needs is there. Returns it as it
     /// is then.
-    pub async fn apply(&self, objects: &Objects) -> Result<Deployment, ApplyError> {
-        self.ours::<ServiceAccount>(&objects.service_account.name_any()).await?;
-        apply(&self.api(), &objects.service_account).await?;
-        apply(&self.records_api(), &objects.role).await?;
-        apply(&self.records_api(), &objects.role_binding).await?;
-        apply(&self.api(), &objects.config).await?;
-        apply(&self.api(), &objects.deployment).await
+    pub async fn apply(&self, objects: &Objects, live: Option<Deployment>) -> Result<Deployment, ApplyError> {
+        let account = self.ours(&objects.service_account.name_any()).await?;
+        apply(&self.api(), &objects.service_account, account).await?;
+        apply_unread(&self.records_api(), &objects.role).await?;
+        apply_unread(&self.records_api(), &objects.role_binding).await?;
+        apply_unread(&self.api(), &objects.config).await?;
+        apply(&self.api(), &objects.deployment, live).await
     }
 
     /// Deletes the configurations that neither `current` nor any of `pods` uses.
@@ -163,13 +165,54 @@ impl<'a> Cluster<'a> {
     }
 }
 
-async fn apply<K>(api: &Api<K>, object: &K) -> Result<K, ApplyError>
+/// Which content was applied, so that a field that is not wanted any more is noticed too.
+const APPLIED_ANNOTATION: &str = "signer.tezos.io/applied";
+
+/// Applies `object`, unless it is `live` already: a steady state writes nothing.
+async fn apply<K>(api: &Api<K>, object: &K, live: Option<K>) -> Result<K, ApplyError>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
 {
     let name = object.name_any();
+    let wanted = marked(object).map_err(|source| api_error::<K>("write", &name)(kube::Error::SerdeError(source)))?;
+    if let Some(live) = live
+        && serde_json::to_value(&live).is_ok_and(|live| contains(&live, &wanted))
+    {
+        return Ok(live);
+    }
     let parameters = PatchParams::apply(names::OPERATOR).force();
-    api.patch(&name, &parameters, &Patch::Apply(object)).await.map_err(api_error::<K>("apply", &name))
+    api.patch(&name, &parameters, &Patch::Apply(&wanted)).await.map_err(api_error::<K>("apply", &name))
+}
+
+async fn apply_unread<K>(api: &Api<K>, object: &K) -> Result<K, ApplyError>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+{
+    let name = object.name_any();
+    let live = api.get_opt(&name).await.map_err(api_error::<K>("read", &name))?;
+    apply(api, object, live).await
+}
+
+/// `object` with a mark of its content.
+fn marked<K: Resource + Clone + Serialize>(object: &K) -> Result<Value, serde_json::Error> {
+    let content = serde_json::to_vec(object)?;
+    let mut object = object.clone();
+    object.annotations_mut().insert(APPLIED_ANNOTATION.to_owned(), Digest::of(&content).to_string()[..16].to_owned());
+    serde_json::to_value(&object)
+}
+
+/// Whether everything of `wanted` is in `live` as well. What others have added does not matter. Where the API server writes
+/// a value in another way (a CPU of "1000m" as "1") the answer is no, and the object is applied once more, without effect.
+fn contains(live: &Value, wanted: &Value) -> bool {
+    match (live, wanted) {
+        (Value::Object(live), Value::Object(wanted)) => {
+            wanted.iter().all(|(name, wanted)| live.get(name).is_some_and(|live| contains(live, wanted)))
+        }
+        (Value::Array(live), Value::Array(wanted)) => {
+            live.len() == wanted.len() && live.iter().zip(wanted).all(|(live, wanted)| contains(live, wanted))
+        }
+        (live, wanted) => live == wanted,
+    }
 }
 
 async fn delete<K>(api: &Api<K>, name: &str) -> Result<(), ApplyError>
@@ -180,5 +223,35 @@ where
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         Err(error) => Err(api_error::<K>("delete", name)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::core::v1::ServiceAccount;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_there_already_is_not_applied() {
+        let wanted = json!({"spec": {"replicas": 1, "containers": [{"name": "a"}]}});
+        let live =
+            json!({"spec": {"replicas": 1, "containers": [{"name": "a", "default": 1}], "more": 2}, "status": {}});
+        assert!(contains(&live, &wanted));
+        assert!(
+            !contains(&json!({"spec": {"replicas": 0, "containers": [{"name": "a"}]}}), &wanted),
+            "a person changed it"
+        );
+        let injected = json!({"spec": {"replicas": 1, "containers": [{"name": "a"}, {"name": "b"}]}});
+        assert!(!contains(&injected, &wanted));
+    }
+
+    #[test]
+    fn a_field_that_is_not_wanted_any_more_changes_the_mark() {
+        let mut account = ServiceAccount { automount_service_account_token: Some(false), ..ServiceAccount::default() };
+        let before = marked(&account).unwrap();
+        assert_eq!(before, marked(&account).unwrap());
+        account.automount_service_account_token = None;
+        assert!(!contains(&before, &marked(&account).unwrap()));
     }
 }

@@ -107,7 +107,7 @@ pub fn run(client: Client, default_image: String) -> (Store<Guarded>, impl Futur
     let controller = Controller::new(Api::<Guarded>::all(client.clone()), watcher::Config::default())
         .with_config(controller::Config::default().debounce(DEBOUNCE).concurrency(CONCURRENCY))
         .owns(Api::<PartialObjectMeta<Deployment>>::all(client.clone()), ours.clone())
-        .watches(Api::<PartialObjectMeta<Pod>>::all(client.clone()), ours, signer_of)
+        .watches(Api::<PartialObjectMeta<Pod>>::all(client.clone()), ours, |pod| signer_of(&pod))
         .reconcile_all_on(record_claims(client.clone()));
     let store = controller.store();
     let reporter = Reporter { controller: names::OPERATOR.to_owned(), instance: std::env::var("POD_NAME").ok() };
@@ -118,16 +118,19 @@ pub fn run(client: Client, default_image: String) -> (Store<Guarded>, impl Futur
         default_image,
         backoff: Backoff::new(),
     });
-    let run = controller.shutdown_on_signal().run(reconcile_in_time, retry, context).for_each(|result| async move {
-        if let Err(error) = result {
-            tracing::debug!(%error, "reconcile");
-        }
-    });
+    let run = controller
+        .shutdown_on_signal()
+        .run(reconcile_in_time, |object, error, context| retry(&object, error, &context), context)
+        .for_each(|result| async move {
+            if let Err(error) = result {
+                tracing::debug!(%error, "reconcile");
+            }
+        });
     (store, run)
 }
 
 /// The TezosSigner that a pod belongs to.
-fn signer_of(pod: PartialObjectMeta<Pod>) -> Option<ObjectRef<Guarded>> {
+fn signer_of(pod: &PartialObjectMeta<Pod>) -> Option<ObjectRef<Guarded>> {
     let name = pod.labels().get(names::INSTANCE_LABEL)?;
     Some(ObjectRef::new(name).within(&pod.namespace()?))
 }
@@ -162,11 +165,11 @@ fn forget_record<V>(owners: &mut HashMap<String, V>, record: &PartialObjectMeta<
 }
 
 async fn reconcile_in_time(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
-    tokio::time::timeout(DEADLINE, reconcile(object, context)).await.unwrap_or(Err(Error::Deadline))
+    tokio::time::timeout(DEADLINE, Box::pin(reconcile(object, context))).await.unwrap_or(Err(Error::Deadline))
 }
 
-fn retry(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
-    let key = ObjectRef::from_obj(&*object);
+fn retry(object: &Guarded, error: &Error, context: &Context) -> Action {
+    let key = ObjectRef::from_obj(object);
     let wait = context.backoff.next(key.clone());
     match error {
         Error::Finalizer(error)
@@ -194,7 +197,7 @@ async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action
     };
     let action = finalizer(&signers, FINALIZER, Arc::new(signer), |event| async {
         match event {
-            Finalizer::Apply(signer) => make_true(&signer, &signers, &context, &key).await,
+            Finalizer::Apply(signer) => Box::pin(make_true(&signer, &signers, &context, &key)).await,
             Finalizer::Cleanup(signer) => let_go(&signer, &context, &key).await,
         }
     });
@@ -213,7 +216,7 @@ async fn make_true(
 ) -> Result<Action, Error> {
     let report = Report { signer, signers, context };
     let mut remembered = signer.status.clone().unwrap_or_default();
-    let outcome = stages(signer, &report, &mut remembered).await?;
+    let outcome = Box::pin(stages(signer, &report, &mut remembered)).await?;
     let now = Time(Timestamp::now());
     let next = status::status(&remembered, &outcome, signer.metadata.generation, &now);
     report.write(&next).await?;
@@ -255,7 +258,7 @@ async fn stages(
     let image =
         valid.image.clone().or_else(|| running_image(live.as_ref()?)).unwrap_or_else(|| context.default_image.clone());
     let objects = build::build(&valid, &image);
-    let deployment = match cluster.apply(&objects).await {
+    let deployment = match cluster.apply(&objects, live).await {
         Ok(deployment) => deployment,
         Err(error) => return Ok(Outcome::NotApplied(error)),
     };

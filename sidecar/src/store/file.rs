@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tezos_signer_core::record::{Lease, Record, RecordError, RecordName};
 
@@ -18,7 +19,7 @@ pub(super) type ReadText = String;
 pub struct FileStore {
     directory: PathBuf,
     /// Locked for as long as it is open, and needed to write. A file of its own, because the records' files are replaced.
-    lock: Option<File>,
+    lock: Option<Mutex<File>>,
 }
 
 impl FileStore {
@@ -30,7 +31,7 @@ impl FileStore {
         let path = directory.join("lock");
         let lock = OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| StoreError::Locked(directory.to_owned()))?;
-        let store = Self { directory: directory.to_owned(), lock: Some(lock) };
+        let store = Self { directory: directory.to_owned(), lock: Some(Mutex::new(lock)) };
         // A write of an earlier process may have reached the page cache only; nothing is decided on it before it is on disk.
         for entry in std::fs::read_dir(directory).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
@@ -77,11 +78,14 @@ impl FileStore {
         Ok(Snapshot { record, lease: Lease::default(), basis: Basis::File(text) })
     }
 
+    /// The right to write, to be held from the look at what is there to the end of the write.
+    fn writer(&self) -> Result<MutexGuard<'_, File>, StoreError> {
+        let lock = self.lock.as_ref().ok_or_else(|| StoreError::Locked(self.directory.clone()))?;
+        Ok(lock.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Writes a whole new file beside the old one, and puts it in its place once it is on disk.
-    fn write(&self, name: &RecordName, text: &str) -> Result<(), StoreError> {
-        if self.lock.is_none() {
-            return Err(StoreError::Locked(self.directory.clone()));
-        }
+    fn write(&self, _writer: &MutexGuard<'_, File>, name: &RecordName, text: &str) -> Result<(), StoreError> {
         let path = self.path(name);
         let new = path.with_extension("new");
         let failed =
@@ -127,19 +131,23 @@ impl Store for FileStore {
         _lease: &Lease,
         _deadline: Instant,
     ) -> Result<Snapshot, StoreError> {
-        if !matches!(&basis.basis, Basis::File(text) if *text == self.read_text(name)?) {
-            return Err(StoreError::Conflict(name.clone()));
-        }
-        let text = text_of(record);
-        tokio::task::block_in_place(|| self.write(name, &text))?;
-        self.snapshot(name, text)
+        tokio::task::block_in_place(|| {
+            let writer = self.writer()?;
+            if !matches!(&basis.basis, Basis::File(text) if *text == self.read_text(name)?) {
+                return Err(StoreError::Conflict(name.clone()));
+            }
+            let text = text_of(record);
+            self.write(&writer, name, &text)?;
+            self.snapshot(name, text)
+        })
     }
 
     async fn create(&self, name: &RecordName, record: &Record) -> Result<(), StoreError> {
+        let writer = self.writer()?;
         if self.path(name).exists() {
             return Err(StoreError::Exists(name.clone()));
         }
-        self.write(name, &text_of(record))
+        self.write(&writer, name, &text_of(record))
     }
 
     fn is_exclusive(&self) -> bool {

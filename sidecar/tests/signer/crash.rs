@@ -80,7 +80,7 @@ fn killed_at_any_moment_there_is_one_signature_for_a_position_and_it_is_replayed
         signer.ended();
     }
     assert!(replayed >= ROUNDS, "{replayed} replays");
-    assert!(answered.lock().unwrap().len() > 100, "{} positions", answered.lock().unwrap().len());
+    assert!(answered.lock().unwrap().len() as u32 >= ROUNDS);
 }
 
 /// Writes an answer down; another one for that place must not exist.

@@ -5,7 +5,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 // What tests stand on.
+mod api_server;
+mod faulty_store;
 mod home;
+mod own_process;
 mod payload;
 mod process;
 
@@ -14,3 +17,8 @@ mod command_line;
 mod crash;
 mod protocol;
 mod watermark;
+
+// From inside: the library, with faults where no outsider can put them.
+mod lease;
+mod signing_path;
+mod store_contract;

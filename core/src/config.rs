@@ -258,7 +258,7 @@ impl TryFrom<WatermarkFields> for WatermarkConfig {
             (Some(directory), None) => Ok(Self::File(directory)),
             (None, Some(config_map)) if config_map.lease_duration_seconds >= 3 => Ok(Self::ConfigMap(config_map)),
             (None, Some(_)) => {
-                Err("leaseDurationSeconds is below 3: an API server that hesitates would cost the lease".to_owned())
+                Err("watermarks.configMap.leaseDurationSeconds is below 3: an API server that hesitates would cost the lease".to_owned())
             }
             _ => Err("watermarks needs either file: <directory>, or configMap: {}".to_owned()),
         }

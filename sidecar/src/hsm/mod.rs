@@ -164,8 +164,11 @@ pub struct Health(Mutex<HealthState>);
 
 #[derive(Default)]
 struct HealthState {
-    usable: bool,
-    since: Option<Instant>,
+    /// How many sessions are open, with all keys found.
+    sessions: u32,
+    /// Since when nothing has worked.
+    failing_since: Option<Instant>,
+    /// Why.
     reason: Option<String>,
 }
 
@@ -175,11 +178,34 @@ impl Health {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn session_opened(&self) {
+        self.state().sessions += 1;
+        self.works();
+    }
+
     fn works(&self) {
         let mut state = self.state();
-        if !state.usable {
-            tracing::info!("the HSM can be used: logged in, all keys found");
-            *state = HealthState { usable: true, since: None, reason: None };
+        if state.failing_since.take().is_some() {
+            state.reason = None;
+            tracing::info!("the HSM can be used again");
+        }
+    }
+
+    fn session_lost(&self, error: &HsmError) {
+        let left = {
+            let mut state = self.state();
+            state.sessions = state.sessions.saturating_sub(1);
+            state.sessions
+        };
+        if left == 0 {
+            self.failed(error);
+        }
+    }
+
+    /// No session could be opened. That matters only while there is no other.
+    fn unreachable(&self, error: &HsmError) {
+        if self.state().sessions == 0 {
+            self.failed(error);
         }
     }
 
@@ -189,19 +215,19 @@ impl Health {
         if state.reason.as_ref() != Some(&reason) {
             tracing::warn!(%reason, "the HSM cannot be used");
         }
-        state.usable = false;
-        state.since.get_or_insert_with(Instant::now);
+        state.failing_since.get_or_insert_with(Instant::now);
         state.reason = Some(reason);
     }
 
     /// Why the token cannot be used now; `None` when it can.
     pub fn reason(&self) -> Option<String> {
         let state = self.state();
-        (!state.usable).then(|| state.reason.clone().unwrap_or_else(|| "the HSM has not been reached yet".to_owned()))
+        let none = (state.sessions == 0).then(|| "the HSM has not been reached yet".to_owned());
+        state.reason.clone().or(none)
     }
 
     /// For how long it could not be used; `None` when it can, or could not be reached yet.
     pub fn failing_for(&self) -> Option<Duration> {
-        self.state().since.map(|since| since.elapsed())
+        self.state().failing_since.map(|since| since.elapsed())
     }
 }

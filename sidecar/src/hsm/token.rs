@@ -23,6 +23,9 @@ pub struct Token {
 #[derive(Default)]
 struct State {
     library: Option<Pkcs11>,
+    /// The token's slot, which stays the same while the library is initialised. Not looked up again: CloudHSM asks its HSMs
+    /// for it, and SoftHSM2 on a read-only file system has forgotten the label after the first login.
+    slot: Option<Slot>,
     /// When the PIN file that the token refused was last written, and what the token said.
     refused_pin: Option<(Option<SystemTime>, HsmError)>,
 }
@@ -55,16 +58,22 @@ impl Token {
         if unused
             && matches!(result, Err(HsmError::NoToken { .. } | HsmError::Call { .. }))
             && let Some(library) = state.library.take()
-            && let Err(error) = library.finalize()
         {
-            tracing::warn!(error = %call_error(error), "the PKCS#11 library could not be finalized");
+            state.slot = None;
+            if let Err(error) = library.finalize() {
+                tracing::warn!(error = %call_error(error), "the PKCS#11 library could not be finalized");
+            }
         }
         result
     }
 
     fn open_locked(&self, state: &mut State) -> Result<OpenSession, HsmError> {
         let library = self.library(state)?;
-        let session = library.open_rw_session(self.slot(&library)?).map_err(call_error)?;
+        let slot = match state.slot {
+            Some(slot) => slot,
+            None => *state.slot.insert(self.find_slot(&library)?),
+        };
+        let session = library.open_rw_session(slot).map_err(call_error)?;
         self.log_in(state, &session)?;
         Ok(OpenSession { session, _counted: self.sessions.clone() })
     }
@@ -85,7 +94,7 @@ impl Token {
         Ok(library)
     }
 
-    fn slot(&self, library: &Pkcs11) -> Result<Slot, HsmError> {
+    fn find_slot(&self, library: &Pkcs11) -> Result<Slot, HsmError> {
         let mut labels = Vec::new();
         let mut found = Vec::new();
         for slot in library.get_slots_with_initialized_token().map_err(call_error)? {

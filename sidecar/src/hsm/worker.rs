@@ -1,5 +1,6 @@
 //! The thread of one session: it opens the session, finds the keys, and signs what comes off the queue. A session on which
 //! anything failed is dropped, and the next one is opened with keys found anew, because handles belong to their session.
+//! While it has none it takes nothing off the queue: another thread's session may work.
 
 use super::token::{OpenSession, Token, call_error};
 use super::{Health, HsmError, Job, inventory};
@@ -10,10 +11,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tezos_signer_core::config::KeyConfig;
-use tezos_signer_core::key::{PublicKeyHash, Signature};
+use tezos_signer_core::key::{PublicKeyHash, SigningPublicKey};
 
-/// How often an idle session is probed, and a lost one opened again.
+/// How often an idle session is probed.
 const PROBE_PERIOD: Duration = Duration::from_secs(1);
+
+/// How long after a failed attempt to open a session the next one is made.
+const REOPEN_PERIOD: Duration = Duration::from_millis(250);
 
 pub(super) struct Worker {
     token: Arc<Token>,
@@ -26,7 +30,7 @@ pub(super) struct Worker {
 /// A session in which every configured key was found and compared.
 struct Ready {
     session: OpenSession,
-    handles: HashMap<PublicKeyHash, (ObjectHandle, usize)>,
+    keys: HashMap<PublicKeyHash, (ObjectHandle, SigningPublicKey)>,
 }
 
 impl Worker {
@@ -36,63 +40,82 @@ impl Worker {
 
     /// Works until the other end of the queue is gone.
     pub(super) fn run(mut self) {
-        self.probe();
         loop {
+            if self.session.is_none() {
+                match self.open() {
+                    Ok(ready) => self.session = Some(ready),
+                    Err(error) => {
+                        self.health.unreachable(&error);
+                        std::thread::sleep(REOPEN_PERIOD);
+                        continue;
+                    }
+                }
+            }
             match self.queue.recv_timeout(PROBE_PERIOD) {
                 Ok(job) => self.serve(job),
-                Err(RecvTimeoutError::Timeout) => self.probe(),
+                Err(RecvTimeoutError::Timeout) => {
+                    let probe = self.on_session(|ready| ready.session.get_session_info().map_err(call_error));
+                    if let Err(error) = probe {
+                        tracing::warn!(%error, "an idle HSM session was lost");
+                    }
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
     fn serve(&mut self, job: Job) {
-        if job.reply.is_closed() || Instant::now() >= job.deadline {
-            return;
+        let sign = |ready: &Ready| {
+            let Some((handle, public_key)) = ready.keys.get(&job.key) else {
+                return Err(HsmError::NoKey { key: job.key, selector: "not configured".to_owned() });
+            };
+            // CKM_ECDSA signs the 32 bytes as they are; the variants that hash would hash the digest again.
+            let raw = ready.session.sign(&Mechanism::Ecdsa, *handle, job.digest.as_bytes()).map_err(call_error)?;
+            Ok(public_key.accept_token_signature(&job.digest, &raw)?)
+        };
+        // The second attempt is on a session of its own: the first one's may just have been old.
+        let mut result = Err(HsmError::Timeout);
+        for _ in 0..2 {
+            if job.reply.is_closed() || Instant::now() >= job.deadline {
+                break;
+            }
+            result = self.on_session(sign);
+            if let Err(error) = &result {
+                tracing::warn!(%error, "the HSM did not sign");
+            } else {
+                break;
+            }
         }
-        let result = self.sign(&job);
-        self.note(result.as_ref().map(|_| ()));
-        // Nobody waits any more: the signature is dropped unseen, and so needs no watermark.
+        // If nobody waits any more, the signature is dropped unseen, and so needs no watermark.
         let _ = job.reply.send(result);
     }
 
-    fn sign(&mut self, job: &Job) -> Result<Signature, HsmError> {
-        let ready = self.ready()?;
-        let Some(&(handle, index)) = ready.handles.get(&job.key) else {
-            return Err(HsmError::NoKey { key: job.key, selector: "not configured".to_owned() });
+    /// Does something on the session, opened if there is none; drops it if that fails.
+    fn on_session<T>(&mut self, act: impl Fn(&Ready) -> Result<T, HsmError>) -> Result<T, HsmError> {
+        let ready = match self.session.take() {
+            Some(ready) => ready,
+            None => self.open()?,
         };
-        // CKM_ECDSA signs the 32 bytes as they are; the variants that hash would hash the digest again.
-        let raw = ready.session.sign(&Mechanism::Ecdsa, handle, job.digest.as_bytes()).map_err(call_error)?;
-        Ok(self.keys[index].public_key.accept_token_signature(&job.digest, &raw)?)
-    }
-
-    fn probe(&mut self) {
-        let result = self.ready().and_then(|ready| ready.session.get_session_info().map_err(call_error));
-        self.note(result.as_ref().map(|_| ()));
-    }
-
-    fn note(&mut self, result: Result<(), &HsmError>) {
-        match result {
-            Ok(()) => self.health.works(),
+        match act(&ready) {
+            Ok(done) => {
+                self.session = Some(ready);
+                self.health.works();
+                Ok(done)
+            }
             Err(error) => {
-                self.session = None;
-                self.health.failed(error);
+                self.health.session_lost(&error);
+                Err(error)
             }
         }
     }
 
-    /// The session, opened if there is none.
-    fn ready(&mut self) -> Result<&Ready, HsmError> {
-        let ready = if let Some(ready) = self.session.take() {
-            ready
-        } else {
-            let session = self.token.open()?;
-            let mut handles = HashMap::new();
-            for (index, key) in self.keys.iter().enumerate() {
-                handles.insert(key.hash(), (inventory::find(&session, key)?, index));
-            }
-            Ready { session, handles }
-        };
-        Ok(self.session.insert(ready))
+    fn open(&self) -> Result<Ready, HsmError> {
+        let session = self.token.open()?;
+        let mut keys = HashMap::new();
+        for key in &self.keys {
+            keys.insert(key.hash(), (inventory::find(&session, key)?, key.public_key.clone()));
+        }
+        self.health.session_opened();
+        Ok(Ready { session, keys })
     }
 }

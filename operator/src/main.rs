@@ -59,7 +59,7 @@ fn print_crd(helm: bool) -> Result<(), AnyError> {
 #[tokio::main]
 async fn run(signer_image: String, health_address: SocketAddr) -> Result<(), AnyError> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).init();
+    tracing_subscriber::fmt().json().flatten_event(true).with_span_list(false).with_env_filter(filter).init();
 
     let mut config = kube::Config::infer().await?;
     // Every error goes to the TezosSigner that it is about, which has a back-off of its own.

@@ -34,7 +34,7 @@ use kube::runtime::{WatchStreamExt as _, controller, watcher};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 use serde_json::json;
 use status::Outcome;
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tezos_signer_core::record::{OWNER_ANNOTATION, RECORDS_NAMESPACE};
@@ -108,7 +108,7 @@ pub fn run(client: Client, default_image: String) -> (Store<Guarded>, impl Futur
         .with_config(controller::Config::default().debounce(DEBOUNCE).concurrency(CONCURRENCY))
         .owns(Api::<PartialObjectMeta<Deployment>>::all(client.clone()), ours.clone())
         .watches(Api::<PartialObjectMeta<Pod>>::all(client.clone()), ours, |pod| signer_of(&pod))
-        .reconcile_all_on(record_claims(client.clone()));
+        .reconcile_all_on(record_changes(client.clone()));
     let store = controller.store();
     let reporter = Reporter { controller: names::OPERATOR.to_owned(), instance: std::env::var("POD_NAME").ok() };
     let context = Arc::new(Context {
@@ -135,33 +135,33 @@ fn signer_of(pod: &PartialObjectMeta<Pod>) -> Option<ObjectRef<Guarded>> {
     Some(ObjectRef::new(name).within(&pod.namespace()?))
 }
 
-/// Says when a record was deleted, or has another owner: everything else that happens to one is signatures.
-fn record_claims(client: Client) -> impl Stream<Item = ()> + Send + 'static {
+/// Says when a record was deleted, or is free: somebody may be waiting for it. Everything else that happens to one is a
+/// signature, or somebody's own claim.
+fn record_changes(client: Client) -> impl Stream<Item = ()> + Send + 'static {
     let records = Api::<PartialObjectMeta<ConfigMap>>::namespaced(client, RECORDS_NAMESPACE);
-    let mut owners: HashMap<String, (Option<String>, Option<String>)> = HashMap::new();
+    let mut free: HashSet<String> = HashSet::new();
     let events = watcher(records, watcher::Config::default()).default_backoff();
     events.filter_map(move |event| {
-        let changed = match event {
-            Ok(WatchEvent::Apply(record) | WatchEvent::InitApply(record)) => {
-                let claim = (record.uid(), record.annotations().get(OWNER_ANNOTATION).cloned());
-                owners.insert(record.name_any(), claim.clone()) != Some(claim)
+        let worth_a_look = match event {
+            Ok(WatchEvent::Apply(record)) if record.annotations().contains_key(OWNER_ANNOTATION) => {
+                free.remove(&record.name_any());
+                false
             }
-            Ok(WatchEvent::Delete(record)) => forget_record(&mut owners, &record),
-            // After a gap, what was deleted in it is not told: look at all.
+            Ok(WatchEvent::Apply(record)) => free.insert(record.name_any()),
+            Ok(WatchEvent::Delete(record)) => {
+                free.remove(&record.name_any());
+                true
+            }
+            // At the start, and after a gap, in which something may have been deleted.
             Ok(WatchEvent::InitDone) => true,
-            Ok(WatchEvent::Init) => false,
+            Ok(WatchEvent::Init | WatchEvent::InitApply(_)) => false,
             Err(error) => {
                 tracing::warn!(%error, "cannot watch the watermark records in {RECORDS_NAMESPACE}");
                 false
             }
         };
-        std::future::ready(changed.then_some(()))
+        std::future::ready(worth_a_look.then_some(()))
     })
-}
-
-fn forget_record<V>(owners: &mut HashMap<String, V>, record: &PartialObjectMeta<ConfigMap>) -> bool {
-    owners.remove(&record.name_any());
-    true
 }
 
 async fn reconcile_in_time(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
@@ -175,7 +175,7 @@ fn retry(object: &Guarded, error: &Error, context: &Context) -> Action {
         Error::Finalizer(error)
             if matches!(**error, kube::runtime::finalizer::Error::CleanupFailed(Error::PodsEnding(_))) =>
         {
-            tracing::info!(signer = %key, "{error}");
+            tracing::debug!(signer = %key, "{error}");
         }
         error => tracing::warn!(signer = %key, "{error}; trying again in {} s", wait.as_secs()),
     }

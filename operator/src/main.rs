@@ -68,7 +68,7 @@ async fn run(signer_image: String, health_address: SocketAddr) -> Result<(), Any
     let version = client.apiserver_version().await?;
     tracing::info!(kubernetes = version.git_version, signer_image, "starting");
 
-    let (store, controller) = controller::run(client, signer_image);
+    let (store, controller) = controller::run(client, controller::observe::http_client()?, signer_image);
     let (ready, readiness) = watch::channel(false);
     let listed = async move {
         // An error means that the controller has ended.

@@ -102,7 +102,7 @@ struct Context {
 }
 
 /// The store that tells when the controller knows all TezosSigners, and the controller itself, which ends on a signal.
-pub fn run(client: Client, default_image: String) -> (Store<Guarded>, impl Future<Output = ()>) {
+pub fn run(client: Client, http: reqwest::Client, default_image: String) -> (Store<Guarded>, impl Future<Output = ()>) {
     let ours = watcher::Config::default().labels(&format!("{}={}", names::MANAGED_BY_LABEL, names::OPERATOR));
     let controller = Controller::new(Api::<Guarded>::all(client.clone()), watcher::Config::default())
         .with_config(controller::Config::default().debounce(DEBOUNCE).concurrency(CONCURRENCY))
@@ -114,7 +114,7 @@ pub fn run(client: Client, default_image: String) -> (Store<Guarded>, impl Futur
     let context = Arc::new(Context {
         recorder: Recorder::new(client.clone(), reporter),
         client,
-        http: reqwest::Client::new(),
+        http,
         default_image,
         backoff: Backoff::new(),
     });

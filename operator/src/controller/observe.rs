@@ -12,6 +12,14 @@ use tezos_signer_core::config::ADMIN_PORT;
 /// The signer answers from memory.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
+/// 16 keys need a tenth of this. What answers is in somebody's pod, and may be anything.
+const LONGEST_ANSWER: usize = 128 * 1024;
+
+/// A client for pods: they are asked directly, and lead nowhere else.
+pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()
+}
+
 /// What the signer says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -77,9 +85,10 @@ pub enum Sight {
     },
 }
 
-/// Looks at the newest pod that is not ending, else at the newest.
+/// Looks at the Deployment's newest pod that is not ending, else at its newest.
 pub async fn look(http: &reqwest::Client, deployment: &Deployment, pods: &[Pod]) -> Sight {
-    let newest = pods.iter().max_by_key(|pod| (pod.metadata.deletion_timestamp.is_none(), pod.creation_timestamp()));
+    let made = pods.iter().filter(|pod| pod.owner_references().iter().any(|owner| owner.kind == "ReplicaSet"));
+    let newest = made.max_by_key(|pod| (pod.metadata.deletion_timestamp.is_none(), pod.creation_timestamp()));
     let Some(pod) = newest else { return Sight::NoPod(replica_failure(deployment)) };
     let name = pod.name_any();
     let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).and_then(|ip| ip.parse().ok());
@@ -98,10 +107,29 @@ fn silent(pod: &Pod) -> Sight {
     Sight::Silent { pod: pod.name_any(), reason, starting }
 }
 
-async fn ask(http: &reqwest::Client, address: IpAddr) -> Result<SignerStatus, reqwest::Error> {
+/// Why a signer's status is not known.
+#[derive(Debug, thiserror::Error)]
+enum AskError {
+    #[error(transparent)]
+    Http(#[from] reqwest::Error),
+    #[error("longer than {LONGEST_ANSWER} bytes")]
+    TooLong,
+    #[error("not the JSON that was expected: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+async fn ask(http: &reqwest::Client, address: IpAddr) -> Result<SignerStatus, AskError> {
     let url = format!("http://{}/status", SocketAddr::new(address, ADMIN_PORT));
     // Not ready is an answer too, whatever its HTTP status.
-    http.get(url).timeout(TIMEOUT).send().await?.json().await
+    let mut response = http.get(url).timeout(TIMEOUT).send().await?;
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > LONGEST_ANSWER {
+            return Err(AskError::TooLong);
+        }
+    }
+    Ok(serde_json::from_slice(&body)?)
 }
 
 /// Why the Deployment could not make a pod: a quota, or Pod Security.

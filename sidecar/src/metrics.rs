@@ -82,6 +82,11 @@ impl Metrics {
         self.duration.with_label_values(&[kind, outcome]).observe(time.as_secs_f64());
     }
 
+    /// One request could not be read: its path, its body, or the hex in it.
+    pub fn unreadable(&self) {
+        self.requests.with_label_values(&["unreadable", "malformed"]).inc();
+    }
+
     /// A signature is about to leave.
     pub fn signed(&self, key: &KeyConfig, request: &Consensus) {
         let (key, kind) = (key.hash().to_string(), request.kind.as_str());

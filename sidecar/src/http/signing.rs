@@ -43,15 +43,28 @@ async fn sign(
     Path(key): Path<String>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refused> {
+    let answer = match parse(&key, body) {
+        Ok((key, payload)) => signer.sign(&key, &payload).await.map_err(Refused::Sign),
+        Err(refused) => {
+            signer.metrics().unreadable();
+            Err(refused)
+        }
+    };
+    let signature = answer.inspect_err(|refused| {
+        let (status, message) = refused.status_and_message();
+        // The path is the client's: no more of it than an address has.
+        tracing::info!(key = %key.chars().take(40).collect::<String>(), status = status.as_u16(), message, "not signed");
+    })?;
+    Ok(Json(json!({ "signature": signature })).into_response())
+}
+
+fn parse(key: &str, body: Result<Bytes, BytesRejection>) -> Result<(PublicKeyHash, Vec<u8>), Refused> {
+    let key = parse_hash(key)?;
     let body = body.map_err(|rejection| Refused::Body(rejection.body_text()))?;
-    let key = parse_hash(&key)?;
     let hex: String = serde_json::from_slice(&body)
         .map_err(|_| Refused::Body("expected a JSON string of hex digits, such as \"11ab…\"".to_owned()))?;
     let payload = hex::decode(&hex).map_err(|error| Refused::Body(format!("the JSON string is not hex: {error}")))?;
-    let signature = signer.sign(&key, &payload).await.inspect_err(|error| {
-        tracing::info!(%key, bytes = payload.len(), %error, "not signed");
-    })?;
-    Ok(Json(json!({ "signature": signature })).into_response())
+    Ok((key, payload))
 }
 
 fn parse_hash(text: &str) -> Result<PublicKeyHash, Refused> {
@@ -80,19 +93,23 @@ impl From<SignError> for Refused {
     }
 }
 
+impl Refused {
+    fn status_and_message(&self) -> (StatusCode, String) {
+        match self {
+            Self::Body(message) => (StatusCode::BAD_REQUEST, message.clone()),
+            Self::Sign(error) => (status(error), error.to_string()),
+        }
+    }
+}
+
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let error = match self {
-            Self::Body(text) => return (StatusCode::BAD_REQUEST, text).into_response(),
-            Self::Sign(error @ SignError::Malformed(_)) => {
-                return (StatusCode::BAD_REQUEST, error.to_string()).into_response();
-            }
-            Self::Sign(error) => error,
-        };
-        let status = status(&error);
+        let (status, message) = self.status_and_message();
+        if status == StatusCode::BAD_REQUEST {
+            return (status, message).into_response();
+        }
         let kind = if status == StatusCode::BAD_GATEWAY { "temporary" } else { "permanent" };
-        let body = json!([{ "kind": kind, "id": "failure", "msg": error.to_string() }]);
-        (status, Json(body)).into_response()
+        (status, Json(json!([{ "kind": kind, "id": "failure", "msg": message }]))).into_response()
     }
 }
 

@@ -28,9 +28,9 @@ func TestInvalidTezosSigners(t *testing.T) {
 		change func(metadata, spec object)
 		field  string
 	}{
-		"bad-base58":        {func(_, spec object) { firstKey(spec)["publicKey"] = good.Keys[0].PublicKey + "1" }, "publicKey"},
+		"bad-base58":        {func(_, spec object) { firstKey(spec)["publicKey"] = mistyped(good.Keys[0].PublicKey) }, "publicKey"},
 		"a-tz4-key":         {func(_, spec object) { firstKey(spec)["publicKey"] = blsKey }, "publicKey"},
-		"other-curve":       {func(_, spec object) { firstKey(spec)["label"] = good.Keys[1].Label }, "publicKey"},
+		"other-curve":       {func(_, spec object) { firstKey(spec)["label"] = good.Keys[1].Label }, "label"},
 		"baker-and-service": {func(_, spec object) { spec["service"] = object{"port": 6732} }, "service"},
 		"no-keys":           {func(_, spec object) { spec["keys"] = []any{} }, "keys"},
 		"unknown-chain":     {func(_, spec object) { spec["chain"] = "moonnet" }, "chain"},
@@ -71,6 +71,15 @@ func TestInvalidTezosSigners(t *testing.T) {
 
 // The BLS12-381 key of a recorded block: nothing a CloudHSM could hold.
 const blsKey = "BLpk1vvYoUeVyjsZhdhtzuEEsUAbigzgvZ3Ms3v4MZoeinnJKRa3MKksHZgH7nYXFxSREebWo619"
+
+// mistyped changes the last character.
+func mistyped(key string) string {
+	last := "1"
+	if strings.HasSuffix(key, last) {
+		last = "2"
+	}
+	return key[:len(key)-1] + last
+}
 
 func podSpec(spec map[string]any) map[string]any {
 	return spec["baker"].(map[string]any)["template"].(map[string]any)["spec"].(map[string]any)

@@ -22,7 +22,7 @@ func TestSecretsStayWhereTheyBelong(t *testing.T) {
 	password := strings.TrimPrefix(string(pin), "cu_user:")
 	for _, args := range [][]string{
 		{"get", "tezossigners,deployments,replicasets,pods,configmaps,events", "-n", namespace, "-o", "yaml"},
-		{"describe", "tezossigners,deployments,pods,configmaps,events,secrets", "-n", namespace},
+		{"describe", "tezossigner/" + s.Name, "deployment/" + s.Name, "pod/" + pod.Metadata.Name, "-n", namespace},
 		{"logs", pod.Metadata.Name, "-n", namespace, "--all-containers"},
 	} {
 		text, err := theStage.Cluster.Run(t.Context(), "", args...)

@@ -10,8 +10,12 @@ use tezos_signer_core::record::Lease;
 /// ◆ A holder whose HSM has been failing for so long lets go, so that a signer with a working one can take over.
 const HSM_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long a call of this file may take.
+/// How long the store may take for one look, renewal or release.
 const CALL: Duration = Duration::from_secs(1);
+
+/// The longest wait for the record. Turns go in the order of asking, and a request keeps its own no longer than it may take: so
+/// this one comes. Who gave up sooner might never get one, while requests wait out a token that does not answer.
+const TURN: Duration = Duration::from_secs(60);
 
 /// How often a standby looks at the record.
 const LOOK: Duration = Duration::from_millis(500);
@@ -60,8 +64,8 @@ async fn keep_one(signer: Arc<Signer>, key: Arc<Key>) {
 
 /// One look at one record.
 async fn step(signer: &Signer, key: &Key) -> Result<(), CustodyError> {
+    let mut record = key.custody.lock(Instant::now() + TURN).await?;
     let deadline = Instant::now() + CALL;
-    let mut record = key.custody.lock(deadline).await?;
     let Some(terms) = key.custody.terms() else {
         // The store is ours alone. It is read once, so that a missing record is known before the first request.
         return record.current(deadline).await.map(|_| ());

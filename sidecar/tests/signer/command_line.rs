@@ -148,7 +148,8 @@ fn a_refused_pin_is_not_tried_again_until_its_file_changes() {
     // Each of the two threads goes on trying once a second: six openings are three rounds.
     wait_for("several attempts to open a session", || (count(": C_OpenSession") >= 6).then_some(()));
     assert_eq!(count(": C_Login"), 1, "{}", signer.log());
-    assert!(signer.sign(&home.tz3(), &attestation(FLOOR + 1, 0, 0)).refused(502).contains("refused the PIN"));
+    signer.sign(&home.tz3(), &attestation(FLOOR + 1, 0, 0)).refused(502);
+    wait_for("the reason", || signer.admin("/startupz").body.contains("refused the PIN").then_some(()));
     assert_eq!(count(": C_Login"), 1);
 
     home.write_pin(PIN);

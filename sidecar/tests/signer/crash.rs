@@ -152,8 +152,9 @@ fn a_failed_fsync_ends_the_process_before_any_answer() {
 #[test]
 fn opening_the_directory_brings_what_is_there_to_disk_first() {
     let home = Home::new();
-    let started = Command::new("strace")
-        .args(["-f", "-e", "trace=fsync", "-e", "inject=fsync:error=EIO:when=1"])
+    // It would serve for ever if it did not notice.
+    let started = Command::new("timeout")
+        .args(["20", "strace", "-f", "-e", "trace=fsync", "-e", "inject=fsync:error=EIO:when=1"])
         .arg(env!("CARGO_BIN_EXE_tezos-signer"))
         .args(["serve", "--config"])
         .arg(home.config_file())

@@ -25,7 +25,7 @@ pub(crate) fn in_own_process<F: Future<Output = ()>>(test: impl FnOnce(Home) -> 
     let name = type_name_of_val(&test);
     let name = name.strip_prefix("signer::").and_then(|name| name.strip_suffix("::{{closure}}")).expect(name);
     let ended = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture"])
+        .args(["--exact", name, "--include-ignored", "--nocapture"])
         .env(HOME, &home.path)
         .env("SOFTHSM2_CONF", home.softhsm_conf())
         .env("KUBECONFIG", home.path.join("kubeconfig"))

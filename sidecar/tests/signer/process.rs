@@ -48,16 +48,27 @@ impl Signer {
     }
 
     pub(crate) fn start_with(home: &Home, environment: &[(&str, &str)]) -> Self {
-        let log =
-            tempfile::Builder::new().suffix(".log").tempfile_in(&home.path).unwrap().into_temp_path().keep().unwrap();
+        let mut signer = Self::spawn(home, environment);
+        signer.signing = signer.address("listen");
+        signer.admin = signer.address("admin");
+        signer
+    }
+
+    /// Starts one that must end by itself, and returns what it had to say.
+    pub(crate) fn start_in_vain(home: &Home) -> String {
+        let mut signer = Self::spawn(home, &[]);
+        assert_eq!(signer.ended().code(), Some(1), "{}", signer.log());
+        signer.log()
+    }
+
+    fn spawn(home: &Home, environment: &[(&str, &str)]) -> Self {
+        let log = tempfile::Builder::new().suffix(".log").tempfile_in(&home.path).unwrap().into_temp_path();
+        let log = log.keep().unwrap();
         let mut command = home.command();
         command.args(["serve", "--config"]).arg(home.config_file()).envs(environment.iter().copied());
         let child = command.stderr(File::create(&log).unwrap()).spawn().unwrap();
         let client = Client::builder().timeout(PATIENCE).build().unwrap();
-        let mut signer = Self { child, log, signing: String::new(), admin: String::new(), client };
-        signer.signing = signer.address("listen");
-        signer.admin = signer.address("admin");
-        signer
+        Self { child, log, signing: String::new(), admin: String::new(), client }
     }
 
     /// Where the listener of a configuration field really listens.

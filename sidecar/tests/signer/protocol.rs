@@ -85,7 +85,7 @@ fn what_is_malformed_is_400_with_a_text_and_changes_no_watermark() {
             "a preattestation's tag in an attestation",
             text(&[&[0x13], &payload::preattestation(NEXT, 0, 0)[1..]].concat()),
         ),
-        ("a body over 64 KiB", text(&vec![0x13; 33 * 1024])),
+        ("a right vote, but over 64 KiB with its blanks", text(&vote) + &" ".repeat(64 * 1024)),
     ] {
         let answer = signer.post(&format!("/keys/{}", key.hash()), body);
         assert_eq!(answer.status, 400, "{what}: {answer:?}");

@@ -34,7 +34,7 @@ impl Inside {
         let hsm = Hsm::start(&config.hsm, std::slice::from_ref(&key)).unwrap();
         let custody = Custody::new(key.record_name(), store.clone(), terms);
         let keys = [Key::new(key.clone(), custody)];
-        let signer = Arc::new(Signer::new(keys, hsm, Metrics::new().unwrap(), Duration::from_secs(5)));
+        let signer = Arc::new(Signer::new(keys, hsm, Metrics::new().unwrap(), Duration::from_millis(1500)));
         until("the token can be used", async || signer.hsm().health().reason().is_none()).await;
         Self { store: store.clone(), signer, key }
     }

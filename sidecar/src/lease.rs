@@ -15,7 +15,7 @@ const CALL: Duration = Duration::from_secs(1);
 
 /// The longest wait for the record. Turns go in the order of asking, and a request keeps its own no longer than it may take: so
 /// this one comes. Who gave up sooner might never get one, while requests wait out a token that does not answer.
-const TURN: Duration = Duration::from_secs(60);
+const TURN: Duration = Duration::from_mins(1);
 
 /// How often a standby looks at the record.
 const LOOK: Duration = Duration::from_millis(500);

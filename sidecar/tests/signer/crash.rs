@@ -18,12 +18,14 @@ type Place = (String, usize, u32, u32);
 /// A digest, and its signature.
 type Signed = (String, String);
 
-const KINDS: [(&str, fn(u32, u32, u8) -> Vec<u8>); 3] =
+type Payload = fn(u32, u32, u8) -> Vec<u8>;
+
+const KINDS: [(&str, Payload); 3] =
     [("block", block), ("preattestation", preattestation), ("attestation", attestation)];
 
 #[test]
 fn killed_at_any_moment_there_is_one_signature_for_a_position_and_it_is_replayed() {
-    const ROUNDS: u32 = 20;
+    const ROUNDS: usize = 20;
     const CLIENTS: u8 = 4;
     let home = Home::new();
     let keys = [home.tz3(), home.tz2()];
@@ -80,7 +82,7 @@ fn killed_at_any_moment_there_is_one_signature_for_a_position_and_it_is_replayed
         signer.ended();
     }
     assert!(replayed >= ROUNDS, "{replayed} replays");
-    assert!(answered.lock().unwrap().len() as u32 >= ROUNDS);
+    assert!(answered.lock().unwrap().len() >= ROUNDS);
 }
 
 /// Writes an answer down; another one for that place must not exist.

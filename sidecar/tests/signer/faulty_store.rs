@@ -19,7 +19,7 @@ pub(crate) enum Fault {
     /// It is lost itself.
     RequestLost,
     /// Somebody else's record is written first.
-    Overtaken(Record),
+    Overtaken(Box<Record>),
     /// The store puts something else than was sent into the record, and says so in its answer.
     Suspends,
     /// It says that it was reached, and goes on when it is told so.

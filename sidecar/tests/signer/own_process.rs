@@ -13,8 +13,8 @@ const HOME: &str = "TEZOS_SIGNER_TEST_HOME";
 /// Nothing that is tested takes half as long.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Runs `test`, a closure in a `#[test]` function, in a process where SOFTHSM2_CONF names the token of a [`Home`], and
-/// KUBECONFIG a file `kubeconfig` in it that the test may write.
+/// Runs `test`, a closure in a `#[test]` function, in a process where `SOFTHSM2_CONF` names the token of a [`Home`], and
+/// `KUBECONFIG` a file `kubeconfig` in it that the test may write.
 pub(crate) fn in_own_process<F: Future<Output = ()>>(test: impl FnOnce(Home) -> F) {
     if let Some(path) = std::env::var_os(HOME) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

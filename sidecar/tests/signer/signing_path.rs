@@ -104,14 +104,14 @@ fn a_commit_lost_to_another_writer_never_lets_the_local_signature_out() {
         let inside = Inside::new(&home, &FaultyStore::exclusive(&home), None).await;
         let mine = attestation(NEXT, 0, 1);
         let (rival, _) = inside.record_of_rival(&attestation(NEXT, 0, 2)).await;
-        inside.store.fail_next([Fault::Overtaken(rival)]);
+        inside.store.fail_next([Fault::Overtaken(rival.into())]);
         let error = inside.sign(&mine).await.unwrap_err();
         assert!(matches!(error, SignError::Watermark(Refusal::Conflict { .. })), "{error}");
 
         // The other one signed the same payload: there are two signatures now, and one of them is the answer for ever.
         let same = attestation(NEXT + 1, 0, 1);
         let (rival, of_rival) = inside.record_of_rival(&same).await;
-        inside.store.fail_next([Fault::Overtaken(rival)]);
+        inside.store.fail_next([Fault::Overtaken(rival.into())]);
         assert_eq!(inside.sign(&same).await.unwrap(), of_rival);
         assert_eq!(inside.sign(&same).await.unwrap(), of_rival);
     });
@@ -191,6 +191,8 @@ fn a_record_that_went_back_is_refused_also_after_it_was_raised_again() {
         // The old copy, restored: what was signed since is not known to it, and would be signed again.
         for (what, text) in [("restored", old), ("as it was", newest), ("raised", raised)] {
             std::fs::write(&file, text).unwrap();
+            // Read now, as the lease reads it: also what looks right again.
+            inside.custody().lock(deadline()).await.unwrap().observe(deadline()).await.unwrap();
             let error = inside.sign(&attestation(NEXT + 20, 0, 2)).await.unwrap_err();
             assert!(matches!(error, SignError::Custody(CustodyError::WentBack { .. })), "{what}: {error}");
             assert!(!error.is_transient());

@@ -54,7 +54,7 @@ unit-test: tools ## Tests that need no cluster (SoftHSM2 is the token)
 .PHONY: e2e-test
 e2e-test: images ## The promises, tried on the local cluster
 	$(call say,end-to-end tests)
-	e2e/with-cluster bash -c 'E2E_KUBECONFIG=$$KUBECONFIG cargo test -p tezos-signer --locked --test store_contract && cd e2e && E2E=1 go test -count 1 -parallel 8 -timeout 25m ./acceptance'
+	e2e/with-cluster bash -c 'E2E_KUBECONFIG=$$KUBECONFIG cargo test -p tezos-signer --locked --test signer store_contract && cd e2e && E2E=1 go test -count 1 -parallel 8 -timeout 25m ./acceptance'
 
 .PHONY: bench
 bench: demo ## The figures: a vote through the sidecar beside a bare PUT and a bare C_Sign (part of the demo)
@@ -78,9 +78,12 @@ images: build ## Build the container images, without a container engine
 	target/tools/images build $(if $(REGISTRY),--registry $(REGISTRY))
 
 .PHONY: build
-build: tools ## Build the programs
+build: ## Build the programs (Rust and Go at the same time: each alone leaves a core idle while it links)
 	$(call say,building the programs)
+	e2e/cluster/install packages
+	e2e/cluster/install | sed -u 's/^/   Installed /' & tools=$$!
 	cargo build --release --locked
+	wait $$tools
 	cd e2e && go build -o ../target/tools/ ./cmd/...
 
 .PHONY: tools

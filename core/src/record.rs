@@ -128,6 +128,9 @@ pub enum RecordError {
         /// What is wrong.
         reason: String,
     },
+    /// The file is not the JSON that it should be.
+    #[error("it is not the JSON object of a record: {0}")]
+    Json(String),
     /// The lease annotation is not the JSON that it should be.
     #[error("the record's annotation {LEASE_ANNOTATION} cannot be read: {0}")]
     Lease(String),

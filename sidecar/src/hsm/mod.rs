@@ -91,6 +91,9 @@ pub enum HsmError {
     /// The token signed, but not what it was asked to.
     #[error("{0}; it was not released")]
     BadSignature(#[from] TokenSignatureError),
+    /// There is no session that could be asked.
+    #[error("the HSM cannot be used: {0}")]
+    Unusable(String),
     /// No answer in time.
     #[error("the token has not answered in time")]
     Timeout,
@@ -146,6 +149,9 @@ impl Hsm {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(HsmError::Gone),
             Err(_) => {
+                if let Some(reason) = self.health.without_sessions() {
+                    return Err(HsmError::Unusable(reason));
+                }
                 self.health.failed(&HsmError::Timeout);
                 Err(HsmError::Timeout)
             }
@@ -224,6 +230,11 @@ impl Health {
         let state = self.state();
         let none = (state.sessions == 0).then(|| "the HSM has not been reached yet".to_owned());
         state.reason.clone().or(none)
+    }
+
+    /// Why there is not even a session; `None` when there is one.
+    fn without_sessions(&self) -> Option<String> {
+        if self.state().sessions == 0 { self.reason() } else { None }
     }
 
     /// For how long it could not be used; `None` when it can, or could not be reached yet.

@@ -6,7 +6,7 @@ use super::token::{OpenSession, Token, call_error};
 use super::{Health, HsmError, Job, inventory};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use cryptoki::mechanism::Mechanism;
-use cryptoki::object::ObjectHandle;
+use cryptoki::object::{AttributeType, ObjectHandle};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,6 +33,19 @@ struct Ready {
     keys: HashMap<PublicKeyHash, (ObjectHandle, SigningPublicKey)>,
 }
 
+impl Ready {
+    /// Asks for an attribute of each key: a library answers that from the HSM, and not from its own memory as it does for
+    /// questions about the session.
+    fn probe(&self) -> Result<(), HsmError> {
+        for (key, (handle, _)) in &self.keys {
+            if self.session.get_attributes(*handle, &[AttributeType::KeyType]).map_err(call_error)?.is_empty() {
+                return Err(HsmError::NoKey { key: *key, selector: "its handle".to_owned() });
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Worker {
     pub(super) fn new(token: Arc<Token>, keys: Vec<KeyConfig>, queue: Receiver<Job>, health: Arc<Health>) -> Self {
         Self { token, keys, queue, health, session: None }
@@ -54,8 +67,7 @@ impl Worker {
             match self.queue.recv_timeout(PROBE_PERIOD) {
                 Ok(job) => self.serve(job),
                 Err(RecvTimeoutError::Timeout) => {
-                    let probe = self.on_session(|ready| ready.session.get_session_info().map_err(call_error));
-                    if let Err(error) = probe {
+                    if let Err(error) = self.on_session(Ready::probe) {
                         tracing::warn!(%error, "an idle HSM session was lost");
                     }
                 }

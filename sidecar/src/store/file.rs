@@ -66,14 +66,10 @@ impl FileStore {
         })
     }
 
-    fn snapshot(&self, name: &RecordName, text: String) -> Result<Snapshot, StoreError> {
-        let data: BTreeMap<String, String> = serde_json::from_str(&text).map_err(|error| {
-            StoreError::Unavailable(format!(
-                "{} is not the JSON of a watermark record: {error}",
-                self.path(name).display()
-            ))
-        })?;
+    fn snapshot(name: &RecordName, text: String) -> Result<Snapshot, StoreError> {
         let invalid = |source: RecordError| StoreError::Invalid { name: name.clone(), source };
+        let data: BTreeMap<String, String> =
+            serde_json::from_str(&text).map_err(|error| invalid(RecordError::Json(error.to_string())))?;
         let record = Record::from_data(&data).map_err(invalid)?;
         Ok(Snapshot { record, lease: Lease::default(), basis: Basis::File(text) })
     }
@@ -120,7 +116,7 @@ fn text_of(record: &Record) -> String {
 #[async_trait]
 impl Store for FileStore {
     async fn read(&self, name: &RecordName, _deadline: Instant) -> Result<Snapshot, StoreError> {
-        self.snapshot(name, self.read_text(name)?)
+        Self::snapshot(name, self.read_text(name)?)
     }
 
     async fn replace(
@@ -138,7 +134,7 @@ impl Store for FileStore {
             }
             let text = text_of(record);
             self.write(&writer, name, &text)?;
-            self.snapshot(name, text)
+            Self::snapshot(name, text)
         })
     }
 

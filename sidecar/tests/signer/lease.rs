@@ -139,7 +139,6 @@ fn a_holder_whose_token_is_gone_lets_go_and_competes_again_only_when_it_is_back(
 }
 
 #[test]
-#[ignore = "known gap: the probe of an idle session (C_GetSessionInfo) is answered by the library alone, without the token"]
 fn a_holder_that_is_not_asked_for_anything_notices_too_that_its_token_is_gone() {
     in_own_process(async |home| {
         let store = FaultyStore::leased(&home);

@@ -43,7 +43,7 @@ lint: tools ## Formatting, lints, generated files, the chart
 	$(MAKE) crds
 	git diff --exit-code -- crds $(CHART) || { echo 'the CRD files are not what the code generates: commit the result of make crds'; exit 1; }
 	target/tools/helm lint --strict $(CHART)
-	target/tools/helm template tezos-signer-operator $(CHART) --namespace tezos-signer-system --kube-version 1.36 > target/chart.yaml
+	target/tools/helm template tezos-signer-operator $(CHART) --namespace tezos-signer-system > target/chart.yaml
 
 .PHONY: unit-test
 unit-test: tools ## Tests that need no cluster (SoftHSM2 is the token)
@@ -69,7 +69,7 @@ cluster-down: ## Stop it, and leave nothing behind
 
 .PHONY: crds
 crds: ## Write crds/ and the chart's CRD from the Rust types
-	cargo build --quiet --locked -p tezos-signer-operator
+	cargo build --quiet --locked
 	target/debug/tezos-signer-operator crd > crds/tezossigners.signer.tezos.io.yaml
 	target/debug/tezos-signer-operator crd --helm > $(CHART)/templates/crd.yaml
 

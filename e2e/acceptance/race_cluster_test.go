@@ -91,9 +91,47 @@ func TestTwoSignersRaceForOneRecord(t *testing.T) {
 	}
 }
 
+// Two signers that both believe to be the holder, because they have one identity: no
+// lease keeps them apart, only that every write is conditional on what was decided on.
+func TestTheConditionalWriteAloneKeepsTwoSignersApart(t *testing.T) {
+	s := newSigner(t, "one-identity", octez.P256)
+	first := applyReady(t, s)
+	second := startTwinAs(t, first.Metadata.Name, first.Metadata.UID)
+	both := []string{forward(t, first.Metadata.Name), forward(t, second.Metadata.Name)}
+	won := 0
+	for round := range int32(rounds) {
+		fight := race.Race{Signers: both, Key: s.Keys[0].Parsed(), Connections: connections, Kind: "block", Level: firstLevel, Round: round}
+		result, err := fight.Run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("round %d: %v, wrong: %.300q", round, result.Answers, result.Wrong)
+		if !result.OK() {
+			t.Errorf("round %d: %d payloads were signed: %v", round, len(result.Signed), result.Signed)
+		}
+		won += len(result.Signed)
+	}
+	// Each may lose a round to renewals of the other, but not many.
+	if won < rounds/2 {
+		t.Errorf("of %d positions only %d were signed", rounds, won)
+	}
+	for _, pod := range []string{first.Metadata.Name, second.Metadata.Name} {
+		metrics, err := theStage.Cluster.Run(t.Context(), "", "get", "--raw", "/api/v1/namespaces/"+namespace+"/pods/"+pod+":9583/proxy/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(metrics, "\ntezos_signer_commit_failures_total 0\n") {
+			t.Errorf("%s never lost a write to the other: they did not meet", pod)
+		}
+	}
+}
+
 // startTwin starts a second pod like that one, outside its Deployment, which would
 // not have two.
-func startTwin(t *testing.T, of string) *kubectl.Pod {
+func startTwin(t *testing.T, of string) *kubectl.Pod { return startTwinAs(t, of, "") }
+
+// startTwinAs gives its signer another identity than its own, unless that is empty.
+func startTwinAs(t *testing.T, of, identity string) *kubectl.Pod {
 	t.Helper()
 	var pod map[string]any
 	if err := theStage.Cluster.Get(t.Context(), &pod, "pod", of, "-n", namespace); err != nil {
@@ -110,6 +148,12 @@ func startTwin(t *testing.T, of string) *kubectl.Pod {
 			container := c.(map[string]any)
 			container["volumeMounts"] = withoutInjected(container["volumeMounts"])
 			delete(container, "startupProbe") // it would not be "running" before it holds the record
+			env, _ := container["env"].([]any)
+			for i := range env {
+				if identity != "" && env[i].(map[string]any)["name"] == "POD_UID" {
+					env[i] = map[string]any{"name": "POD_UID", "value": identity}
+				}
+			}
 		}
 	}
 	spec["volumes"] = withoutInjected(spec["volumes"])

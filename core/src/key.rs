@@ -124,6 +124,11 @@ pub struct PublicKeyHash {
 }
 
 impl PublicKeyHash {
+    /// From the bare 20 bytes.
+    pub fn from_bytes(curve: Curve, hash: [u8; 20]) -> Self {
+        Self { curve, hash }
+    }
+
     /// The scheme of the key that this is the hash of.
     pub fn curve(&self) -> Curve {
         self.curve
@@ -179,6 +184,17 @@ impl PublicKey {
             Self::P256(_) => Curve::P256,
             Self::Bls12381(_) => Curve::Bls12381,
         }
+    }
+
+    /// From the bytes that stand in payloads: 32 (Ed25519), 33 (a compressed point), 48 (BLS).
+    pub fn from_bytes(curve: Curve, bytes: &[u8]) -> Result<Self, KeyError> {
+        let text = match curve {
+            Curve::Ed25519 => base58::encode(&EDPK, bytes),
+            Curve::Secp256k1 => base58::encode(&SPPK, bytes),
+            Curve::P256 => base58::encode(&P2PK, bytes),
+            Curve::Bls12381 => base58::encode(&BLPK, bytes),
+        };
+        text.parse()
     }
 
     /// The bytes that are hashed and encoded: 32 (Ed25519), 33 (compressed point), 48 (BLS).

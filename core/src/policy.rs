@@ -40,7 +40,7 @@ impl Policy {
     pub fn check(&self, payload: &Payload) -> Result<Consensus, Forbidden> {
         let consensus = match payload {
             Payload::Consensus(consensus) => *consensus,
-            Payload::Operation => return Err(Forbidden::Operation),
+            Payload::Operation(_) => return Err(Forbidden::Operation),
             Payload::Other { magic } => return Err(Forbidden::Magic(*magic)),
         };
         if consensus.chain != self.chain {

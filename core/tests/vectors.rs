@@ -5,7 +5,11 @@
 
 use serde_json::Value;
 use tezos_signer_core::key::{Digest, PublicKey, Signature};
-use tezos_signer_core::payload::{self, DecodeError, Payload};
+use tezos_signer_core::payload::{DecodeError, Payload, UnknownSuffix};
+
+fn decode(bytes: &[u8]) -> Result<Payload, DecodeError> {
+    tezos_signer_core::payload::decode(bytes, UnknownSuffix::Refuse)
+}
 
 struct Vector {
     name: String,
@@ -42,14 +46,14 @@ fn vectors() -> Vec<Vector> {
 }
 
 fn is_consensus(vector: &Vector) -> bool {
-    matches!(payload::decode(&vector.payload), Ok(Payload::Consensus(_)))
+    matches!(decode(&vector.payload), Ok(Payload::Consensus(_)))
 }
 
 #[test]
 fn each_is_decoded_as_recorded() {
     let mut consensus = 0;
     for vector in vectors() {
-        let decoded = payload::decode(&vector.payload);
+        let decoded = decode(&vector.payload);
         let kind = vector.value["decoded"]["kind"].as_str().unwrap();
         match decoded {
             Ok(Payload::Consensus(found)) => {
@@ -58,7 +62,7 @@ fn each_is_decoded_as_recorded() {
                 assert_eq!(found, vector.recorded(), "{}", vector.name);
                 consensus += 1;
             }
-            Ok(Payload::Operation) => assert_eq!(kind, "generic", "{}", vector.name),
+            Ok(Payload::Operation(_)) => assert_eq!(kind, "generic", "{}", vector.name),
             Err(DecodeError::Tz4Layout(40 | 41)) => assert!(kind.contains("tz4"), "{}", vector.name),
             // The fitness of Emmy, before Tenderbake.
             Err(DecodeError::Field { field: "the fitness length", got: 17, .. }) => {
@@ -97,7 +101,7 @@ fn recorded_signatures_verify_and_no_other_digest_does() {
 fn every_truncation_of_a_block_or_vote_is_refused() {
     for vector in vectors().into_iter().filter(is_consensus) {
         for length in 0..vector.payload.len() {
-            let cut = payload::decode(&vector.payload[..length]);
+            let cut = decode(&vector.payload[..length]);
             assert!(cut.is_err(), "{} cut to {length} bytes: {cut:?}", vector.name);
         }
     }
@@ -109,8 +113,9 @@ fn every_extension_of_a_block_or_vote_by_a_byte_is_refused() {
         for byte in 0..=u8::MAX {
             let mut longer = vector.payload.clone();
             longer.push(byte);
-            let decoded = payload::decode(&longer);
-            assert_eq!(decoded, Err(DecodeError::Trailing(1)), "{} with {byte:02x} behind it", vector.name);
+            let decoded = decode(&longer);
+            let unknown = matches!(decoded, Err(DecodeError::UnknownShape(_)));
+            assert!(unknown, "{} with {byte:02x} behind it: {decoded:?}", vector.name);
         }
     }
 }
@@ -154,10 +159,10 @@ fn each_embedded_rule_is_checked() {
         (&with_dal, 80, &[0x80], "the DAL attestation"),
     ];
     for (good, offset, bytes, field) in cases {
-        assert!(payload::decode(good).is_ok());
+        assert!(decode(good).is_ok());
         let mut bad = good.to_vec();
         bad[offset..offset + bytes.len()].copy_from_slice(bytes);
-        let error = payload::decode(&bad).expect_err(field).to_string();
+        let error = decode(&bad).expect_err(field).to_string();
         assert!(error.contains(field), "byte {offset} := {bytes:02x?}: expected {field:?} in {error:?}");
     }
 
@@ -165,14 +170,14 @@ fn each_embedded_rule_is_checked() {
     dal[80] = 0xff;
     for (last, good) in [(0x00, false), (0x01, true), (0x7f, true)] {
         let longer = [&dal[..], &[last]].concat();
-        assert_eq!(payload::decode(&longer).is_ok(), good, "a DAL attestation that ends in {last:02x}");
+        assert_eq!(decode(&longer).is_ok(), good, "a DAL attestation that ends in {last:02x}");
     }
 }
 
 #[test]
 fn other_first_bytes_are_told_apart() {
-    assert_eq!(payload::decode(&[]), Err(DecodeError::Empty));
+    assert_eq!(decode(&[]), Err(DecodeError::Empty));
     for magic in (0..=u8::MAX).filter(|magic| !matches!(magic, 0x03 | 0x11..=0x13)) {
-        assert_eq!(payload::decode(&[magic, 1, 2, 3]), Ok(Payload::Other { magic }));
+        assert_eq!(decode(&[magic, 1, 2, 3]), Ok(Payload::Other { magic }));
     }
 }

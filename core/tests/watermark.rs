@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use tezos_signer_core::key::{ChainId, Digest, PublicKeyHash, Signature};
-use tezos_signer_core::payload::Consensus;
+use tezos_signer_core::payload::{Consensus, Shape};
 use tezos_signer_core::position::{ConsensusKind, Level, Position, Round};
 use tezos_signer_core::record::{Lease, Record, RecordError, RecordName};
 use tezos_signer_core::watermark::{DEFAULT_MAX_LEVEL_JUMP, Decision, Refusal, decide};
@@ -15,7 +15,7 @@ const DIGEST_B: &str = "bb000000000000000000000000000000000000000000000000000000
 
 fn at(kind: ConsensusKind, level: i64, round: i64) -> Consensus {
     let position = Position { level: Level::try_from(level).unwrap(), round: Round::try_from(round).unwrap() };
-    Consensus { kind, chain: ChainId::MAINNET, position }
+    Consensus { kind, chain: ChainId::MAINNET, position, shape: Shape::Known }
 }
 
 fn signature(byte: u8) -> Signature {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tezos_signer_core::config::KeyConfig;
 use tezos_signer_core::key::{Digest, PublicKeyHash, Signature};
-use tezos_signer_core::payload::{self, DecodeError};
+use tezos_signer_core::payload::{self, DecodeError, UnknownSuffix};
 use tezos_signer_core::policy::{Forbidden, Policy};
 use tezos_signer_core::watermark::{self, Decision, Refusal};
 
@@ -139,7 +139,7 @@ impl Signer {
         let mut kind = "malformed";
         let answer = async {
             let key = self.keys.get(key).ok_or(SignError::UnknownKey(*key))?.clone();
-            let decoded = payload::decode(payload)?;
+            let decoded = payload::decode(payload, UnknownSuffix::Refuse)?;
             kind = decoded.kind();
             let request = key.policy.check(&decoded)?;
             let digest = Digest::of(payload);

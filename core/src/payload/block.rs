@@ -1,6 +1,6 @@
 //! The unsigned block header, magic byte 0x11: shell header, fitness of version 2, and the protocol's own data.
 
-use super::{Consensus, DecodeError, Reader, non_negative};
+use super::{Consensus, DecodeError, Reader, non_negative, shape_at_end};
 use crate::position::{ConsensusKind, Level, Position, Round};
 
 /// Decodes what follows the magic byte.
@@ -36,8 +36,8 @@ pub(super) fn decode(mut reader: Reader<'_>) -> Result<Consensus, DecodeError> {
     }
     // What is voted changes with the protocols (liquidity baking, adaptive issuance); that it is one byte does not.
     reader.skip::<1>("the per-block votes")?;
-    reader.end()?;
-    Ok(Consensus { kind: ConsensusKind::Block, chain, position: Position { level, round } })
+    let shape = shape_at_end(&reader);
+    Ok(Consensus { kind: ConsensusKind::Block, chain, position: Position { level, round }, shape })
 }
 
 /// Reads the fitness, every length in it, and returns its round.

@@ -4,18 +4,26 @@
 //! Layouts: `reference/tezos.md` §4, checked there against Octez and mainnet.
 
 mod block;
+pub mod operation;
+mod reader;
 mod vote;
 
 use crate::key::ChainId;
 use crate::position::{ConsensusKind, Position};
+use operation::{Operation, OperationKind};
+use reader::{Reader, non_negative};
+use std::fmt;
+
+/// The longest payload that is looked at, in bytes: what Octez allows an operation to be.
+pub const MAX_PAYLOAD: usize = 32 * 1024;
 
 /// A decoded payload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Payload {
     /// A block, preattestation or attestation.
     Consensus(Consensus),
-    /// Starts with 0x03: a generic operation. Its contents are not looked at here.
-    Operation,
+    /// Starts with 0x03: a generic operation.
+    Operation(Operation),
     /// Starts with a byte that no L1 baking payload starts with.
     Other {
         /// That byte.
@@ -28,7 +36,7 @@ impl Payload {
     pub fn kind(&self) -> &'static str {
         match self {
             Payload::Consensus(consensus) => consensus.kind.as_str(),
-            Payload::Operation => "operation",
+            Payload::Operation(_) => "operation",
             Payload::Other { .. } => "other",
         }
     }
@@ -43,6 +51,41 @@ pub struct Consensus {
     pub chain: ChainId,
     /// Its level and round.
     pub position: Position,
+    /// Whether all of its bytes are understood.
+    pub shape: Shape,
+}
+
+/// Whether every byte of a block or vote is one that this program knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// A layout of the protocols from Ithaca to Ushuaia, to its last byte.
+    Known,
+    /// A vote whose operation tag no protocol up to Ushuaia has.
+    UnknownTag(u8),
+    /// A known layout, with so many bytes behind it.
+    UnknownSuffix(usize),
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known => f.write_str("a known layout"),
+            Self::UnknownTag(tag) => write!(f, "the unknown operation tag {tag}"),
+            Self::UnknownSuffix(1) => f.write_str("1 byte behind the layout that is known"),
+            Self::UnknownSuffix(bytes) => write!(f, "{bytes} bytes behind the layout that is known"),
+        }
+    }
+}
+
+/// What to do with a block or vote that a newer protocol has made longer: `unknownConsensusSuffix` of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum UnknownSuffix {
+    /// Refuse it, as [`DecodeError::UnknownShape`].
+    #[default]
+    Refuse,
+    /// Read level and round where `octez-signer` reads them, and accept what follows.
+    OctezCompatible,
 }
 
 /// Why bytes are not the payload that their first byte announces.
@@ -51,6 +94,9 @@ pub enum DecodeError {
     /// No byte at all.
     #[error("the payload is empty")]
     Empty,
+    /// Longer than anything that Octez signs.
+    #[error("the payload has {0} bytes, more than the {MAX_PAYLOAD} that Octez allows")]
+    TooLong(usize),
     /// The end came too early.
     #[error("the payload ends within {0}")]
     Truncated(&'static str),
@@ -67,6 +113,14 @@ pub enum DecodeError {
         /// What is allowed there.
         expected: &'static str,
     },
+    /// Bytes that Octez would write in another way, so that no signature over them is ever valid.
+    #[error("{field} {rule}")]
+    Form {
+        /// The field.
+        field: &'static str,
+        /// The rule that it breaks.
+        rule: &'static str,
+    },
     /// A level in the fitness that is not the header's.
     #[error("the fitness says level {fitness}, the header says level {header}")]
     LevelMismatch {
@@ -78,62 +132,59 @@ pub enum DecodeError {
     /// The layout of a tz4 key's vote.
     #[error("the vote has the tz4 (BLS) layout, tag {0}, which a tz2 or tz3 key never signs")]
     Tz4Layout(u8),
+    /// A block or vote that only a newer protocol can have made. It is signed with [`UnknownSuffix::OctezCompatible`].
+    #[error(
+        "the {} at {} has {}: if a new protocol is about to activate, a newer tezos-signer knows it, and \
+         unknownConsensusSuffix: octezCompatible signs it until then",
+        .0.kind, .0.position, .0.shape
+    )]
+    UnknownShape(Consensus),
+    /// An operation tag that is never signed under 0x03.
+    #[error("operation tag {tag} {reason}")]
+    OperationTag {
+        /// The tag.
+        tag: u8,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// An operation whose contents this program does not read, so that nothing can be said about them.
+    #[error("the operation {0} is not decoded by this signer")]
+    NotDecoded(OperationKind),
+    /// Several contents, one of which must stand alone.
+    #[error("the operation {0} stands beside others, only manager operations can")]
+    Batch(OperationKind),
+    /// More contents than are looked at.
+    #[error("the operation has more than {} contents", operation::MAX_CONTENTS)]
+    TooManyContents,
+    /// Bytes that two protocols read differently.
+    #[error("{0} can be read in two ways")]
+    Ambiguous(&'static str),
 }
 
-/// Decodes a whole payload.
-pub fn decode(bytes: &[u8]) -> Result<Payload, DecodeError> {
+/// Decodes a whole payload. `unknown` says what becomes of a block or vote that is longer than any that is known.
+pub fn decode(bytes: &[u8], unknown: UnknownSuffix) -> Result<Payload, DecodeError> {
     let (&magic, rest) = bytes.split_first().ok_or(DecodeError::Empty)?;
-    let reader = Reader { rest };
-    match magic {
-        0x11 => block::decode(reader).map(Payload::Consensus),
-        0x12 => vote::decode(reader, ConsensusKind::Preattestation).map(Payload::Consensus),
-        0x13 => vote::decode(reader, ConsensusKind::Attestation).map(Payload::Consensus),
-        0x03 => Ok(Payload::Operation),
-        magic => Ok(Payload::Other { magic }),
+    if bytes.len() > MAX_PAYLOAD {
+        return Err(DecodeError::TooLong(bytes.len()));
+    }
+    let reader = Reader::new(rest);
+    let consensus = match magic {
+        0x11 => block::decode(reader)?,
+        0x12 => vote::decode(reader, ConsensusKind::Preattestation)?,
+        0x13 => vote::decode(reader, ConsensusKind::Attestation)?,
+        0x03 => return operation::decode(reader).map(Payload::Operation),
+        magic => return Ok(Payload::Other { magic }),
+    };
+    match (consensus.shape, unknown) {
+        (Shape::Known, _) | (_, UnknownSuffix::OctezCompatible) => Ok(Payload::Consensus(consensus)),
+        (_, UnknownSuffix::Refuse) => Err(DecodeError::UnknownShape(consensus)),
     }
 }
 
-/// Takes fields off the front; every read names its field for the error. All integers are big-endian.
-struct Reader<'a> {
-    rest: &'a [u8],
-}
-
-impl Reader<'_> {
-    fn take<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
-        let (head, rest) = self.rest.split_first_chunk().ok_or(DecodeError::Truncated(field))?;
-        self.rest = rest;
-        Ok(*head)
+/// The shape of a layout that was read to its end, with `reader` behind it.
+fn shape_at_end(reader: &Reader<'_>) -> Shape {
+    match reader.left() {
+        0 => Shape::Known,
+        left => Shape::UnknownSuffix(left),
     }
-
-    fn skip<const N: usize>(&mut self, field: &'static str) -> Result<(), DecodeError> {
-        self.take::<N>(field).map(|_| ())
-    }
-
-    fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
-        self.take::<1>(field).map(|[byte]| byte)
-    }
-
-    fn u32(&mut self, field: &'static str) -> Result<u32, DecodeError> {
-        self.take(field).map(u32::from_be_bytes)
-    }
-
-    fn i32(&mut self, field: &'static str) -> Result<i32, DecodeError> {
-        self.take(field).map(i32::from_be_bytes)
-    }
-
-    fn chain_id(&mut self) -> Result<ChainId, DecodeError> {
-        self.take("the chain id").map(ChainId::from_bytes)
-    }
-
-    fn end(&self) -> Result<(), DecodeError> {
-        match self.rest.len() {
-            0 => Ok(()),
-            left => Err(DecodeError::Trailing(left)),
-        }
-    }
-}
-
-/// `value`, or the error that names `field`.
-fn non_negative<T>(field: &'static str, value: i32, make: fn(i32) -> Option<T>) -> Result<T, DecodeError> {
-    make(value).ok_or(DecodeError::Field { field, got: value.into(), expected: "0 to 2147483647" })
 }

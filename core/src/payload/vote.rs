@@ -1,6 +1,6 @@
 //! Preattestations and attestations of tz1, tz2 and tz3 keys, magic bytes 0x12 and 0x13.
 
-use super::{Consensus, DecodeError, Reader, non_negative};
+use super::{Consensus, DecodeError, Reader, Shape, non_negative, operation, shape_at_end};
 use crate::position::{ConsensusKind, Level, Position, Round};
 
 const PREATTESTATION: u8 = 20;
@@ -9,32 +9,52 @@ const ATTESTATION_WITH_DAL: u8 = 23;
 const TZ4_PREATTESTATION: u8 = 40;
 const TZ4_ATTESTATION: u8 = 41;
 
+/// What stands at the tag.
+enum Tag {
+    Plain,
+    WithDal,
+    /// Of no protocol that is known. A newer one can have made it.
+    Unknown(u8),
+}
+
 /// Decodes what follows the magic byte, which said `kind`.
+///
+/// Level and round stand where `octez-signer` reads them, whatever the tag is.
 pub(super) fn decode(mut reader: Reader<'_>, kind: ConsensusKind) -> Result<Consensus, DecodeError> {
     let chain = reader.chain_id()?;
     reader.skip::<32>("the branch")?;
-    let tag = reader.u8("the operation tag")?;
-    let with_dal = match (kind, tag) {
-        (ConsensusKind::Preattestation, PREATTESTATION) | (ConsensusKind::Attestation, ATTESTATION) => false,
-        (ConsensusKind::Attestation, ATTESTATION_WITH_DAL) => true,
-        (_, TZ4_PREATTESTATION | TZ4_ATTESTATION) => return Err(DecodeError::Tz4Layout(tag)),
-        _ => {
+    let tag = tag(&mut reader, kind)?;
+    reader.skip::<2>("the slot")?;
+    let level = non_negative("the level", reader.i32("the level")?, Level::from_i32)?;
+    let round = non_negative("the round", reader.i32("the round")?, Round::from_i32)?;
+    let position = Position { level, round };
+    let shape = match tag {
+        Tag::Unknown(tag) => Shape::UnknownTag(tag),
+        Tag::Plain | Tag::WithDal => {
+            reader.skip::<32>("the block payload hash")?;
+            if let Tag::WithDal = tag {
+                dal_attestation(&mut reader)?;
+            }
+            shape_at_end(&reader)
+        }
+    };
+    Ok(Consensus { kind, chain, position, shape })
+}
+
+fn tag(reader: &mut Reader<'_>, kind: ConsensusKind) -> Result<Tag, DecodeError> {
+    match (kind, reader.u8("the operation tag")?) {
+        (ConsensusKind::Preattestation, PREATTESTATION) | (ConsensusKind::Attestation, ATTESTATION) => Ok(Tag::Plain),
+        (ConsensusKind::Attestation, ATTESTATION_WITH_DAL) => Ok(Tag::WithDal),
+        (_, tag @ (TZ4_PREATTESTATION | TZ4_ATTESTATION)) => Err(DecodeError::Tz4Layout(tag)),
+        (_, tag) if !operation::is_known_tag(tag) => Ok(Tag::Unknown(tag)),
+        (_, tag) => {
             let expected = match kind {
                 ConsensusKind::Preattestation => "20 after the magic byte 0x12",
                 _ => "21 or 23 after the magic byte 0x13",
             };
-            return Err(DecodeError::Field { field: "the operation tag", got: tag.into(), expected });
+            Err(DecodeError::Field { field: "the operation tag", got: tag.into(), expected })
         }
-    };
-    reader.skip::<2>("the slot")?;
-    let level = non_negative("the level", reader.i32("the level")?, Level::from_i32)?;
-    let round = non_negative("the round", reader.i32("the round")?, Round::from_i32)?;
-    reader.skip::<32>("the block payload hash")?;
-    if with_dal {
-        dal_attestation(&mut reader)?;
     }
-    reader.end()?;
-    Ok(Consensus { kind, chain, position: Position { level, round } })
 }
 
 /// A bitset written as a `Z` of Octez' data encoding: bytes with the top bit set until the last one. Octez refuses a last

@@ -14,7 +14,7 @@ use tezos_signer::signer::{Key, SignError, Signer};
 use tezos_signer::store::Store as _;
 use tezos_signer_core::config::KeyConfig;
 use tezos_signer_core::key::{Digest, Signature};
-use tezos_signer_core::payload::{Payload, decode};
+use tezos_signer_core::payload::{Payload, UnknownSuffix, decode};
 use tezos_signer_core::record::Record;
 use tezos_signer_core::watermark::{Decision, Refusal, decide};
 use tokio::sync::Notify;
@@ -54,7 +54,7 @@ impl Inside {
     /// What the record would be if somebody else with the key had signed `payload` now.
     async fn record_of_rival(&self, payload: &[u8]) -> (Record, Signature) {
         let (record, digest) = (self.record().await, Digest::of(payload));
-        let Ok(Payload::Consensus(request)) = decode(payload) else { panic!("a vote") };
+        let Ok(Payload::Consensus(request)) = decode(payload, UnknownSuffix::Refuse) else { panic!("a vote") };
         let Ok(Decision::Advance(step)) = decide(&record, &request, &digest, 100) else { panic!("a higher one") };
         let signature = self.signer.hsm().sign(self.key.hash(), digest, deadline()).await.unwrap();
         (record.advanced(&step, signature), signature)

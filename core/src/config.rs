@@ -1,11 +1,12 @@
 //! The signer's configuration file, a contract between two programs: the operator writes it with the types that the signer
 //! reads. Unknown fields are errors; every error names the field and the line.
 
-use crate::key::{ChainId, PublicKeyHash, SigningPublicKey};
-use crate::policy::Policy;
-use crate::position::ConsensusKind;
-use crate::record::{RECORDS_NAMESPACE, RecordName};
-use crate::watermark::DEFAULT_MAX_LEVEL_JUMP;
+mod key;
+
+pub use key::{KeyConfig, KeySelector};
+
+use crate::authentication::AuthorizedKeys;
+use crate::record::RECORDS_NAMESPACE;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -32,12 +33,24 @@ pub struct SignerConfig {
     pub request_deadline_milliseconds: u32,
     /// The token that holds the keys.
     pub hsm: HsmConfig,
+    /// The clients that may ask for signatures, of every key that names none of its own. Default: whoever reaches the port.
+    #[serde(default, skip_serializing_if = "AuthorizedKeys::is_empty")]
+    pub authorized_keys: AuthorizedKeys,
+    /// The audit log.
+    #[serde(default, skip_serializing_if = "AuditConfig::is_default")]
+    pub audit: AuditConfig,
     /// The keys that are signed with.
     #[serde(default)]
     pub keys: Vec<KeyConfig>,
     /// Where the watermark records are. Needed by everything but `keys`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermarks: Option<WatermarkConfig>,
+}
+
+impl AuditConfig {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 fn default_listen() -> SocketAddr {
@@ -72,130 +85,13 @@ fn default_sessions() -> u8 {
     4
 }
 
-/// A key, and what may be signed with it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "KeyFields", into = "KeyFields")]
-pub struct KeyConfig {
-    /// The public key. Signatures that it does not verify are never released.
-    pub public_key: SigningPublicKey,
-    /// Which key of the token it is.
-    pub selector: KeySelector,
-    /// The chain that is signed for.
-    pub chain: ChainId,
-    /// The kinds that are signed. Default: all three.
-    pub allow: Vec<ConsensusKind>,
-    /// How many levels above the record's highest row a request may be. Default: 100000.
-    pub max_level_jump: u32,
-}
-
-impl KeyConfig {
-    /// The address of the key.
-    pub fn hash(&self) -> PublicKeyHash {
-        self.public_key.hash()
-    }
-
-    /// The name of the key's record.
-    pub fn record_name(&self) -> RecordName {
-        RecordName::new(&self.hash(), &self.chain)
-    }
-
-    /// What may be signed with it.
-    pub fn policy(&self) -> Policy {
-        Policy { chain: self.chain, allow: self.allow.clone() }
-    }
-}
-
-/// How a key is found in the token.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum KeySelector {
-    /// By `CKA_LABEL`.
-    Label(String),
-    /// By `CKA_ID`.
-    Id(Vec<u8>),
-}
-
-impl std::fmt::Display for KeySelector {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Label(label) => write!(f, "label {label:?}"),
-            Self::Id(id) => write!(f, "id {}", hex::encode(id)),
-        }
-    }
-}
-
-/// [`KeyConfig`] as it is written.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// Where the audit log is written.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct KeyFields {
-    public_key: SigningPublicKey,
+pub struct AuditConfig {
+    /// The file that lines are appended to. Default: standard output, which a supervisor keeps; in a cluster, the kubelet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    label: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    id: Option<String>,
-    chain: ChainId,
-    #[serde(default = "all_kinds")]
-    allow: Vec<ConsensusKind>,
-    #[serde(default)]
-    authorized_keys: Vec<String>,
-    #[serde(default = "default_max_level_jump")]
-    max_level_jump: u32,
-}
-
-fn all_kinds() -> Vec<ConsensusKind> {
-    ConsensusKind::ALL.to_vec()
-}
-
-fn default_max_level_jump() -> u32 {
-    DEFAULT_MAX_LEVEL_JUMP
-}
-
-impl TryFrom<KeyFields> for KeyConfig {
-    type Error = String;
-    fn try_from(fields: KeyFields) -> Result<Self, String> {
-        let key = fields.public_key.hash();
-        let selector = match (fields.label, fields.id) {
-            (Some(label), None) if !label.is_empty() => KeySelector::Label(label),
-            (None, Some(id)) => match hex::decode(&id) {
-                Ok(bytes) if !bytes.is_empty() => KeySelector::Id(bytes),
-                _ => return Err(format!("id of key {key} is {id:?}, expected hex digits, two for each byte")),
-            },
-            _ => return Err(format!("key {key} needs either label or id, to find it in the token")),
-        };
-        if fields.allow.is_empty() {
-            return Err(format!("allow of key {key} is empty: it would sign nothing"));
-        }
-        if !fields.authorized_keys.is_empty() {
-            return Err(format!(
-                "authorizedKeys of key {key}: this release does not authenticate requests yet, and would not check them; leave it \
-                 empty, and keep the listener on loopback"
-            ));
-        }
-        Ok(Self {
-            public_key: fields.public_key,
-            selector,
-            chain: fields.chain,
-            allow: fields.allow,
-            max_level_jump: fields.max_level_jump,
-        })
-    }
-}
-
-impl From<KeyConfig> for KeyFields {
-    fn from(key: KeyConfig) -> Self {
-        let (label, id) = match key.selector {
-            KeySelector::Label(label) => (Some(label), None),
-            KeySelector::Id(id) => (None, Some(hex::encode(id))),
-        };
-        Self {
-            public_key: key.public_key,
-            label,
-            id,
-            chain: key.chain,
-            allow: key.allow,
-            authorized_keys: Vec::new(),
-            max_level_jump: key.max_level_jump,
-        }
-    }
+    pub file: Option<PathBuf>,
 }
 
 /// Where the watermark records are.
@@ -300,6 +196,11 @@ impl SignerConfig {
     /// The file's text.
     pub fn to_yaml(&self) -> Result<String, ConfigError> {
         Ok(serde_yaml::to_string(self)?)
+    }
+
+    /// Who may ask for signatures of `key`.
+    pub fn authorized_keys_of<'a>(&'a self, key: &'a KeyConfig) -> &'a AuthorizedKeys {
+        if key.authorized_keys.is_empty() { &self.authorized_keys } else { &key.authorized_keys }
     }
 
     fn validated(self) -> Result<Self, ConfigError> {

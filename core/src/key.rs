@@ -82,7 +82,7 @@ fn wrong_kind(what: &'static str) -> KeyError {
 }
 
 /// Parses inside the deserializer's call, and not after it, so that its error has the field and the line.
-struct TextVisitor<T>(PhantomData<T>);
+pub(crate) struct TextVisitor<T>(pub(crate) PhantomData<T>);
 
 impl<T: FromStr<Err: fmt::Display>> serde::de::Visitor<'_> for TextVisitor<T> {
     type Value = T;
@@ -104,16 +104,17 @@ macro_rules! serde_as_text {
         }
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_str(TextVisitor(PhantomData))
+                deserializer.deserialize_str($crate::key::TextVisitor(std::marker::PhantomData))
             }
         }
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(self, f)
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Display::fmt(self, f)
             }
         }
     )+};
 }
+pub(crate) use serde_as_text;
 serde_as_text!(PublicKeyHash, PublicKey, SigningPublicKey, ChainId, Digest, Signature);
 
 /// The hash of a public key: an address, `tz1…` to `tz4…`. BLAKE2b-160 of the key's bytes.
@@ -162,6 +163,9 @@ const SPPK: [u8; 4] = [0x03, 0xfe, 0xe2, 0x56];
 const P2PK: [u8; 4] = [0x03, 0xb2, 0x8b, 0x7f];
 const BLPK: [u8; 4] = [0x06, 0x95, 0x87, 0xcc];
 
+/// Proof of possession, `src/lib_crypto/bls.ml` of Octez since Seoul.
+const BLS_CIPHERSUITE: &[u8] = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";
+
 /// A public key of any Tezos scheme. Keys on curves that are verified here are points of their curve.
 #[derive(Clone, PartialEq, Eq)]
 pub enum PublicKey {
@@ -171,8 +175,8 @@ pub enum PublicKey {
     Secp256k1(secp256k1::PublicKey),
     /// `p2pk…`
     P256(p256::ecdsa::VerifyingKey),
-    /// `BLpk…`; only its text and hash are understood.
-    Bls12381([u8; 48]),
+    /// `BLpk…`
+    Bls12381(blst::min_pk::PublicKey),
 }
 
 impl PublicKey {
@@ -203,13 +207,24 @@ impl PublicKey {
             Self::Ed25519(key) => key.to_bytes().to_vec(),
             Self::Secp256k1(key) => key.serialize().to_vec(),
             Self::P256(key) => key.to_sec1_point(true).as_bytes().to_vec(),
-            Self::Bls12381(bytes) => bytes.to_vec(),
+            Self::Bls12381(key) => key.to_bytes().to_vec(),
         }
     }
 
     /// The address of this key.
     pub fn hash(&self) -> PublicKeyHash {
         PublicKeyHash { curve: self.curve(), hash: Blake2b::<U20>::digest(self.to_bytes()).into() }
+    }
+
+    /// Whether `signature` is this key's over `message`: over its digest, except that BLS signs the message itself.
+    pub fn verify_message(&self, message: &[u8], signature: &Signature) -> bool {
+        match (self, signature) {
+            (Self::Bls12381(key), Signature::Bls12381(bytes)) => blst::min_pk::Signature::sig_validate(bytes, true)
+                .is_ok_and(|signature| {
+                    signature.verify(false, message, BLS_CIPHERSUITE, &[], key, false) == blst::BLST_ERROR::BLST_SUCCESS
+                }),
+            _ => self.verify(&Digest::of(message), signature),
+        }
     }
 
     /// Whether `signature` is this key's over `digest`. High-S secp256k1 signatures are not, as for Octez; a BLS signature
@@ -244,6 +259,7 @@ impl FromStr for PublicKey {
         } else if let Some(point) = base58::strip::<33>(&bytes, &P2PK) {
             Ok(Self::P256(p256_point(&point)?))
         } else if let Some(key) = base58::strip::<48>(&bytes, &BLPK) {
+            let key = blst::min_pk::PublicKey::key_validate(&key).map_err(|_| KeyError::NotOnCurve)?;
             Ok(Self::Bls12381(key))
         } else {
             Err(wrong_kind(PUBLIC_KEY))

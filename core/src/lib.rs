@@ -7,10 +7,14 @@
 //! * [`policy`] says whether a key may sign such a thing at all;
 //! * [`watermark`] says whether it would be a second signature for one level and round;
 //! * [`record`] is the text form of what must be remembered between two signatures;
+//! * [`authentication`] says whether a request is one of a client that may ask;
+//! * [`audit`] is the log of every request, chained so that an edit of it is found;
 //! * [`config`] is the signer's configuration file, which the operator writes with the type that the signer reads;
 //! * [`key`] holds the keys, hashes and signatures of Tezos, and their base58check text.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod audit;
+pub mod authentication;
 mod base58;
 pub mod config;
 pub mod key;

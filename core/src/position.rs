@@ -74,7 +74,7 @@ int31!(
 );
 
 /// A level and a round in it. Ordered by level first, as the protocol does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Position {
     /// The level.
     pub level: Level,

@@ -5,9 +5,10 @@
 //! admission policy can read it. One state has exactly one text. Whatever is not understood is an error: a signer that
 //! ignored it might sign past it.
 
-use crate::key::{ChainId, Digest, DigestError, KeyError, PublicKeyHash, Signature};
+use crate::audit::{AnchorError, AuditAnchor};
+use crate::key::{ChainId, DigestError, KeyError, PublicKeyHash, Signature};
 use crate::position::{ConsensusKind, Level, OutOfRange, Position};
-use crate::watermark::{Advance, Row, Stored};
+use crate::watermark::{Advance, Row, Step, Stored};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -26,8 +27,9 @@ pub const OWNER_ANNOTATION: &str = "signer.tezos.io/owner";
 
 /// The name of the record of a key on a chain, `watermark-<tz2|tz3>-<40 hex>-<8 hex>`: 63 characters, so that it is also
 /// a DNS label. The name is the claim on the key: two records for one key cannot exist.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RecordName(String);
+crate::key::serde_as_text!(RecordName);
 
 impl RecordName {
     /// For `key` on `chain`.
@@ -39,6 +41,25 @@ impl RecordName {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Not the name of a record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not the name of a watermark record: expected watermark-<tz2|tz3>-<40 hex digits>-<8 hex digits>")]
+pub struct RecordNameError;
+
+impl FromStr for RecordName {
+    type Err = RecordNameError;
+    fn from_str(text: &str) -> Result<Self, RecordNameError> {
+        let is_hex =
+            |word: &str, length| word.len() == length && word.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        match text.split('-').collect::<Vec<_>>()[..] {
+            ["watermark", "tz2" | "tz3", key, chain] if is_hex(key, 40) && is_hex(chain, 8) => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(RecordNameError),
+        }
     }
 }
 
@@ -90,23 +111,12 @@ impl Rows {
 pub struct Record {
     /// What was signed last, by kind.
     pub rows: Rows,
-    /// The newest committed line of the audit log, `<chain> <sequence> <hash>`.
+    /// The newest committed line of the audit log.
     pub audit: Option<AuditAnchor>,
     /// Nothing above this level is signed.
     pub ceiling: Option<Level>,
     /// Nothing is signed at all.
     pub suspend: bool,
-}
-
-/// Which line of whose audit log the newest commit belongs to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditAnchor {
-    /// The id of the process's chain of lines.
-    pub chain: String,
-    /// The line's number in it.
-    pub sequence: u64,
-    /// The line's hash.
-    pub hash: Digest,
 }
 
 /// Why a text is not a watermark record. Nothing is signed with such a record.
@@ -161,12 +171,15 @@ impl Record {
         ConsensusKind::ALL.into_iter().all(|kind| self.rows.get(kind) == Some(&fresh))
     }
 
-    /// The record after the step that [`decide`](crate::watermark::decide) allowed on this one.
+    /// The record after the step that [`decide`](crate::watermark::decide) allowed on this one, anchored to the line of the
+    /// audit log that announced it.
     #[must_use]
-    pub fn advanced(&self, step: &Advance, signature: Signature) -> Self {
+    pub fn advanced(&self, step: &Advance, signature: Signature, intent: AuditAnchor) -> Self {
         let mut next = self.clone();
-        let stored = Stored::Signature { digest: step.digest, signature };
-        *next.rows.slot(step.kind) = Some(Row { position: step.position, stored });
+        if let Step::Row { kind, position, digest } = step.0 {
+            *next.rows.slot(kind) = Some(Row { position, stored: Stored::Signature { digest, signature } });
+        }
+        next.audit = Some(intent);
         next
     }
 
@@ -208,7 +221,9 @@ impl Record {
             let wrong = |row, reason: String| RecordError::Row { row, text: text.clone(), reason };
             match name.as_str() {
                 "version" => {}
-                "audit" => record.audit = Some(text.parse().map_err(|reason| wrong("audit", reason))?),
+                "audit" => {
+                    record.audit = Some(text.parse().map_err(|error: AnchorError| wrong("audit", error.to_string()))?);
+                }
                 "ceiling" => {
                     record.ceiling =
                         Some(text.parse().map_err(|error: OutOfRange| wrong("ceiling", error.to_string()))?);
@@ -298,25 +313,6 @@ impl fmt::Display for Row {
             Stored::Digest(digest) => write!(f, "{digest} -"),
             Stored::Signature { digest, signature } => write!(f, "{digest} {signature}"),
         }
-    }
-}
-
-impl FromStr for AuditAnchor {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let words: Vec<&str> = text.split(' ').collect();
-        let [chain, sequence, hash] = words[..] else {
-            return Err("expected three words with one space between them: chain sequence hash".to_owned());
-        };
-        let sequence = sequence.parse().map_err(|_| "the sequence is no whole number".to_owned())?;
-        let hash = hash.parse().map_err(|error: DigestError| error.to_string())?;
-        Ok(Self { chain: chain.to_owned(), sequence, hash })
-    }
-}
-
-impl fmt::Display for AuditAnchor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.chain, self.sequence, self.hash)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::key::{Digest, Signature};
 use crate::payload::Consensus;
+use crate::policy::Permitted;
 use crate::position::{ConsensusKind, Level, Position};
 use crate::record::Record;
 
@@ -63,10 +64,24 @@ pub enum Decision {
 
 /// A step that [`decide`] allowed; [`Record::advanced`] takes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Advance {
-    pub(crate) kind: ConsensusKind,
-    pub(crate) position: Position,
-    pub(crate) digest: Digest,
+pub struct Advance(pub(crate) Step);
+
+/// What an [`Advance`] does to the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// One row rises.
+    Row { kind: ConsensusKind, position: Position, digest: Digest },
+    /// ◆ A generic operation has no position, and no row changes. Its commit moves the audit anchor all the same: it is a
+    /// write like any other, so a holder that was displaced or suspended cannot make it.
+    Operation,
+}
+
+impl Advance {
+    /// Whether the record will be able to replay the signature. It is for consensus payloads; that of a generic operation is
+    /// in no row, and asking again yields another one, which harms nobody.
+    pub fn is_replayable(&self) -> bool {
+        matches!(self.0, Step::Row { .. })
+    }
 }
 
 /// Why nothing may be signed.
@@ -141,11 +156,14 @@ pub enum Refusal {
 pub const DEFAULT_MAX_LEVEL_JUMP: u32 = 100_000;
 
 /// Decides on `request`, whose payload has `digest`, by what `record` remembers.
-pub fn decide(record: &Record, request: &Consensus, digest: &Digest, max_level_jump: u32) -> Result<Decision, Refusal> {
-    let Consensus { kind, position: requested, .. } = *request;
+pub fn decide(record: &Record, request: &Permitted, digest: &Digest, max_level_jump: u32) -> Result<Decision, Refusal> {
     if record.suspend {
         return Err(Refusal::Suspended);
     }
+    let Consensus { kind, position: requested, .. } = match request {
+        Permitted::Consensus(consensus) => *consensus,
+        Permitted::Operation => return Ok(Decision::Advance(Advance(Step::Operation))),
+    };
     let Some(row) = record.rows.get(kind) else {
         return Err(Refusal::NoRow(kind));
     };
@@ -172,5 +190,5 @@ pub fn decide(record: &Record, request: &Consensus, digest: &Digest, max_level_j
             return Err(Refusal::Jump { requested: requested.level, highest, jump, limit: max_level_jump });
         }
     }
-    Ok(Decision::Advance(Advance { kind, position: requested, digest: *digest }))
+    Ok(Decision::Advance(Advance(Step::Row { kind, position: requested, digest: *digest })))
 }

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use tezos_signer_core::config::{KeySelector, SignerConfig, WatermarkConfig};
-use tezos_signer_core::position::ConsensusKind;
+use tezos_signer_core::key::ChainId;
+use tezos_signer_core::payload::UnknownSuffix;
+use tezos_signer_core::policy::{PayloadKind, Policy};
 
 const KEY: &str = "p2pk66Y3178eHvgWFA4CDsgGPhbkWtwrYCVUKJnsAi41eGP7MbHKv24";
 
@@ -28,7 +30,10 @@ fn what_is_left_out_has_the_documented_default() {
     assert_eq!((config.request_deadline_milliseconds, config.hsm.sessions), (1500, 4));
     let key = &config.keys[0];
     assert_eq!(key.selector, KeySelector::Label("baker-one".to_owned()));
-    assert_eq!((key.allow.as_slice(), key.max_level_jump), (&ConsensusKind::ALL[..], 100_000));
+    assert_eq!(key.policy, Policy::baking(ChainId::MAINNET));
+    assert_eq!((key.policy.allow.as_slice(), key.max_level_jump), (&PayloadKind::CONSENSUS[..], 100_000));
+    assert_eq!((key.unknown_consensus_suffix, config.audit.file), (UnknownSuffix::Refuse, None));
+    assert!(key.authorized_keys.is_empty() && config.authorized_keys.is_empty());
     let Some(WatermarkConfig::ConfigMap(config_map)) = &config.watermarks else { panic!() };
     assert_eq!((config_map.namespace.as_str(), config_map.lease_duration_seconds), ("tezos-signer-records", 5));
 }
@@ -51,8 +56,25 @@ fn mistakes_are_told_with_field_and_line() {
         (KEY, "BLpk1vvYoUeVyjsZhdhtzuEEsUAbigzgvZ3Ms3v4MZoeinnJKRa3MKksHZgH7nYXFxSREebWo619", &["keys[0]", "tz4"]),
         ("mainnet", "NetX", &["keys[0]", "chain"]),
         ("mainnet", "mainnet\n  allow: []", &["keys: allow of key tz3"]),
-        ("mainnet", "mainnet\n  allow: [reveal]", &["keys[0]", "allow", "reveal"]),
+        ("mainnet", "mainnet\n  allow: [revael]", &["keys[0]", "allow", "revael", "reveal", "attestation"]),
+        ("mainnet", "mainnet\n  allow: [block, drain_delegate]", &["allow", "drainDelegate: true"]),
+        ("mainnet", "mainnet\n  allow: [ballot]\n  ballot: []", &["ballot of key tz3"]),
+        ("mainnet", "mainnet\n  ballot: [aye]", &["keys[0]", "ballot", "aye"]),
+        ("mainnet", "mainnet\n  maxFee: -1", &["keys[0]", "maxFee"]),
+        ("mainnet", "mainnet\n  maxAmount: 1.5", &["keys[0]", "maxAmount"]),
+        ("mainnet", "mainnet\n  destinations: [tz9]", &["keys[0]", "destinations"]),
+        (
+            "mainnet",
+            "mainnet\n  unknownConsensusSuffix: sign",
+            &["keys[0]", "unknownConsensusSuffix", "octezCompatible"],
+        ),
         ("mainnet", "mainnet\n  authorizedKeys: [edpk]", &["authorizedKeys"]),
+        (
+            "watermarks:",
+            "authorizedKeys: [tz1SodoUsWVe1Yey9eMFbqRUtNpBWfir5NRr]\nwatermarks:",
+            &["authorizedKeys", "public key"],
+        ),
+        ("watermarks:", "audit: {path: /a}\nwatermarks:", &["audit", "path", "file"]),
         ("{configMap: {}}", "{}", &["watermarks", "file", "configMap"]),
         ("{configMap: {}}", "{configMap: {leaseDurationSeconds: 2}}", &["watermarks", "leaseDurationSeconds"]),
         ("/run/pin}", "/run/pin, sessions: 17}", &["hsm.sessions", "17"]),
@@ -65,6 +87,17 @@ fn mistakes_are_told_with_field_and_line() {
         for part in parts {
             assert!(error.contains(part), "{to}: expected {part:?} in: {error}");
         }
+    }
+}
+
+/// An operator that is newer than the signers writes nothing that they do not know, unless it is asked for.
+#[test]
+fn what_is_as_by_default_is_not_written() {
+    let text = SignerConfig::from_yaml(&minimal()).unwrap().to_yaml().unwrap();
+    for field in
+        ["ballot", "maxFee", "maxAmount", "destinations", "drainDelegate", "unknownConsensusSuffix", "suspend", "audit"]
+    {
+        assert!(!text.contains(field), "{field} in {text}");
     }
 }
 

@@ -4,8 +4,10 @@
 
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use tezos_signer_core::audit::{AuditAnchor, LogId};
 use tezos_signer_core::key::{ChainId, Digest, PublicKeyHash, Signature};
 use tezos_signer_core::payload::{Consensus, Shape};
+use tezos_signer_core::policy::Permitted;
 use tezos_signer_core::position::{ConsensusKind, Level, Position, Round};
 use tezos_signer_core::record::{Lease, Record, RecordError, RecordName};
 use tezos_signer_core::watermark::{DEFAULT_MAX_LEVEL_JUMP, Decision, Refusal, decide};
@@ -13,9 +15,13 @@ use tezos_signer_core::watermark::{DEFAULT_MAX_LEVEL_JUMP, Decision, Refusal, de
 const DIGEST_A: &str = "aa00000000000000000000000000000000000000000000000000000000000000";
 const DIGEST_B: &str = "bb00000000000000000000000000000000000000000000000000000000000000";
 
-fn at(kind: ConsensusKind, level: i64, round: i64) -> Consensus {
+fn at(kind: ConsensusKind, level: i64, round: i64) -> Permitted {
     let position = Position { level: Level::try_from(level).unwrap(), round: Round::try_from(round).unwrap() };
-    Consensus { kind, chain: ChainId::MAINNET, position, shape: Shape::Known }
+    Permitted::Consensus(Consensus { kind, chain: ChainId::MAINNET, position, shape: Shape::Known })
+}
+
+fn anchor(sequence: u64) -> AuditAnchor {
+    AuditAnchor { log: LogId::from_bytes([7; 16]), sequence, hash: DIGEST_A.parse().unwrap() }
 }
 
 fn signature(byte: u8) -> Signature {
@@ -30,7 +36,7 @@ fn record(rows: &[(&str, &str)]) -> Record {
 }
 
 /// One word for what was decided.
-fn outcome(record: &Record, request: &Consensus, digest: &str) -> &'static str {
+fn outcome(record: &Record, request: &Permitted, digest: &str) -> &'static str {
     match decide(record, request, &digest.parse().unwrap(), DEFAULT_MAX_LEVEL_JUMP) {
         Ok(Decision::Advance(_)) => "advance",
         Ok(Decision::Replay(_)) => "replay",
@@ -108,7 +114,7 @@ fn a_fresh_record_takes_any_first_level_and_no_second_jump() {
     let fresh = Record::fresh();
     let first = at(ConsensusKind::Attestation, 15_000_000, 0);
     let Ok(Decision::Advance(step)) = decide(&fresh, &first, &DIGEST_A.parse().unwrap(), 100) else { panic!() };
-    let next = fresh.advanced(&step, signature(1));
+    let next = fresh.advanced(&step, signature(1), anchor(1));
     assert!(!next.is_fresh());
     assert_eq!(outcome(&next, &at(ConsensusKind::Block, 15_000_000, 0), DIGEST_A), "advance");
     assert_eq!(outcome(&next, &at(ConsensusKind::Block, 15_100_001, 0), DIGEST_A), "jump");
@@ -172,8 +178,10 @@ fn texts_that_are_not_understood_are_errors_that_name_the_row() {
         ("attestation", "0 x - -".to_owned()),
         ("ceiling", "-5".to_owned()),
         ("suspend", "yes".to_owned()),
-        ("audit", "chain 1".to_owned()),
-        ("audit", format!("chain x {DIGEST_A}")),
+        ("audit", format!("{} 1", "0f".repeat(16))),
+        ("audit", format!("0f 1 {DIGEST_A}")),
+        ("audit", format!("{} 01 {DIGEST_A}", "0f".repeat(16))),
+        ("audit", format!("{} x {DIGEST_A}", "0f".repeat(16))),
     ] {
         let mut data = good.clone();
         data.insert(key.to_owned(), value.clone());
@@ -227,7 +235,7 @@ proptest! {
             match decide(&record, &request, &digest, DEFAULT_MAX_LEVEL_JUMP) {
                 Ok(Decision::Advance(step)) => {
                     let fresh = signature(u8::try_from(i).unwrap());
-                    let next = record.advanced(&step, fresh);
+                    let next = record.advanced(&step, fresh, anchor(2));
                     prop_assert_eq!(next.forgets(&record), None);
                     record = next;
                     prop_assert!(given.insert((kind, request.position), (digest, fresh)).is_none());
@@ -248,4 +256,18 @@ proptest! {
             prop_assert_eq!(row.to_string(), text);
         }
     }
+}
+
+/// ◆ A generic operation has no row to rise, and takes the same path: it is refused where the record says so, and its commit
+/// moves the anchor.
+#[test]
+fn a_generic_operation_moves_the_anchor_and_nothing_else() {
+    let digest = DIGEST_A.parse().unwrap();
+    let before = record(&[("ceiling", "100")]);
+    let Ok(Decision::Advance(step)) = decide(&before, &Permitted::Operation, &digest, 0) else { panic!() };
+    assert!(!step.is_replayable());
+    let after = before.advanced(&step, signature(1), anchor(1));
+    assert_eq!(after, Record { audit: Some(anchor(1)), ..before.clone() });
+    let suspended = Record { suspend: true, ..before };
+    assert_eq!(decide(&suspended, &Permitted::Operation, &digest, 0), Err(Refusal::Suspended));
 }

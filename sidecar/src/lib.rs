@@ -5,6 +5,7 @@
 //! process together.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod audit;
 pub mod custody;
 pub mod hsm;
 pub mod http;
@@ -13,3 +14,4 @@ pub mod metrics;
 pub mod serve;
 pub mod signer;
 pub mod store;
+mod trail;

@@ -1,14 +1,12 @@
 //! The signer's Prometheus metrics. Every name and label is here.
 
-use crate::signer::SignError;
+use crate::audit::AuditLog;
 use prometheus::{
     Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
 use std::time::Duration;
-use tezos_signer_core::config::KeyConfig;
-use tezos_signer_core::key::Signature;
-use tezos_signer_core::payload::Consensus;
+use tezos_signer_core::audit::{self, Outcome};
 
 /// Handles to all metrics; clones are the same metrics.
 #[derive(Clone)]
@@ -19,6 +17,9 @@ pub struct Metrics {
     last_level: IntGaugeVec,
     last_round: IntGaugeVec,
     commits_failed: IntCounter,
+    unknown_shapes: IntCounterVec,
+    audit_up: IntGauge,
+    audit_lost: IntGauge,
     hsm_up: IntGauge,
     lease_held: IntGaugeVec,
 }
@@ -51,6 +52,21 @@ impl Metrics {
             "tezos_signer_commit_failures_total",
             "Writes of a watermark record that failed, conflicted or timed out; their signatures were not released.",
         )?;
+        let unknown_shapes = IntCounterVec::new(
+            Opts::new(
+                "tezos_signer_unknown_payload_shapes_total",
+                "Blocks and votes with bytes or a tag that this release does not know, by what was done (unknownConsensusSuffix).",
+            ),
+            &["answer"],
+        )?;
+        for answer in ["refused", "accepted"] {
+            unknown_shapes.with_label_values(&[answer]).reset();
+        }
+        let audit_up = IntGauge::new("tezos_signer_audit_up", "1 while the audit log can be written, else 0.")?;
+        let audit_lost = IntGauge::new(
+            "tezos_signer_audit_lost_lines",
+            "Lines of the audit log that were lost since the start; no new signature was among them.",
+        )?;
         let hsm_up = IntGauge::new("tezos_signer_hsm_up", "1 while the HSM can be used, else 0.")?;
         let lease_held = IntGaugeVec::new(
             Opts::new("tezos_signer_lease_held", "1 while this process serves the key's record, else 0."),
@@ -61,37 +77,47 @@ impl Metrics {
         registry.register(Box::new(last_level.clone()))?;
         registry.register(Box::new(last_round.clone()))?;
         registry.register(Box::new(commits_failed.clone()))?;
+        registry.register(Box::new(unknown_shapes.clone()))?;
+        registry.register(Box::new(audit_up.clone()))?;
+        registry.register(Box::new(audit_lost.clone()))?;
         registry.register(Box::new(hsm_up.clone()))?;
         registry.register(Box::new(lease_held.clone()))?;
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        Ok(Self { registry, requests, duration, last_level, last_round, commits_failed, hsm_up, lease_held })
+        Ok(Self {
+            registry,
+            requests,
+            duration,
+            last_level,
+            last_round,
+            commits_failed,
+            unknown_shapes,
+            audit_up,
+            audit_lost,
+            hsm_up,
+            lease_held,
+        })
     }
 
-    /// One request was answered.
-    pub fn answered(&self, kind: &str, answer: &Result<Signature, SignError>, time: Duration) {
-        let outcome = match answer {
-            Ok(_) => "signed",
-            Err(SignError::Malformed(_)) => "malformed",
-            Err(SignError::UnknownKey(_)) => "unknown_key",
-            Err(SignError::Forbidden(_)) => "forbidden",
-            Err(SignError::Bug) => "bug",
-            Err(error) if error.is_transient() => "unavailable",
-            Err(_) => "refused",
-        };
-        self.requests.with_label_values(&[kind, outcome]).inc();
-        self.duration.with_label_values(&[kind, outcome]).observe(time.as_secs_f64());
+    /// One request was answered; `time` is that from its last byte, and is not known of one that could not be read.
+    pub fn answered(&self, kind: &str, outcome: Outcome, time: Option<Duration>) {
+        self.requests.with_label_values(&[kind, outcome.as_str()]).inc();
+        if let Some(time) = time {
+            self.duration.with_label_values(&[kind, outcome.as_str()]).observe(time.as_secs_f64());
+        }
     }
 
-    /// One request could not be read: its path, its body, or the hex in it.
-    pub fn unreadable(&self) {
-        self.requests.with_label_values(&["unreadable", "malformed"]).inc();
+    /// A block or vote has a tag or bytes that this release does not know: a protocol newer than it is about to come, or has.
+    pub fn unknown_shape(&self, answer: &str) {
+        self.unknown_shapes.with_label_values(&[answer]).inc();
     }
 
     /// A signature is about to leave.
-    pub fn signed(&self, key: &KeyConfig, request: &Consensus) {
-        let (key, kind) = (key.hash().to_string(), request.kind.as_str());
-        self.last_level.with_label_values(&[&key, kind]).set(request.position.level.get().into());
-        self.last_round.with_label_values(&[&key, kind]).set(request.position.round.get().into());
+    pub fn signed(&self, request: &audit::Request) {
+        if let (Some(key), Some(kind), Some(position)) = (&request.key, &request.kind, &request.position) {
+            let labels = [&key.to_string(), kind.as_ref()];
+            self.last_level.with_label_values(&labels).set(position.level.get().into());
+            self.last_round.with_label_values(&labels).set(position.round.get().into());
+        }
     }
 
     /// A write did not come back with success.
@@ -100,8 +126,10 @@ impl Metrics {
     }
 
     /// What is not counted but looked up at each scrape.
-    pub fn observe_state(&self, hsm_up: bool, leases: impl IntoIterator<Item = (String, bool)>) {
+    pub fn observe_state(&self, hsm_up: bool, audit: &AuditLog, leases: impl IntoIterator<Item = (String, bool)>) {
         self.hsm_up.set(hsm_up.into());
+        self.audit_up.set(audit.problem().is_none().into());
+        self.audit_lost.set(i64::try_from(audit.lost()).unwrap_or(i64::MAX));
         for (key, held) in leases {
             self.lease_held.with_label_values(&[&key]).set(held.into());
         }

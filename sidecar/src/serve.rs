@@ -1,5 +1,6 @@
 //! A signing process, from its configuration to its orderly end.
 
+use crate::audit::{AuditError, AuditLog};
 use crate::custody::{Custody, LeaseTerms};
 use crate::hsm::Hsm;
 use crate::http::{admin, signing};
@@ -39,6 +40,9 @@ pub enum ServeError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// The system.
     #[error("the system refused a thread or a signal handler: {0}")]
     System(#[from] std::io::Error),
@@ -69,12 +73,14 @@ pub async fn serve(config: SignerConfig) -> Result<(), ServeError> {
     let identity = std::env::var("POD_UID").unwrap_or_else(|_| uuid::Uuid::new_v4().to_string());
     let (store, lease_duration) = open_store(watermarks).await?;
     let terms = lease_duration.map(|duration| LeaseTerms { identity: identity.clone(), duration });
-    let keys = config
-        .keys
-        .iter()
-        .map(|key| Key::new(key.clone(), Custody::new(key.record_name(), store.clone(), terms.clone())));
+    let keys = config.keys.iter().map(|key| {
+        let custody = Custody::new(key.record_name(), store.clone(), terms.clone());
+        Key::new(key.clone(), custody, config.authorized_keys_of(key).clone())
+    });
     let deadline = Duration::from_millis(config.request_deadline_milliseconds.into());
-    let signer = Arc::new(Signer::new(keys, Hsm::start(&config.hsm, &config.keys)?, Metrics::new()?, deadline));
+    let audit = AuditLog::start(&config.audit, &identity)?;
+    let hsm = Hsm::start(&config.hsm, &config.keys)?;
+    let signer = Arc::new(Signer::new(keys, hsm, audit, Metrics::new()?, deadline));
     let admin = Arc::new(admin::Admin::new(signer.clone(), identity));
 
     let mut terminate = signal(SignalKind::terminate())?;
@@ -100,6 +106,7 @@ pub async fn serve(config: SignerConfig) -> Result<(), ServeError> {
     for listener in listeners {
         let _ = tokio::time::timeout(Duration::from_secs(1), listener).await;
     }
+    signer.audit().end(Duration::from_secs(1)).await;
     Ok(())
 }
 

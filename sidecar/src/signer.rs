@@ -1,64 +1,104 @@
 //! The signing path: one function, from the bytes of a request to a signature that may leave the process.
 
+use crate::audit::{AuditError, AuditLog};
 use crate::custody::{Custody, CustodyError};
 use crate::hsm::{Hsm, HsmError};
 use crate::metrics::Metrics;
 use crate::store::StoreError;
+use crate::trail::{Trail, micros};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tezos_signer_core::audit::{self, Event, Microseconds, Outcome};
+use tezos_signer_core::authentication::{AuthorizedKeys, Unauthenticated};
 use tezos_signer_core::config::KeyConfig;
 use tezos_signer_core::key::{Digest, PublicKeyHash, Signature};
-use tezos_signer_core::payload::{self, DecodeError, UnknownSuffix};
-use tezos_signer_core::policy::{Forbidden, Policy};
+use tezos_signer_core::payload::{self, DecodeError};
+use tezos_signer_core::policy::Forbidden;
 use tezos_signer_core::watermark::{self, Decision, Refusal};
+
+/// What a client asks.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Who asks: an address and port, or the name of a socket.
+    pub client: String,
+    /// The key that is to sign.
+    pub key: PublicKeyHash,
+    /// What it is to sign.
+    pub payload: Vec<u8>,
+    /// The signature by which the client says who it is, as it was sent.
+    pub authentication: Option<String>,
+}
 
 /// Why a request was not answered with a signature.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SignError {
-    /// 404.
+    /// The signer has no such key.
     #[error("this signer has no key {0}")]
     UnknownKey(PublicKeyHash),
-    /// 400.
+    /// Nobody who may ask.
+    #[error(transparent)]
+    Unauthenticated(#[from] Unauthenticated),
+    /// No payload that is understood.
     #[error("the payload is malformed: {0}")]
     Malformed(#[from] DecodeError),
-    /// 403.
+    /// The key may not sign such a thing.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
-    /// 409; 403 when suspended.
+    /// The record says no.
     #[error(transparent)]
     Watermark(#[from] Refusal),
-    /// 409 or 502, by what happened.
+    /// There is no record to decide on, now or at all.
     #[error(transparent)]
     Custody(#[from] CustodyError),
-    /// 502.
+    /// The token did not sign.
     #[error(transparent)]
     Hsm(#[from] HsmError),
-    /// 409.
+    /// The signature could not be announced.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// What the record holds is no signature of this key.
     #[error(
         "the stored signature for this request does not verify with the key: the watermark record was edited; nothing is released"
     )]
     StoredSignature,
-    /// 502.
+    /// Somebody else should be asked, or the next process.
     #[error("the signer is shutting down")]
     ShuttingDown,
-    /// 500.
+    /// A panic.
     #[error("the signing task ended without an answer: a bug, please report it with the log")]
     Bug,
 }
 
 impl SignError {
-    /// Whether the same request may succeed if it is sent again soon. Octez repeats a request for status 502 only.
-    pub fn is_transient(&self) -> bool {
+    /// The HTTP status. Octez asks again for 502, and for no other: it says that the same request may succeed soon.
+    pub fn status(&self) -> u16 {
         match self {
-            Self::Hsm(_) | Self::ShuttingDown => true,
-            Self::Custody(error) => match error {
-                CustodyError::HeldElsewhere { .. } | CustodyError::Busy => true,
-                CustodyError::WentBack { .. } => false,
-                CustodyError::Store(error) => matches!(error, StoreError::Unavailable(_) | StoreError::Conflict(_)),
-            },
-            _ => false,
+            Self::Malformed(_) => 400,
+            Self::Unauthenticated(_) => 401,
+            Self::Forbidden(_) | Self::Watermark(Refusal::Suspended) => 403,
+            Self::UnknownKey(_) => 404,
+            Self::Watermark(_) | Self::StoredSignature => 409,
+            Self::Custody(CustodyError::WentBack { .. }) => 409,
+            Self::Custody(CustodyError::Store(StoreError::Unavailable(_) | StoreError::Conflict(_))) => 502,
+            Self::Custody(CustodyError::Store(_)) => 409,
+            Self::Custody(CustodyError::HeldElsewhere { .. } | CustodyError::Busy) => 502,
+            Self::Hsm(_) | Self::Audit(_) | Self::ShuttingDown => 502,
+            Self::Bug => 500,
+        }
+    }
+
+    /// In one word.
+    pub fn outcome(&self) -> Outcome {
+        match self.status() {
+            400 => Outcome::Malformed,
+            401 => Outcome::Unauthenticated,
+            403 => Outcome::Forbidden,
+            404 => Outcome::NotFound,
+            409 => Outcome::Refused,
+            502 => Outcome::Unavailable,
+            _ => Outcome::Bug,
         }
     }
 }
@@ -72,13 +112,14 @@ pub struct Key {
     pub config: KeyConfig,
     /// Its record.
     pub custody: Custody,
-    policy: Policy,
+    /// Who may ask.
+    pub authorized_keys: AuthorizedKeys,
 }
 
 impl Key {
-    /// A key whose record is in `custody`.
-    pub fn new(config: KeyConfig, custody: Custody) -> Self {
-        Self { policy: config.policy(), config, custody }
+    /// A key whose record is in `custody`, and of which `authorized_keys` may ask for signatures.
+    pub fn new(config: KeyConfig, custody: Custody, authorized_keys: AuthorizedKeys) -> Self {
+        Self { config, custody, authorized_keys }
     }
 }
 
@@ -86,6 +127,7 @@ impl Key {
 pub struct Signer {
     keys: BTreeMap<PublicKeyHash, Arc<Key>>,
     hsm: Hsm,
+    audit: AuditLog,
     metrics: Metrics,
     request_deadline: Duration,
     closing: AtomicBool,
@@ -93,9 +135,15 @@ pub struct Signer {
 
 impl Signer {
     /// Serves `keys`.
-    pub fn new(keys: impl IntoIterator<Item = Key>, hsm: Hsm, metrics: Metrics, request_deadline: Duration) -> Self {
+    pub fn new(
+        keys: impl IntoIterator<Item = Key>,
+        hsm: Hsm,
+        audit: AuditLog,
+        metrics: Metrics,
+        request_deadline: Duration,
+    ) -> Self {
         let keys = keys.into_iter().map(|key| (key.config.hash(), Arc::new(key))).collect();
-        Self { keys, hsm, metrics, request_deadline, closing: AtomicBool::new(false) }
+        Self { keys, hsm, audit, metrics, request_deadline, closing: AtomicBool::new(false) }
     }
 
     /// The keys, by address.
@@ -111,6 +159,11 @@ impl Signer {
     /// The token.
     pub fn hsm(&self) -> &Hsm {
         &self.hsm
+    }
+
+    /// The audit log.
+    pub fn audit(&self) -> &AuditLog {
+        &self.audit
     }
 
     /// The counters.
@@ -130,59 +183,117 @@ impl Signer {
 
     /// Answers one request: the whole path.
     ///
-    /// A signature leaves by one door only, the replay of what the record holds. A new one is put into the record first, and
-    /// then replayed from what the store says it has. So nothing that the store does not hold is ever released, whatever
-    /// became of a write, and whoever else writes.
-    pub async fn sign(&self, key: &PublicKeyHash, payload: &[u8]) -> Result<Signature, SignError> {
-        let started = Instant::now();
-        let deadline = started + self.request_deadline;
-        let mut kind = "malformed";
-        let answer = async {
-            let key = self.keys.get(key).ok_or(SignError::UnknownKey(*key))?.clone();
-            let decoded = payload::decode(payload, UnknownSuffix::Refuse)?;
-            kind = decoded.kind();
-            let request = key.policy.check(&decoded)?;
-            let digest = Digest::of(payload);
-            if self.is_closing() {
-                return Err(SignError::ShuttingDown);
-            }
+    /// ◆ It runs detached from the client's connection: a client that goes away cannot stop it half way.
+    pub async fn sign(self: &Arc<Self>, request: Request) -> Result<Signature, SignError> {
+        let signer = self.clone();
+        let mut trail = Trail::new(&request);
+        let mut of_bug = trail.clone();
+        let task = tokio::spawn(async move {
+            let answer = signer.answer(&request, &mut trail).await;
+            signer.account_for(trail, answer.as_ref().err());
+            answer
+        });
+        task.await.unwrap_or_else(|_| {
+            of_bug.outcome = Outcome::Bug;
+            self.account_for(of_bug, Some(&SignError::Bug));
+            Err(SignError::Bug)
+        })
+    }
 
-            // ◆ Detached: a client that goes away cannot stop this half way.
-            let (hsm, metrics) = (self.hsm.clone(), self.metrics.clone());
-            let task = tokio::spawn(async move {
-                let mut record = key.custody.lock(deadline).await?;
-                let mut attempts = 0;
-                loop {
-                    let current = record.current(deadline).await?;
-                    match watermark::decide(&current.record, &request, &digest, key.config.max_level_jump)? {
-                        Decision::Replay(signature) => {
-                            if !key.config.public_key.verify(&digest, &signature) {
-                                return Err(SignError::StoredSignature);
-                            }
-                            metrics.signed(&key.config, &request);
-                            return Ok(signature);
-                        }
-                        Decision::Advance(step) => {
-                            attempts += 1;
-                            let signature = hsm.sign(key.config.hash(), digest, deadline).await?;
-                            let next = current.record.advanced(&step, signature);
-                            // ◆ Whatever becomes of it, the signature in hand is forgotten here. The record is looked at
-                            // again, and what stands there decides: replay, advance or refuse.
-                            if let Err(error) = record.commit(&current, &next, deadline).await {
-                                tracing::warn!(record = %key.custody.name(), %error, "not committed, deciding again");
-                                metrics.commit_failed();
-                                if attempts == MAX_ATTEMPTS {
-                                    return Err(error.into());
-                                }
-                            }
-                        }
+    /// What is decided about one request, from top to bottom.
+    ///
+    /// A signature of a block or vote leaves by one door only, the replay of what the record holds. A new one is put into the
+    /// record first, and then replayed from what the store says it has. So nothing that the store does not hold is ever
+    /// released, whatever became of a write, and whoever else writes.
+    async fn answer(&self, request: &Request, trail: &mut Trail) -> Result<Signature, SignError> {
+        let deadline = trail.started + self.request_deadline;
+        let key = self.keys.get(&request.key).ok_or(SignError::UnknownKey(request.key))?;
+        let authentication = request.authentication.as_deref();
+        trail.request.authenticated_key =
+            key.authorized_keys.authenticate(&request.key, &request.payload, authentication)?;
+        let payload = payload::decode(&request.payload, key.config.unknown_consensus_suffix)?;
+        let digest = Digest::of(&request.payload);
+        trail.decoded(&payload, digest);
+        let permitted = key.config.policy.check(&payload)?;
+        if self.is_closing() {
+            return Err(SignError::ShuttingDown);
+        }
+
+        let mut record = key.custody.lock(deadline).await?;
+        let mut attempts = 0;
+        loop {
+            let current = record.current(deadline).await?;
+            trail.record_known();
+            let step = match watermark::decide(&current.record, &permitted, &digest, key.config.max_level_jump)? {
+                Decision::Replay(signature) => {
+                    if !key.config.public_key.verify(&digest, &signature) {
+                        return Err(SignError::StoredSignature);
+                    }
+                    trail.replays(current.record.audit);
+                    return Ok(signature);
+                }
+                Decision::Advance(step) => step,
+            };
+            attempts += 1;
+            // At the same time, because each takes a while; nothing is done with either before both are there.
+            let replaces = current.record.audit;
+            let intent = self.audit.intent(trail.request.clone(), key.custody.name().clone(), replaces, deadline);
+            let (intent, signature) = tokio::try_join!(async { intent.await.map_err(SignError::Audit) }, async {
+                self.hsm.sign(key.config.hash(), digest, deadline).await.map_err(SignError::Hsm)
+            },)?;
+            trail.signed(intent);
+            let next = current.record.advanced(&step, signature, intent);
+            match record.commit(&current, &next, deadline).await {
+                // ◆ No row can replay a generic operation. That this very commit succeeded is what lets it leave.
+                Ok(()) if !step.is_replayable() => {
+                    trail.replays(Some(intent));
+                    return Ok(signature);
+                }
+                Ok(()) => trail.committed(),
+                // ◆ Whatever became of it, the signature in hand is forgotten here. The record is looked at again, and what
+                // stands there decides: replay, advance or refuse.
+                Err(error) => {
+                    trail.committed();
+                    tracing::warn!(record = %key.custody.name(), %error, "not committed, deciding again");
+                    self.metrics.commit_failed();
+                    if attempts == MAX_ATTEMPTS {
+                        return Err(error.into());
                     }
                 }
-            });
-            task.await.map_err(|_| SignError::Bug)?
+            }
         }
-        .await;
-        self.metrics.answered(kind, &answer, started.elapsed());
-        answer
+    }
+
+    /// A request that could not even be read: its path, its body, or HTTP itself.
+    pub fn unreadable(&self, client: String, status: u16, outcome: Outcome, reason: String) {
+        self.metrics.answered("unreadable", outcome, None);
+        tracing::info!(client, status, reason, "not signed");
+        let request = audit::Request { client, ..audit::Request::default() };
+        let microseconds = Microseconds::default();
+        self.audit.note(Event::Outcome { request, status, outcome, reason: Some(reason), intent: None, microseconds });
+    }
+
+    /// One line of the audit log, the metrics, and where there was no signature a line of the log for people.
+    fn account_for(&self, trail: Trail, error: Option<&SignError>) {
+        let outcome = error.map_or(trail.outcome, SignError::outcome);
+        let (status, reason) = error.map_or((200, None), |error| (error.status(), Some(error.to_string())));
+        let (kind, time) = (trail.request.kind.clone().unwrap_or("malformed".into()), trail.started.elapsed());
+        self.metrics.answered(&kind, outcome, Some(time));
+        match error {
+            None => self.metrics.signed(&trail.request),
+            Some(error) => {
+                let key = trail.request.key.map(tracing::field::display);
+                tracing::info!(key, client = trail.request.client, status, reason = %error, "not signed");
+            }
+        }
+        if let Some(SignError::Malformed(DecodeError::UnknownShape(_))) = error {
+            self.metrics.unknown_shape("refused");
+        }
+        if trail.unknown_shape {
+            self.metrics.unknown_shape("accepted");
+        }
+        let microseconds = Microseconds { total: micros(time), ..trail.microseconds };
+        let intent = trail.intent.map(|intent| intent.sequence);
+        self.audit.note(Event::Outcome { request: trail.request, status, outcome, reason, intent, microseconds });
     }
 }

@@ -201,7 +201,7 @@ impl Claims {
         let annotations = BTreeMap::from([
             (OWNER_ANNOTATION.to_owned(), owner_text(&self.me)),
             ("signer.tezos.io/public-key-hash".to_owned(), key.hash().to_string()),
-            ("signer.tezos.io/chain".to_owned(), key.chain.to_string()),
+            ("signer.tezos.io/chain".to_owned(), key.policy.chain.to_string()),
         ]);
         let object = ConfigMap {
             metadata: ObjectMeta {
@@ -248,7 +248,7 @@ impl Claims {
             return Ok(());
         }
         let owner = format!("{}/{}", owner.namespace, owner.name);
-        Err(Refusal::Taken { key: key.hash().to_string(), chain: key.chain.to_string(), owner }.into())
+        Err(Refusal::Taken { key: key.hash().to_string(), chain: key.policy.chain.to_string(), owner }.into())
     }
 }
 
@@ -259,7 +259,7 @@ fn first_record(
     seen: Option<&KeyStatus>,
     now: Timestamp,
 ) -> Result<Record, Refusal> {
-    let (record, chain, key) = (key.record_name().to_string(), key.chain.to_string(), key.hash().to_string());
+    let (record, chain, key) = (key.record_name().to_string(), key.policy.chain.to_string(), key.hash().to_string());
     if seen.is_some() {
         return Err(Refusal::Vanished { record, key });
     }
@@ -278,7 +278,7 @@ fn readable(name: &str, object: &ConfigMap) -> Result<Record, Refusal> {
 
 fn key_status(key: &KeyConfig, record: &ConfigMap) -> KeyStatus {
     KeyStatus {
-        chain: key.chain.to_string(),
+        chain: key.policy.chain.to_string(),
         public_key_hash: key.hash().to_string(),
         record: key.record_name().to_string(),
         record_uid: record.metadata.uid.clone().unwrap_or_default(),

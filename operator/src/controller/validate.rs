@@ -10,10 +10,13 @@ use k8s_openapi::api::core::v1::{EnvVar, PodTemplateSpec, Volume, VolumeMount};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use tezos_signer_core::authentication::AuthorizedKeys;
 use tezos_signer_core::config::{
-    ADMIN_PORT, ConfigMapConfig, HsmConfig, KeyConfig, KeySelector, SIGNING_PORT, SignerConfig, WatermarkConfig,
+    ADMIN_PORT, AuditConfig, ConfigMapConfig, HsmConfig, KeyConfig, KeySelector, SIGNING_PORT, SignerConfig,
+    WatermarkConfig,
 };
 use tezos_signer_core::key::{ChainId, SigningPublicKey};
+use tezos_signer_core::policy::PayloadKind;
 use tezos_signer_core::position::{ConsensusKind, Level};
 use tezos_signer_core::record::{RECORDS_NAMESPACE, Record};
 use tezos_signer_core::watermark::DEFAULT_MAX_LEVEL_JUMP;
@@ -155,17 +158,21 @@ fn key(spec: &KeySpec, chain: ChainId) -> Result<KeyConfig, Invalid> {
         _ => return Err(Invalid::new("", "exactly one of label and id is needed, to find the key in the token")),
     };
     let allow = match &spec.allow {
-        None => ConsensusKind::ALL.to_vec(),
+        None => PayloadKind::CONSENSUS.to_vec(),
         Some(allow) if allow.is_empty() => return Err(Invalid::new(".allow", "empty: the key would sign nothing")),
         Some(allow) => {
-            ConsensusKind::ALL.into_iter().filter(|kind| allow.iter().any(|a| *kind == (*a).into())).collect()
+            let named = |kind: &ConsensusKind| allow.iter().any(|allowed| *kind == (*allowed).into());
+            ConsensusKind::ALL.into_iter().filter(named).map(PayloadKind::Consensus).collect()
         }
     };
     let max_level_jump = match spec.max_level_jump {
         None => DEFAULT_MAX_LEVEL_JUMP,
         Some(jump) => u32::try_from(jump).map_err(|_| Invalid::new(".maxLevelJump", "negative"))?,
     };
-    Ok(KeyConfig { public_key, selector, chain, allow, max_level_jump })
+    let mut key = KeyConfig::new(public_key, selector, chain);
+    key.policy.allow = allow;
+    key.max_level_jump = max_level_jump;
+    Ok(key)
 }
 
 fn initial_watermark(spec: &InitialWatermarkSpec) -> Result<InitialWatermark, Invalid> {
@@ -228,6 +235,8 @@ fn config(keys: Vec<KeyConfig>, hsm: HsmConfig, lease_duration_seconds: Option<i
         listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), SIGNING_PORT),
         admin: SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), ADMIN_PORT),
         request_deadline_milliseconds: REQUEST_DEADLINE_MILLISECONDS,
+        authorized_keys: AuthorizedKeys::default(),
+        audit: AuditConfig::default(),
         hsm,
         keys,
         watermarks: Some(WatermarkConfig::ConfigMap(ConfigMapConfig {

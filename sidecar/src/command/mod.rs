@@ -1,5 +1,7 @@
 //! The commands and their arguments.
 
+mod audit;
+mod explain;
 mod keys;
 mod watermarks;
 
@@ -9,6 +11,7 @@ use tezos_signer::hsm::HsmError;
 use tezos_signer::serve::{self, ServeError};
 use tezos_signer::store::StoreError;
 use tezos_signer_core::config::{ConfigError, SignerConfig};
+use tezos_signer_core::key::PublicKeyHash;
 use tracing_subscriber::EnvFilter;
 
 /// Signs Tezos blocks and votes with a tz2 or tz3 key in an HSM, and never two for one level and round.
@@ -20,7 +23,9 @@ use tracing_subscriber::EnvFilter;
 Examples:
   tezos-signer keys generate --config signer.yaml --label baker-one --curve p256
   tezos-signer watermarks initialise --config signer.yaml --level 15181990
-  tezos-signer serve --config signer.yaml"
+  tezos-signer serve --config signer.yaml
+  tezos-signer explain --config signer.yaml 117a06a770…
+  tezos-signer audit verify --config signer.yaml audit.log"
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -38,6 +43,11 @@ enum Command {
     /// The watermark records of the configured keys.
     #[command(subcommand)]
     Watermarks(watermarks::Command),
+    /// What a payload is, and what would be answered and why. Signs nothing.
+    Explain(explain::Explain),
+    /// The audit log.
+    #[command(subcommand)]
+    Audit(audit::Command),
 }
 
 #[derive(Args)]
@@ -79,6 +89,24 @@ pub(crate) enum CommandError {
     /// Some record was not what the command needs; said per key already.
     #[error("not done for every key: see above")]
     Incomplete,
+    /// There is no key to ask for.
+    #[error("keys is empty in the configuration: there is no key that could answer")]
+    NoKeys,
+    /// The key that was named is none of the configuration.
+    #[error("the configuration has no key {0}: see `tezos-signer keys list`")]
+    UnknownKey(PublicKeyHash),
+    /// Not a payload.
+    #[error("the payload is not hex: {0}")]
+    Hex(hex::FromHexError),
+    /// An audit log or record cannot be read.
+    #[error("{path} cannot be read: {source}")]
+    ReadFile { path: PathBuf, source: std::io::Error },
+    /// A file is no watermark record.
+    #[error("{path} is no watermark record: {reason}")]
+    Record { path: PathBuf, reason: String },
+    /// The audit logs are not what they should be; said one by one already.
+    #[error("{0} findings: see above")]
+    Findings(usize),
     #[error(transparent)]
     Serve(#[from] ServeError),
     #[error(transparent)]
@@ -101,6 +129,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), CommandError> {
         }
         Command::Keys(command) => keys::run(command),
         Command::Watermarks(command) => watermarks::run(command),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Audit(command) => audit::run(command),
     }
 }
 

@@ -66,11 +66,16 @@ pub(super) fn run(command: Command) -> Result<(), CommandError> {
     }
 }
 
-async fn show(config: &SignerConfig, output: Output) -> Result<(), CommandError> {
-    let store: Arc<dyn Store> = match config.watermarks.as_ref().ok_or(CommandError::NoWatermarks)? {
+/// The store of `config`, to look at it while a signer may be running.
+pub(super) async fn open_to_read(config: &SignerConfig) -> Result<Arc<dyn Store>, CommandError> {
+    Ok(match config.watermarks.as_ref().ok_or(CommandError::NoWatermarks)? {
         WatermarkConfig::File(directory) => Arc::new(FileStore::open_to_read(directory)),
         config_map @ WatermarkConfig::ConfigMap(_) => open_store(config_map).await?.0,
-    };
+    })
+}
+
+async fn show(config: &SignerConfig, output: Output) -> Result<(), CommandError> {
+    let store = open_to_read(config).await?;
     let mut records = Vec::new();
     for key in &config.keys {
         records.push((key, store.read(&key.record_name(), Instant::now() + PATIENCE).await));
@@ -93,7 +98,7 @@ fn json_of(key: &KeyConfig, snapshot: &Result<Snapshot, StoreError>) -> serde_js
     let snapshot = snapshot.as_ref().ok();
     serde_json::json!({
         "publicKeyHash": key.hash(),
-        "chain": key.chain,
+        "chain": key.policy.chain,
         "record": key.record_name().as_str(),
         "data": snapshot.map(|snapshot| snapshot.record.to_data()),
         "lease": snapshot.map(|snapshot| &snapshot.lease),
@@ -104,7 +109,7 @@ fn rows_of(records: &[(&KeyConfig, Result<Snapshot, StoreError>)]) -> Vec<Vec<St
     let mut rows = Vec::new();
     for (key, snapshot) in records {
         let cells = |kind: &str, level: String, round: String, stored: &str| {
-            vec![key.hash().to_string(), key.chain.to_string(), kind.to_owned(), level, round, stored.to_owned()]
+            vec![key.hash().to_string(), key.policy.chain.to_string(), kind.to_owned(), level, round, stored.to_owned()]
         };
         let Ok(snapshot) = snapshot else {
             rows.push(cells("-", "-".to_owned(), "-".to_owned(), "no usable record"));

@@ -37,7 +37,8 @@ impl Admin {
             };
             Some(format!("{}: {problem}", key.config.hash()))
         });
-        hsm.into_iter().chain(keys).collect()
+        let audit = self.signer.audit().problem().map(|reason| format!("the audit log cannot be written: {reason}"));
+        hsm.into_iter().chain(audit).chain(keys).collect()
     }
 
     /// Whether signing has worked once: logged in, keys found, records read, leases held.
@@ -63,7 +64,7 @@ impl Admin {
                 });
                 json!({
                     "publicKeyHash": key.config.hash(),
-                    "chain": key.config.chain,
+                    "chain": key.config.policy.chain,
                     "record": key.custody.name().as_str(),
                     "holder": view.lease.holder_identity,
                     "held": view.held,
@@ -117,7 +118,7 @@ fn probe(ok: bool, reasons: &[String]) -> Response {
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
     let signer = &admin.signer;
     let leases = signer.keys().map(|key| (key.config.hash().to_string(), key.custody.view().held));
-    signer.metrics().observe_state(signer.hsm().health().reason().is_none(), leases);
+    signer.metrics().observe_state(signer.hsm().health().reason().is_none(), signer.audit(), leases);
     match signer.metrics().text() {
         Ok(text) => ([("content-type", "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tezos_signer::store::{FileStore, Snapshot, Store, StoreError};
-use tezos_signer_core::key::Digest;
-use tezos_signer_core::record::{AuditAnchor, Lease, Record, RecordName};
+use tezos_signer_core::position::Level;
+use tezos_signer_core::record::{Lease, Record, RecordName};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
 /// What becomes of one write.
@@ -85,11 +85,12 @@ impl FaultyStore {
         self.file.replace(name, &now, &record, &lease, deadline()).await.unwrap();
     }
 
-    /// `record`, told apart from the state before by its text, as an API server does by the resourceVersion.
+    /// `record`, told apart from the state before by its text, as an API server does by the resourceVersion: by a ceiling far
+    /// above all levels, which no two writes share.
     fn next_state(&self, record: &Record) -> Record {
-        let sequence = self.writes.fetch_add(1, Ordering::SeqCst) as u64;
-        let audit = Some(AuditAnchor { chain: "test".to_owned(), sequence, hash: Digest::of(b"") });
-        Record { audit, ..record.clone() }
+        let write = i64::try_from(self.writes.fetch_add(1, Ordering::SeqCst)).unwrap();
+        let ceiling = Some(Level::try_from(i64::from(Level::MAX.get()) - write).unwrap());
+        Record { ceiling, ..record.clone() }
     }
 }
 

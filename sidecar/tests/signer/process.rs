@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs::File;
 use std::path::PathBuf;
-use std::process::{Child, ExitStatus};
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tezos_signer_core::config::KeyConfig;
 use tezos_signer_core::key::{Digest, Signature};
@@ -66,7 +66,7 @@ impl Signer {
         let log = log.keep().unwrap();
         let mut command = home.command();
         command.args(["serve", "--config"]).arg(home.config_file()).envs(environment.iter().copied());
-        let child = command.stderr(File::create(&log).unwrap()).spawn().unwrap();
+        let child = command.stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn().unwrap();
         let client = Client::builder().timeout(PATIENCE).build().unwrap();
         Self { child, log, signing: String::new(), admin: String::new(), client }
     }

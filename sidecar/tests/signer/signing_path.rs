@@ -7,14 +7,17 @@ use crate::own_process::in_own_process;
 use crate::payload::attestation;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tezos_signer::audit::AuditLog;
 use tezos_signer::custody::{Custody, CustodyError, LeaseTerms};
 use tezos_signer::hsm::Hsm;
 use tezos_signer::metrics::Metrics;
-use tezos_signer::signer::{Key, SignError, Signer};
+use tezos_signer::signer::{Key, Request, SignError, Signer};
 use tezos_signer::store::Store as _;
-use tezos_signer_core::config::KeyConfig;
+use tezos_signer_core::audit::{AuditAnchor, LogId};
+use tezos_signer_core::authentication::AuthorizedKeys;
+use tezos_signer_core::config::{AuditConfig, KeyConfig};
 use tezos_signer_core::key::{Digest, Signature};
-use tezos_signer_core::payload::{Payload, UnknownSuffix, decode};
+use tezos_signer_core::payload::{UnknownSuffix, decode};
 use tezos_signer_core::record::Record;
 use tezos_signer_core::watermark::{Decision, Refusal, decide};
 use tokio::sync::Notify;
@@ -33,14 +36,16 @@ impl Inside {
         let (config, key) = (home.config(), home.tz3());
         let hsm = Hsm::start(&config.hsm, std::slice::from_ref(&key)).unwrap();
         let custody = Custody::new(key.record_name(), store.clone(), terms);
-        let keys = [Key::new(key.clone(), custody)];
-        let signer = Arc::new(Signer::new(keys, hsm, Metrics::new().unwrap(), Duration::from_millis(1500)));
+        let keys = [Key::new(key.clone(), custody, AuthorizedKeys::default())];
+        let audit = AuditLog::start(&AuditConfig::default(), "a-test").unwrap();
+        let signer = Arc::new(Signer::new(keys, hsm, audit, Metrics::new().unwrap(), Duration::from_millis(1500)));
         until("the token can be used", async || signer.hsm().health().reason().is_none()).await;
         Self { store: store.clone(), signer, key }
     }
 
     pub(crate) async fn sign(&self, payload: &[u8]) -> Result<Signature, SignError> {
-        self.signer.sign(&self.key.hash(), payload).await
+        let (client, key, payload) = ("a test".to_owned(), self.key.hash(), payload.to_vec());
+        self.signer.sign(Request { client, key, payload, authentication: None }).await
     }
 
     pub(crate) fn custody(&self) -> &Custody {
@@ -54,10 +59,11 @@ impl Inside {
     /// What the record would be if somebody else with the key had signed `payload` now.
     async fn record_of_rival(&self, payload: &[u8]) -> (Record, Signature) {
         let (record, digest) = (self.record().await, Digest::of(payload));
-        let Ok(Payload::Consensus(request)) = decode(payload, UnknownSuffix::Refuse) else { panic!("a vote") };
+        let request = self.key.policy.check(&decode(payload, UnknownSuffix::Refuse).unwrap()).unwrap();
         let Ok(Decision::Advance(step)) = decide(&record, &request, &digest, 100) else { panic!("a higher one") };
         let signature = self.signer.hsm().sign(self.key.hash(), digest, deadline()).await.unwrap();
-        (record.advanced(&step, signature), signature)
+        let intent = AuditAnchor { log: LogId::from_bytes([9; 16]), sequence: 1, hash: digest };
+        (record.advanced(&step, signature, intent), signature)
     }
 }
 
@@ -195,7 +201,7 @@ fn a_record_that_went_back_is_refused_also_after_it_was_raised_again() {
             inside.custody().lock(deadline()).await.unwrap().observe(deadline()).await.unwrap();
             let error = inside.sign(&attestation(NEXT + 20, 0, 2)).await.unwrap_err();
             assert!(matches!(error, SignError::Custody(CustodyError::WentBack { .. })), "{what}: {error}");
-            assert!(!error.is_transient());
+            assert_eq!(error.status(), 409);
             assert!(inside.custody().view().problem.is_some(), "the operator sees it");
         }
         // Until somebody has decided, and started the signer again.

@@ -86,3 +86,9 @@ amounts! {
     /// A number of steps of a rollup's machine.
     Ticks "number of ticks" u64::MAX;
 }
+
+impl From<u32> for Mutez {
+    fn from(value: u32) -> Self {
+        Self(value.into())
+    }
+}

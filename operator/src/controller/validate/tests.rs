@@ -30,7 +30,7 @@ fn with(pointer: &str, value: Value) -> Result<ValidSigner, Invalid> {
 fn the_example_is_valid() {
     let valid = validate(&example()).unwrap();
     assert_eq!(valid.keys[0].hash().to_string(), "tz3LUdmLdpj2ZpVY7uTQfYuxarVykqYXxvPA");
-    assert_eq!(valid.keys[0].chain, ChainId::MAINNET);
+    assert_eq!(valid.keys[0].policy.chain, ChainId::MAINNET);
     assert_eq!(valid.initial.unwrap().record.to_data()["block"], "15181990 2147483647 - -");
     let config = SignerConfig::from_yaml(&valid.config).unwrap();
     assert_eq!(config.keys, valid.keys);
@@ -133,7 +133,7 @@ fn both_curves_fresh_and_every_selector_are_valid() {
     let sppk = "sppk7cXzUGMoqqa3MNc5zUZrwuqCAtmxQYcQA82f1xRyZFnzyzYUS5Z";
     let valid = with("/spec/keys/0", json!({"publicKey": sppk, "id": "00fF", "allow": ["attestation"]})).unwrap();
     assert_eq!(valid.keys[0].selector, KeySelector::Id(vec![0, 255]));
-    assert_eq!(valid.keys[0].allow, [ConsensusKind::Attestation]);
+    assert_eq!(valid.keys[0].policy.allow, [PayloadKind::Consensus(ConsensusKind::Attestation)]);
     let fresh = with("/spec/initialWatermark", json!({"fresh": true, "notAfter": "2026-11-23T18:00:00Z"})).unwrap();
     assert!(fresh.initial.unwrap().record.is_fresh());
     assert!(with("/spec/initialWatermark", Value::Null).unwrap().initial.is_none());

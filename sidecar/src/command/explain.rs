@@ -1,0 +1,162 @@
+//! `explain`: what a payload is, and what would be answered and why. Nothing is signed, and nothing is written.
+
+use super::watermarks::open_to_read;
+use super::{CommandError, ConfigArgument, Output, OutputArgument, block_on, print_table};
+use clap::Args;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use tezos_signer::custody::CustodyError;
+use tezos_signer::signer::SignError;
+use tezos_signer::store::Store;
+use tezos_signer_core::config::{KeyConfig, SignerConfig};
+use tezos_signer_core::key::{Digest, PublicKeyHash};
+use tezos_signer_core::payload::{self, DecodeError, Payload, Shape, UnknownSuffix};
+use tezos_signer_core::watermark::{self, Decision};
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  tezos-signer explain --config signer.yaml 117a06a77000e7a78e18…
+      what a block is, and what each configured key would answer
+  tezos-signer explain --config signer.yaml --key tz3WMqdzXqRWXwyvj5Hp2H7QEepaUuS7vd9K --output json 037a06a7…
+      the same of one key, for a program
+
+Who may ask (authorizedKeys), and whether the HSM and the lease are there now, is not looked at.")]
+pub(super) struct Explain {
+    #[command(flatten)]
+    config: ConfigArgument,
+    /// Ask for this key only (tz2…, tz3…). Default: for every configured key, and in JSON `answer` is that of the first.
+    #[arg(long, value_name = "ADDRESS")]
+    key: Option<PublicKeyHash>,
+    #[command(flatten)]
+    output: OutputArgument,
+    /// The payload, hex digits of either case: what stands in the body of a signing request.
+    #[arg(value_name = "HEX")]
+    payload: String,
+}
+
+/// What one key would answer.
+struct Answer {
+    key: PublicKeyHash,
+    status: u16,
+    reason: String,
+}
+
+pub(super) fn run(arguments: &Explain) -> Result<(), CommandError> {
+    let config = arguments.config.load()?;
+    let text = arguments.payload.trim().trim_matches('"');
+    let payload = hex::decode(text.strip_prefix("0x").unwrap_or(text)).map_err(CommandError::Hex)?;
+    let keys: Vec<&KeyConfig> =
+        config.keys.iter().filter(|key| arguments.key.is_none_or(|wanted| wanted == key.hash())).collect();
+    if keys.is_empty() {
+        return Err(arguments.key.map_or(CommandError::NoKeys, CommandError::UnknownKey));
+    }
+    let answers = block_on(answers(&config, &keys, &payload))?;
+    if arguments.output.output == Output::Json {
+        println!("{}", serde_json::to_string_pretty(&json_of(&payload, &answers)?)?);
+    } else {
+        print(&payload, &answers)?;
+    }
+    Ok(())
+}
+
+async fn answers(config: &SignerConfig, keys: &[&KeyConfig], payload: &[u8]) -> Result<Vec<Answer>, CommandError> {
+    let store = open_to_read(config).await?;
+    let mut answers = Vec::new();
+    for key in keys {
+        let (status, reason) = match answer(&*store, key, payload).await {
+            Ok(reason) => (200, reason.to_owned()),
+            Err(error) => (error.status(), error.to_string()),
+        };
+        answers.push(Answer { key: key.hash(), status, reason });
+    }
+    Ok(answers)
+}
+
+/// The path of [`Signer::sign`](tezos_signer::signer::Signer::sign), as far as it can be walked without signing.
+async fn answer(store: &dyn Store, key: &KeyConfig, payload: &[u8]) -> Result<&'static str, SignError> {
+    let decoded = payload::decode(payload, key.unknown_consensus_suffix)?;
+    let permitted = key.policy.check(&decoded)?;
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let record = store.read(&key.record_name(), deadline).await.map_err(CustodyError::from)?.record;
+    let digest = Digest::of(payload);
+    match watermark::decide(&record, &permitted, &digest, key.max_level_jump)? {
+        Decision::Replay(signature) if key.public_key.verify(&digest, &signature) => {
+            Ok("signed before: the stored signature would be given again")
+        }
+        Decision::Replay(_) => Err(SignError::StoredSignature),
+        Decision::Advance(_) => Ok("would be signed"),
+    }
+}
+
+/// What it is, also where no key would sign it because it is newer than this release.
+fn decoded(payload: &[u8]) -> Result<Payload, DecodeError> {
+    payload::decode(payload, UnknownSuffix::OctezCompatible)
+}
+
+fn json_of(payload: &[u8], answers: &[Answer]) -> Result<Value, CommandError> {
+    let mut all = json!({ "digest": Digest::of(payload) });
+    match decoded(payload) {
+        Ok(Payload::Consensus(consensus)) => {
+            all["kind"] = json!(consensus.kind);
+            all["chain"] = json!(consensus.chain);
+            all["level"] = json!(consensus.position.level);
+            all["round"] = json!(consensus.position.round);
+            all["shape"] = json!(shape(consensus.shape));
+        }
+        Ok(Payload::Operation(operation)) => {
+            all["kind"] = json!("operation");
+            all["branch"] = json!(operation.branch());
+            all["contents"] = serde_json::to_value(operation.contents())?;
+        }
+        Ok(other @ Payload::Other { .. }) => all["kind"] = json!(other.kind()),
+        Err(error) => {
+            all["kind"] = json!("malformed");
+            all["error"] = json!(error.to_string());
+        }
+    }
+    let answer = |answer: &Answer| json!({ "status": answer.status, "reason": answer.reason });
+    all["answer"] = answers.first().map_or(Value::Null, answer);
+    let of_key = |one: &Answer| json!({ "publicKeyHash": one.key, "answer": answer(one) });
+    all["keys"] = answers.iter().map(of_key).collect();
+    Ok(all)
+}
+
+fn print(payload: &[u8], answers: &[Answer]) -> Result<(), CommandError> {
+    let mut rows = Vec::new();
+    let mut row = |field: &str, value: String| rows.push(vec![field.to_owned(), value]);
+    match decoded(payload) {
+        Ok(Payload::Consensus(consensus)) => {
+            row("kind", consensus.kind.to_string());
+            row("chain", consensus.chain.to_string());
+            row("level", consensus.position.level.to_string());
+            row("round", consensus.position.round.to_string());
+            row("shape", shape(consensus.shape));
+        }
+        Ok(Payload::Operation(operation)) => {
+            row("kind", "operation".to_owned());
+            row("branch", operation.branch().to_string());
+            for (i, content) in operation.contents().iter().enumerate() {
+                row(&format!("content {}", i + 1), serde_json::to_string(content)?);
+            }
+        }
+        Ok(other @ Payload::Other { .. }) => row("kind", other.kind().to_owned()),
+        Err(error) => row("malformed", error.to_string()),
+    }
+    row("digest", Digest::of(payload).to_string());
+    print_table(&["PAYLOAD", ""], &rows);
+    println!();
+    let rows: Vec<_> = answers
+        .iter()
+        .map(|answer| vec![answer.key.to_string(), answer.status.to_string(), answer.reason.clone()])
+        .collect();
+    print_table(&["KEY", "STATUS", "REASON"], &rows);
+    Ok(())
+}
+
+fn shape(shape: Shape) -> String {
+    match shape {
+        Shape::Known => "known".to_owned(),
+        unknown => unknown.to_string(),
+    }
+}

@@ -63,6 +63,11 @@ fn each_is_decoded_as_recorded() {
                 consensus += 1;
             }
             Ok(Payload::Operation(_)) => assert_eq!(kind, "generic", "{}", vector.name),
+            // A ballot with a stray byte behind it, and the votes of others, which a block producer puts together.
+            Err(DecodeError::Trailing(1)) => assert!(vector.name.contains("Multiple operations"), "{}", vector.name),
+            Err(DecodeError::OperationTag { tag: 31, .. }) => {
+                assert!(vector.name.contains("tag 31"), "{}", vector.name);
+            }
             Err(DecodeError::Tz4Layout(40 | 41)) => assert!(kind.contains("tz4"), "{}", vector.name),
             // The fitness of Emmy, before Tenderbake.
             Err(DecodeError::Field { field: "the fitness length", got: 17, .. }) => {

@@ -39,13 +39,11 @@ pub(super) fn double_preattestation_evidence(reader: &mut Reader<'_>) -> Result<
 
 /// Tag 2: before Seoul two attestations; from Seoul on a slot, and two votes of either kind.
 ///
-/// The layouts exclude each other. A length is far below 65536, so that the older starts with 0x0000 and a second half that
-/// is not zero; read as the newer, that half would be the upper one of a length that is longer than any payload.
+/// The layouts exclude each other. The newer has a slot and then a length, whose upper half is zero since no payload is so
+/// long; read as the older, this is a length of 65536 times the slot: too long, or none at all.
 pub(super) fn double_vote_evidence(reader: &mut Reader<'_>) -> Result<Content, DecodeError> {
     let mut before_seoul = reader.clone();
-    if let Ok(evidence) = evidence(&mut before_seoul, Denounced::Attestations, None)
-        && before_seoul.left() == 0
-    {
+    if let Ok(evidence) = evidence(&mut before_seoul, Denounced::Attestations, None) {
         *reader = before_seoul;
         return Ok(evidence);
     }

@@ -18,7 +18,7 @@ use std::str::FromStr;
 #[serde(remote = "Self", untagged)]
 pub enum Content {
     /// Paid by an account; several can stand in one operation.
-    Manager(Manager),
+    Manager(Box<Manager>),
     /// Proposes protocols.
     Proposals {
         /// The baker.
@@ -449,9 +449,8 @@ impl Content {
     /// signature, or of nobody in particular.
     pub fn source(&self) -> Option<&PublicKeyHash> {
         match self {
-            Self::Manager(Manager { source, .. }) | Self::Proposals { source, .. } | Self::Ballot { source, .. } => {
-                Some(source)
-            }
+            Self::Manager(manager) => Some(&manager.source),
+            Self::Proposals { source, .. } | Self::Ballot { source, .. } => Some(source),
             Self::DrainDelegate { consensus_key, .. } => Some(consensus_key),
             _ => None,
         }

@@ -18,14 +18,14 @@ pub(super) fn decode(
     reader: &mut Reader<'_>,
     action: fn(&mut Reader<'_>) -> Result<Action, DecodeError>,
 ) -> Result<Content, DecodeError> {
-    Ok(Content::Manager(Manager {
+    Ok(Content::Manager(Box::new(Manager {
         source: public_key_hash(reader, "the source")?,
         fee: amount(reader, "the fee", Mutez::new)?,
         counter: amount(reader, "the counter", Counter::new)?,
         gas_limit: amount(reader, "the gas limit", Gas::new)?,
         storage_limit: amount(reader, "the storage limit", Storage::new)?,
         action: action(reader)?,
-    }))
+    })))
 }
 
 pub(super) fn reveal(reader: &mut Reader<'_>) -> Result<Action, DecodeError> {

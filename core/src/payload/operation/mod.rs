@@ -124,14 +124,12 @@ pub(super) fn decode(mut reader: Reader<'_>) -> Result<Operation, DecodeError> {
 
 /// Reads contents to the last byte.
 fn contents(reader: &mut Reader<'_>) -> Result<Vec<Content>, DecodeError> {
-    let mut contents = vec![content(reader)?];
+    let first = content(reader)?;
+    let alone = !matches!(first, Content::Manager(_));
+    let mut contents = vec![first];
     while reader.left() > 0 {
-        if let Some(single) = contents.iter().find(|content| !matches!(content, Content::Manager(_))) {
-            // What follows cannot be a content beside it: it is rather the rest of another layout, or nothing at all.
-            return Err(match content(&mut reader.clone()) {
-                Ok(_) => DecodeError::Batch(single.kind()),
-                Err(_) => DecodeError::Trailing(reader.left()),
-            });
+        if alone {
+            return Err(DecodeError::Trailing(reader.left()));
         }
         if contents.len() == MAX_CONTENTS {
             return Err(DecodeError::TooManyContents);

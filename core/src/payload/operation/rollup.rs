@@ -128,6 +128,6 @@ pub(super) fn recover_bond(reader: &mut Reader<'_>) -> Result<Action, DecodeErro
 pub(super) fn dal_publish_commitment(reader: &mut Reader<'_>) -> Result<Action, DecodeError> {
     let slot_index = reader.u8("the slot index")?;
     let commitment = reader.take("the slot commitment").map(SlotCommitment::from_bytes)?;
-    let commitment_proof = Bytes::new(&reader.take::<48>("the proof of the slot commitment")?);
+    let commitment_proof = Bytes::new(&reader.take::<96>("the proof of the slot commitment")?);
     Ok(Action::DalPublishCommitment { slot_index, commitment, commitment_proof })
 }

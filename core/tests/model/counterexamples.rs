@@ -1,0 +1,87 @@
+//! Each rule, taken out: which promise is broken then, and the shortest way there.
+
+use crate::promises::Promise;
+use crate::rules::Rules;
+use crate::scenario::Scenario;
+use crate::scenarios as in_;
+use crate::search::search;
+use crate::world::Cluster;
+
+/// A trace of `scenario` in which `promise` is broken, without the rules that `without` takes out. Printed.
+fn counterexample(what: &str, scenario: Scenario, promise: Promise, without: impl FnOnce(&mut Rules)) {
+    let mut rules = Rules::ALL;
+    without(&mut rules);
+    let found = search(&Cluster::new(scenario, rules), &[promise]);
+    let trace = found.counterexample.unwrap_or_else(|| {
+        panic!("without the rule \"{what}\" {promise:?} is kept in \"{}\", {} states", scenario.name, found.states)
+    });
+    println!("\nwithout the rule: {what}\n  in: {} ({} states)\n{trace}", scenario.name, found.states);
+}
+
+/// One test for each rule, named after it.
+macro_rules! without {
+    ($($(#[$doc:meta])* $test:ident: $what:literal, $scenario:ident, $promise:ident, $rules:ident => $off:expr;)+) => {$(
+        $(#[$doc])*
+        #[test]
+        fn $test() {
+            counterexample($what, in_::$scenario, Promise::$promise, |$rules| $off);
+        }
+    )+};
+}
+
+without! {
+    // The decision.
+    replay: "the same request gets the stored signature", FAULTS, OneSignature, rules => rules.replay_stored = false;
+    conflict: "another payload at the same place is refused", FAULTS, OneSignature, rules => rules.refuse_conflict = false;
+    lower: "what is below the watermark is refused", FAULTS, OneSignature, rules => rules.refuse_lower = false;
+    missing_row: "◆ a missing row is refused", DAMAGE, OneSignature, rules => rules.refuse_missing_row = false;
+    digest_without_signature: "◆ a digest without a signature is refused", IMPORTED, OneSignature,
+        rules => rules.refuse_digest_without_signature = false;
+    jump: "◆ an absurd level is refused", ABSURD, NotBricked, rules => rules.limit_jump = false;
+    one_row: "tags 21 and 23 have one row", TAGS, OneSignature, rules => rules.one_row_for_attestations = false;
+
+    // The signing path.
+    verify_signed: "what the HSM returns is verified", LYING_HSM, Verifies,
+        rules => { rules.verify_signed = false; rules.verify_stored = false };
+    verify_stored: "◆ a stored signature is verified before it is replayed", DAMAGE, Verifies,
+        rules => rules.verify_stored = false;
+    commit_signature: "the commit holds the signature", FAULTS, Replayable,
+        rules => { rules.commit_signature = false; rules.release_committed_only = false };
+    release_committed: "only what the store holds is released", RIVALS, OneSignature,
+        rules => rules.release_committed_only = false;
+    decide_again: "◆ after anything but a 2xx the request is decided again", RIVALS, OneSignature,
+        rules => rules.decide_again = false;
+    detached: "◆ a client that goes away stops nothing", CLIENTS_GO, Explained, rules => rules.detached = false;
+    commit_operations: "◆ operations are committed too", SUSPENDED, OperatorObeyed,
+        rules => rules.commit_operations = false;
+    commit_operations_displaced: "◆ operations are committed too", LEASE_FAULTS, OperatorObeyed,
+        rules => rules.commit_operations = false;
+
+    // The record in a process's hands.
+    copy: "◆ the copy comes from the store, never from what was sent", RIVALS, OneSignature,
+        rules => rules.copy_from_store = false;
+    silence: "◆ after a silence the store is asked before the HSM", PAUSES, NotShown,
+        rules => { rules.ask_after_silence = false; rules.ask_before_sending = false };
+    /// The look before the sending alone keeps the promise; but a signer that asks the HSM in vain, three times, answers 502.
+    silence_before_the_hsm: "◆ after a silence the store is asked before the HSM", PAUSES, FaultPaidOnce,
+        rules => rules.ask_after_silence = false;
+    reads: "only an own write ends a silence", PAUSES, NotShown, rules => rules.only_writes_end_silence = false;
+    sending: "a silence begins with the sending", PAUSES, NotShown, rules => rules.silence_from_sending = false;
+    slow_hsm: "a silence is looked for again after the HSM", PAUSES, NotShown, rules => rules.ask_before_sending = false;
+    latch: "◆ a record that went back is refused", RESTORE, OneSignature, rules => rules.latch = false;
+
+    // The store in the cluster.
+    conditional: "a write is conditional on what it was decided on", RIVALS, OneSignature,
+        rules => rules.conditional_writes = false;
+    conditional_suspend: "a write is conditional on what it was decided on", SUSPENDED, OperatorObeyed,
+        rules => rules.conditional_writes = false;
+    empty_version: "◆ an empty resourceVersion is none", EMPTY_VERSION, OneSignature,
+        rules => rules.reject_empty_version = false;
+    quorum: "reads are quorum reads", RIVALS, NoFalseAlarm, rules => rules.quorum_reads = false;
+    connection: "◆ a failed call discards its connection", DEAD_CONNECTION, FaultPaidOnce,
+        rules => rules.discard_connection = false;
+    missing_record: "a missing record is refused", DAMAGE, OneSignature, rules => rules.refuse_missing_record = false;
+    create: "◆ a record is created by POST only", AGAIN, OneSignature, rules => rules.create_by_post = false;
+    import: "◆ an import raises every row to the ceiling", HAND_OVER, OneSignature,
+        rules => rules.import_above_ceiling = false;
+}

@@ -1,0 +1,49 @@
+//! An exhaustive model of the watermark rules: whatever crashes, waits, gets lost, comes twice or too late, and whoever else
+//! writes, in every order within the bounds of a scenario.
+//!
+//! The decision, the record and its text, keys and signatures are the real code of `core`. The signing path, the record in
+//! a process's hands, the lease and both stores are modelled after `sidecar/src`. Each rule is a switch: with all of them on
+//! no promise is broken in any scenario, and with one taken out there is a counterexample, so that no rule is there for
+//! nothing and none is modelled in a way that cannot fail.
+//!
+//! `cargo test -p tezos-signer-core --test model -- --nocapture --test-threads 1` prints the tables and the traces.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod counterexamples;
+mod promises;
+mod rules;
+mod scenario;
+mod scenarios;
+mod search;
+mod signing;
+mod surroundings;
+mod symbols;
+mod world;
+
+use promises::Promise;
+use rules::Rules;
+use search::search;
+use std::time::Instant;
+use world::Cluster;
+
+#[test]
+fn with_all_rules_no_promise_is_broken() {
+    println!("{:<48} {:>8} {:>11} {:>6} {:>7}  result", "scenario", "states", "transitions", "depth", "time");
+    for scenario in scenarios::ALL {
+        let started = Instant::now();
+        let found = search(&Cluster::new(*scenario, Rules::ALL), &Promise::ALL);
+        let result = if found.counterexample.is_none() { "kept" } else { "BROKEN" };
+        println!(
+            "{:<48} {:>8} {:>11} {:>6} {:>5.1} s  {result}",
+            scenario.name,
+            found.states,
+            found.transitions,
+            found.depth,
+            started.elapsed().as_secs_f32()
+        );
+        if let Some(trace) = found.counterexample {
+            panic!("{}:\n{trace}", scenario.name);
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! Small numbers for what is real: payloads, digests, signatures of a key, and records. A state of the model holds the
+//! numbers; whatever is decided, is decided here by the code of `core`, once for each pair of numbers.
+
+use crate::rules::Rules;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use tezos_signer_core::key::{ChainId, Digest, Signature, SigningCurve, SigningPublicKey};
+use tezos_signer_core::payload::{Consensus, Payload, decode};
+use tezos_signer_core::position::{ConsensusKind, Level, Position};
+use tezos_signer_core::record::{AuditAnchor, Record};
+use tezos_signer_core::watermark::{Advance, Decision, Stored, decide};
+
+/// `maxLevelJump` of the model's key.
+pub(crate) const MAX_JUMP: u32 = 100;
+
+/// What clients ask for. The letter tells two payloads of one position apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Request {
+    /// 0x13, tag 21.
+    Attestation(u32, char),
+    /// 0x13, tag 23.
+    AttestationWithDal(u32, char),
+    /// 0x12.
+    Preattestation(u32, char),
+    /// 0x03.
+    Operation,
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Attestation(level, letter) => write!(f, "attestation {level}{letter}"),
+            Self::AttestationWithDal(level, letter) => write!(f, "attestation with DAL {level}{letter}"),
+            Self::Preattestation(level, letter) => write!(f, "preattestation {level}{letter}"),
+            Self::Operation => f.write_str("operation"),
+        }
+    }
+}
+
+impl Request {
+    fn payload(self) -> Vec<u8> {
+        let (magic, tag, level, letter) = match self {
+            Self::Attestation(level, letter) => (0x13, 21, level, letter),
+            Self::AttestationWithDal(level, letter) => (0x13, 23, level, letter),
+            Self::Preattestation(level, letter) => (0x12, 20, level, letter),
+            Self::Operation => return vec![0x03],
+        };
+        let hash = [u8::try_from(letter).unwrap(); 32];
+        let mut payload = [&[magic][..], ChainId::MAINNET.as_bytes(), &[0x11; 32], &[tag, 0, 7]].concat();
+        payload.extend([&level.to_be_bytes()[..], &0_u32.to_be_bytes(), &hash].concat());
+        payload.extend((tag == 23).then_some(0));
+        payload
+    }
+}
+
+/// Of which request, and which of the many signatures that an HSM can make of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct SignatureId {
+    pub(crate) request: Request,
+    pub(crate) nonce: u8,
+}
+
+impl SignatureId {
+    /// A signature that does not verify.
+    pub(crate) fn wrong(request: Request) -> Self {
+        Self { request, nonce: u8::MAX }
+    }
+}
+
+impl fmt::Display for SignatureId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.nonce {
+            u8::MAX => write!(f, "a wrong signature of {}", self.request),
+            nonce => write!(f, "signature #{} of {}", nonce + 1, self.request),
+        }
+    }
+}
+
+/// The number of a record, in the order in which they came up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct RecordId(u16);
+
+/// What `core` says to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The HSM may be asked.
+    Sign,
+    /// The stored one.
+    Replay(SignatureId),
+    /// Its first word.
+    Refuse(&'static str),
+}
+
+/// What a request is, once it was decoded by `core`.
+#[derive(Clone)]
+struct Known {
+    digest: Digest,
+    consensus: Option<Consensus>,
+}
+
+/// The tables.
+pub(crate) struct Symbols {
+    rules: Rules,
+    secret: secp256k1::SecretKey,
+    key: SigningPublicKey,
+    requests: RefCell<HashMap<Request, Known>>,
+    signatures: RefCell<HashMap<SignatureId, Signature>>,
+    records: RefCell<Vec<Record>>,
+    numbers: RefCell<HashMap<BTreeMap<String, String>, RecordId>>,
+    verdicts: RefCell<HashMap<(RecordId, Request), Verdict>>,
+    advances: RefCell<HashMap<(RecordId, SignatureId), RecordId>>,
+    forgotten: RefCell<HashMap<(RecordId, RecordId), bool>>,
+}
+
+impl Symbols {
+    pub(crate) fn new(rules: Rules) -> Self {
+        let secret = secp256k1::SecretKey::from_secret_bytes([7; 32]).unwrap();
+        let key = SigningPublicKey::from_sec1(SigningCurve::Secp256k1, &secret.public_key().serialize()).unwrap();
+        Self {
+            rules,
+            secret,
+            key,
+            requests: RefCell::default(),
+            signatures: RefCell::default(),
+            records: RefCell::default(),
+            numbers: RefCell::default(),
+            verdicts: RefCell::default(),
+            advances: RefCell::default(),
+            forgotten: RefCell::default(),
+        }
+    }
+
+    /// The number of `record`. Every record goes through its text here, as it does on its way to the store and back.
+    pub(crate) fn number(&self, record: &Record) -> RecordId {
+        let data = record.to_data();
+        if let Some(&id) = self.numbers.borrow().get(&data) {
+            return id;
+        }
+        let read = Record::from_data(&data).unwrap();
+        assert_eq!(&read, record, "a record is what its text says");
+        let mut records = self.records.borrow_mut();
+        let id = RecordId(u16::try_from(records.len()).unwrap());
+        records.push(read);
+        self.numbers.borrow_mut().insert(data, id);
+        id
+    }
+
+    pub(crate) fn record(&self, id: RecordId) -> Record {
+        self.records.borrow()[usize::from(id.0)].clone()
+    }
+
+    fn known(&self, request: Request) -> Known {
+        let mut requests = self.requests.borrow_mut();
+        let known = requests.entry(request).or_insert_with(|| {
+            let payload = request.payload();
+            let consensus = match decode(&payload).unwrap() {
+                Payload::Consensus(mut consensus) => {
+                    // Without the rule: a row of its own for each tag. The other kind's row, which such a scenario does
+                    // not use, is taken for it.
+                    if !self.rules.one_row_for_attestations && matches!(request, Request::AttestationWithDal(..)) {
+                        consensus.kind = ConsensusKind::Preattestation;
+                    }
+                    Some(consensus)
+                }
+                _ => None,
+            };
+            Known { digest: Digest::of(&payload), consensus }
+        });
+        known.clone()
+    }
+
+    /// A real signature.
+    fn signature(&self, id: SignatureId) -> Signature {
+        let digest = *self.known(id.request).digest.as_bytes();
+        let mut signatures = self.signatures.borrow_mut();
+        *signatures.entry(id).or_insert_with(|| {
+            let digest = if id.nonce == u8::MAX { digest.map(|byte| !byte) } else { digest };
+            let message = secp256k1::Message::from_digest(digest);
+            let signature = secp256k1::ecdsa::sign_with_noncedata(message, &self.secret, &[id.nonce; 32]);
+            Signature::Secp256k1(signature.serialize_compact())
+        })
+    }
+
+    fn signature_id(&self, signature: &Signature) -> SignatureId {
+        let signatures = self.signatures.borrow();
+        let found = signatures.iter().find(|(_, known)| *known == signature);
+        *found.expect("every signature of a record is from here").0
+    }
+
+    /// Whether it verifies, over what it is said to be of.
+    pub(crate) fn verifies(&self, id: SignatureId) -> bool {
+        self.key.verify(&self.known(id.request).digest, &self.signature(id))
+    }
+
+    /// What the signing path makes of what the HSM returned.
+    pub(crate) fn accepts(&self, id: SignatureId) -> bool {
+        let Signature::Secp256k1(raw) = self.signature(id) else { return false };
+        self.key.accept_token_signature(&self.known(id.request).digest, &raw).is_ok()
+    }
+
+    /// What `core` decides, by the rules that hold.
+    pub(crate) fn decide(&self, record: RecordId, request: Request) -> Verdict {
+        if let Some(&verdict) = self.verdicts.borrow().get(&(record, request)) {
+            return verdict;
+        }
+        let known = self.known(request);
+        let decided = match known.consensus {
+            Some(consensus) => self.decide_consensus(record, &consensus, &known.digest),
+            // Without a position: whatever the record says about signing at all.
+            None if self.record(record).suspend => Err("suspended"),
+            None => Ok(None),
+        };
+        let verdict = match decided {
+            Ok(None) => Verdict::Sign,
+            Ok(Some(signature)) => Verdict::Replay(self.signature_id(&signature)),
+            Err(why) => Verdict::Refuse(why),
+        };
+        self.verdicts.borrow_mut().insert((record, request), verdict);
+        verdict
+    }
+
+    fn decide_consensus(
+        &self,
+        record: RecordId,
+        consensus: &Consensus,
+        digest: &Digest,
+    ) -> Result<Option<Signature>, &'static str> {
+        let record = self.weakened(&self.record(record), consensus, digest);
+        match decide(&record, consensus, digest, self.max_jump()) {
+            Ok(Decision::Replay(signature)) => Ok(Some(signature)),
+            Ok(Decision::Advance(_)) => Ok(None),
+            Err(refusal) => {
+                let word = format!("{refusal:?}");
+                let words = ["Suspended", "NoRow", "Below", "Conflict", "NoStoredSignature", "Jump", "Ceiling"];
+                Err(words.into_iter().find(|known| word.starts_with(known)).expect("a known refusal"))
+            }
+        }
+    }
+
+    fn max_jump(&self) -> u32 {
+        if self.rules.limit_jump { MAX_JUMP } else { u32::MAX }
+    }
+
+    /// The record as a signer without some rule would read it: where the rule refused or replayed, there is an older row.
+    fn weakened(&self, record: &Record, request: &Consensus, digest: &Digest) -> Record {
+        let mut data = record.to_data();
+        let (kind, row) = (request.kind, record.rows.get(request.kind));
+        let forgotten = match row {
+            None => !self.rules.refuse_missing_row,
+            Some(row) if request.position < row.position => !self.rules.refuse_lower,
+            Some(row) if request.position == row.position => {
+                let words = row.to_string();
+                let mut words = words.split(' ').skip(2);
+                let same = words.next() == Some(digest.to_string().as_str());
+                let signed = words.next() != Some("-");
+                match (same, signed) {
+                    (true, true) => !self.rules.replay_stored,
+                    (true, false) => !self.rules.refuse_digest_without_signature,
+                    (false, _) => !self.rules.refuse_conflict,
+                }
+            }
+            Some(_) => false,
+        };
+        if forgotten {
+            data.insert(kind.to_string(), format!("{} 0 - -", request.position.level.get() - 1));
+        }
+        Record::from_data(&data).unwrap()
+    }
+
+    /// The record that is sent to the store, with `signature` in it.
+    pub(crate) fn advanced(&self, record: RecordId, signature: SignatureId) -> RecordId {
+        if let Some(&next) = self.advances.borrow().get(&(record, signature)) {
+            return next;
+        }
+        let known = self.known(signature.request);
+        let before = self.record(record);
+        let next = match known.consensus {
+            Some(consensus) => {
+                let weakened = self.weakened(&before, &consensus, &known.digest);
+                let Ok(Decision::Advance(step)) = decide(&weakened, &consensus, &known.digest, self.max_jump()) else {
+                    panic!("{signature} was made without being allowed")
+                };
+                self.with_step(&before, &step, consensus.kind, self.signature(signature))
+            }
+            None => with_next_anchor(before),
+        };
+        let next = self.number(&next);
+        self.advances.borrow_mut().insert((record, signature), next);
+        next
+    }
+
+    /// The one call of [`Record::advanced`].
+    fn with_step(&self, before: &Record, step: &Advance, kind: ConsensusKind, signature: Signature) -> Record {
+        let next = before.advanced(step, signature);
+        if self.rules.commit_signature {
+            return next;
+        }
+        edited(&next, kind, |words| words[3] = "-".to_owned())
+    }
+
+    /// `record` with `signature` in its row, whatever that row said: what a signer writes that does not decide again.
+    pub(crate) fn put(&self, record: RecordId, signature: SignatureId) -> RecordId {
+        let known = self.known(signature.request);
+        let Some(consensus) = known.consensus else { return record };
+        let Position { level, round } = consensus.position;
+        let (digest, signature) = (known.digest.to_string(), self.signature(signature).to_string());
+        self.number(&edited(&self.record(record), consensus.kind, |words| {
+            *words = vec![level.to_string(), round.to_string(), digest, signature];
+        }))
+    }
+
+    /// `record` with another signature in its attestation row; nothing where there is none.
+    pub(crate) fn forge(&self, record: RecordId) -> Option<RecordId> {
+        let before = self.record(record);
+        let row = before.rows.get(ConsensusKind::Attestation)?.to_string();
+        let signature = row.split(' ').nth(3)?.parse().ok()?;
+        let wrong = self.signature(SignatureId::wrong(self.signature_id(&signature).request));
+        Some(self.number(&edited(&before, ConsensusKind::Attestation, |words| words[3] = wrong.to_string())))
+    }
+
+    /// `record` without its attestation row.
+    pub(crate) fn without_row(&self, record: RecordId) -> RecordId {
+        let mut data = self.record(record).to_data();
+        data.remove("attestation");
+        self.number(&Record::from_data(&data).unwrap())
+    }
+
+    /// A record whose attestation row came from another signer: signed, and its signature is not known.
+    pub(crate) fn imported(&self, request: Request) -> RecordId {
+        let level = request_level(request).expect("a vote");
+        let digest = self.known(request).digest.to_string();
+        let floor = Record::starting_above(Level::try_from(i64::from(level) - 1).unwrap());
+        self.number(&edited(&floor, ConsensusKind::Attestation, |words| {
+            *words = vec![level.to_string(), "0".to_owned(), digest, "-".to_owned()];
+        }))
+    }
+
+    /// Whether `now` forgets what `before` knew, as `core` sees it.
+    pub(crate) fn forgets(&self, now: RecordId, before: RecordId) -> bool {
+        let mut forgotten = self.forgotten.borrow_mut();
+        *forgotten.entry((now, before)).or_insert_with(|| self.record(now).forgets(&self.record(before)).is_some())
+    }
+
+    /// Whether the record still holds `signature`, or something higher of its kind.
+    pub(crate) fn answers(&self, record: RecordId, signature: SignatureId) -> bool {
+        let known = self.known(signature.request);
+        let Some(consensus) = known.consensus else { return true };
+        let record = self.record(record);
+        record.rows.get(consensus.kind).is_some_and(|row| {
+            let held = Stored::Signature { digest: known.digest, signature: self.signature(signature) };
+            row.position > consensus.position || (row.position == consensus.position && row.stored == held)
+        })
+    }
+
+    /// Rows, ceiling and suspension, for a trace.
+    pub(crate) fn show(&self, id: RecordId) -> String {
+        let record = self.record(id);
+        let mut words = Vec::new();
+        for kind in [ConsensusKind::Preattestation, ConsensusKind::Attestation] {
+            let row = record.rows.get(kind).map_or("missing".to_owned(), |row| {
+                let text = row.to_string();
+                let word = |n| text.split(' ').nth(n).unwrap_or_default();
+                match word(3).parse() {
+                    Ok(signature) => self.signature_id(&signature).to_string(),
+                    Err(_) if word(2) == "-" => format!("floor {}", word(0)),
+                    Err(_) => format!("{} signed elsewhere", word(0)),
+                }
+            });
+            words.push(format!("{kind}: {row}"));
+        }
+        words.extend(record.ceiling.map(|ceiling| format!("ceiling {ceiling}")));
+        words.extend(record.suspend.then(|| "suspended".to_owned()));
+        words.join(", ")
+    }
+}
+
+/// The level of a vote, from the bytes that the client sent.
+pub(crate) fn request_level(request: Request) -> Option<u32> {
+    let payload = request.payload();
+    let level = payload.get(40..44)?;
+    Some(u32::from_be_bytes(level.try_into().unwrap()))
+}
+
+/// What must have one signature at most, by the protocol, from the bytes that the client sent: first byte, level and round.
+/// `None` for what has no position.
+pub(crate) fn slashable_place(request: Request) -> Option<(u8, u32)> {
+    Some((request.payload()[0], request_level(request)?))
+}
+
+fn with_next_anchor(mut record: Record) -> Record {
+    let sequence = record.audit.as_ref().map_or(0, |anchor| anchor.sequence) + 1;
+    record.audit = Some(AuditAnchor { chain: "model".to_owned(), sequence, hash: Digest::of(b"") });
+    record
+}
+
+fn edited(record: &Record, kind: ConsensusKind, edit: impl FnOnce(&mut Vec<String>)) -> Record {
+    let mut data = record.to_data();
+    let mut words: Vec<String> = data[kind.as_str()].split(' ').map(str::to_owned).collect();
+    edit(&mut words);
+    data.insert(kind.to_string(), words.join(" "));
+    Record::from_data(&data).unwrap()
+}

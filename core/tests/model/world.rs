@@ -1,0 +1,299 @@
+//! The state of the model: what the API server has, what every process believes, what is on its way between them, and what
+//! clients were given. What may happen to it is in `signing` (a process by itself) and `surroundings` (all that happens to it).
+
+use crate::promises::{Broken, Promise};
+use crate::rules::Rules;
+use crate::scenario::{Edit, Scenario, Start};
+use crate::search::{Model, Step};
+use crate::symbols::{RecordId, Request, SignatureId, Symbols, slashable_place};
+use tezos_signer_core::position::Level;
+use tezos_signer_core::record::Record;
+
+/// How many ticks of the clock a lease lasts. Longer times are not told apart.
+pub(crate) const LEASE: u8 = 1;
+
+/// `MAX_ATTEMPTS` of the signing path.
+pub(crate) const MAX_ATTEMPTS: u8 = 3;
+
+/// A record as the API server had it at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Object {
+    /// `None`: an answer whose resourceVersion was `""` or `"0"`.
+    pub(crate) version: Option<u8>,
+    pub(crate) record: RecordId,
+    /// Which process has the lease.
+    pub(crate) holder: Option<usize>,
+}
+
+/// A PUT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Write {
+    pub(crate) store: usize,
+    pub(crate) object: Object,
+    /// The one that it carries.
+    pub(crate) signature: Option<SignatureId>,
+}
+
+/// What a process does with the record in its hands: one thing at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Errand {
+    Sign(Request),
+    Renew,
+    Take,
+    LetGo,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Phase {
+    /// About to get the state to decide on.
+    Look,
+    /// Has it.
+    Ready,
+    /// The HSM has answered.
+    Signed(SignatureId),
+    /// Only without the rule to decide again: a write has failed, and the same signature is to be sent again.
+    Insist(SignatureId),
+    /// The write is on its way.
+    Sent(Write),
+    /// The API server has answered, with the new state or a refusal.
+    Answered(Write, Option<Object>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Task {
+    pub(crate) errand: Errand,
+    pub(crate) phase: Phase,
+    pub(crate) attempts: u8,
+    /// How long ago the write was sent.
+    pub(crate) age: u8,
+    pub(crate) client_gone: bool,
+    /// Whether anything went wrong since it began that may cost its answer.
+    pub(crate) disturbed: bool,
+    /// When it began, the key was suspended or another process had the lease; and nothing of its own was committed since.
+    pub(crate) unfit: bool,
+}
+
+/// The connection of a process to the API server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Connection {
+    Works,
+    /// Dead, and nobody has noticed.
+    Dead,
+    /// Dead, and used again in spite of a call that has failed.
+    KnownDead,
+}
+
+/// A signer. What it has in memory is gone when it crashes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Process {
+    pub(crate) copy: Option<Object>,
+    pub(crate) newest: Option<Object>,
+    pub(crate) unchanged: u8,
+    pub(crate) silence: u8,
+    pub(crate) seen: Option<RecordId>,
+    pub(crate) went_back: bool,
+    pub(crate) connection: Connection,
+    pub(crate) task: Option<Task>,
+}
+
+impl Process {
+    pub(crate) fn started() -> Self {
+        Self {
+            copy: None,
+            newest: None,
+            unchanged: 0,
+            silence: LEASE,
+            seen: None,
+            went_back: false,
+            connection: Connection::Works,
+            task: None,
+        }
+    }
+}
+
+/// How much may still happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Left {
+    pub(crate) faults: u8,
+    pub(crate) crashes: u8,
+    pub(crate) disconnects: u8,
+    pub(crate) releases_of_lease: u8,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct World {
+    /// One for each cluster.
+    pub(crate) stores: Vec<Option<Object>>,
+    /// What a watch cache may still show; only without the rule against it.
+    pub(crate) cached: Option<Object>,
+    pub(crate) processes: Vec<Process>,
+    /// Writes that their senders have given up, and that may arrive at any time, or never.
+    pub(crate) adrift: Vec<Write>,
+    /// What clients got, and the store that it stood in.
+    pub(crate) released: Vec<(SignatureId, usize)>,
+    /// Every signature that ever stood in a store.
+    pub(crate) committed: Vec<SignatureId>,
+    /// Of each request of the scenario, how often it may still be asked for.
+    pub(crate) asks: Vec<u8>,
+    pub(crate) edits: Vec<Edit>,
+    pub(crate) left: Left,
+    /// Somebody has damaged the record: it need not remember any more.
+    pub(crate) damaged: bool,
+}
+
+/// The model of one scenario, with the rules that hold.
+pub(crate) struct Cluster {
+    pub(crate) scenario: Scenario,
+    pub(crate) rules: Rules,
+    pub(crate) symbols: Symbols,
+    pub(crate) begin: RecordId,
+}
+
+impl Cluster {
+    pub(crate) fn new(scenario: Scenario, rules: Rules) -> Self {
+        let symbols = Symbols::new(rules);
+        let begin = match scenario.start {
+            Start::Above(level) => {
+                symbols.number(&Record::starting_above(Level::try_from(i64::from(level)).unwrap()))
+            }
+            Start::Fresh => symbols.number(&Record::fresh()),
+            Start::Imported(request) => symbols.imported(request),
+        };
+        Self { scenario, rules, symbols, begin }
+    }
+
+    pub(crate) fn store_of(&self, process: usize) -> usize {
+        usize::from(process >= self.scenario.processes)
+    }
+
+    /// A number that no state has which anybody still knows.
+    pub(crate) fn next_version(world: &World) -> u8 {
+        let own = world.processes.iter().flat_map(|process| {
+            let task = process.task.and_then(|task| match task.phase {
+                Phase::Sent(write) => Some(write.object),
+                Phase::Answered(_, answer) => answer,
+                _ => None,
+            });
+            [process.copy, process.newest, task]
+        });
+        let adrift = world.adrift.iter().map(|write| Some(write.object));
+        let all = world.stores.iter().copied().chain([world.cached]).chain(own).chain(adrift);
+        let used: Vec<u8> = all.flatten().filter_map(|object| object.version).collect();
+        (1..).find(|version| !used.contains(version)).expect("there are more numbers than states")
+    }
+
+    /// What becomes of a write at the API server.
+    pub(crate) fn arrives(&self, world: &mut World, write: Write, broken: &mut Vec<Broken>) -> Option<Object> {
+        let before = world.stores[write.store]?;
+        let unconditional = write.object.version.is_none() || !self.rules.conditional_writes;
+        if !unconditional && write.object.version != before.version {
+            return None;
+        }
+        let version = Some(Self::next_version(world));
+        let after = Object { version, ..write.object };
+        world.stores[write.store] = Some(after);
+        if self.rules.conditional_writes {
+            // The others that were decided on that state can change nothing any more.
+            world.adrift.retain(|late| late.object.version.is_none() || late.object.version == version);
+        }
+        if !self.rules.quorum_reads {
+            world.cached = Some(before);
+        }
+        if let Some(signature) = write.signature
+            && slashable_place(signature.request).is_some()
+        {
+            insert(&mut world.committed, signature);
+        }
+        let (old, new) = (self.symbols.record(before.record), self.symbols.record(after.record));
+        if (old.suspend, old.ceiling) != (new.suspend, new.ceiling) || self.symbols.forgets(after.record, before.record)
+        {
+            let (old, new) = (self.symbols.show(before.record), self.symbols.show(after.record));
+            broken.push(Broken::new(Promise::OperatorObeyed, format!("a signer replaced [{old}] by [{new}]")));
+        }
+        let (old, new) = (old.rows.highest_level().get(), new.rows.highest_level().get());
+        if new.saturating_sub(old) > crate::symbols::MAX_JUMP && self.scenario.start != Start::Fresh {
+            broken.push(Broken::new(Promise::NotBricked, format!("from level {old} to {new}: no real block is above")));
+        }
+        self.check_replayable(world, broken);
+        Some(after)
+    }
+
+    /// A signature leaves the process.
+    pub(crate) fn releases(&self, world: &mut World, process: usize, signature: SignatureId, broken: &mut Vec<Broken>) {
+        let Some(task) = world.processes[process].task.take() else { return };
+        if task.client_gone {
+            return;
+        }
+        if !self.symbols.verifies(signature) {
+            broken.push(Broken::new(Promise::Verifies, format!("{signature} was released")));
+        }
+        let Some(place) = slashable_place(signature.request) else {
+            if task.unfit {
+                let how = "an operation was signed by a signer that was suspended or displaced before it was asked";
+                broken.push(Broken::new(Promise::OperatorObeyed, how));
+            }
+            return;
+        };
+        if !world.committed.contains(&signature) {
+            broken.push(Broken::new(Promise::Committed, format!("{signature} was released, and no record ever held it")));
+        }
+        let other = world.released.iter().find(|(other, _)| *other != signature && slashable_place(other.request) == Some(place));
+        if let Some((other, _)) = other {
+            broken.push(Broken::new(Promise::OneSignature, format!("{other}, and {signature}")));
+        }
+        insert(&mut world.released, (signature, self.store_of(process)));
+        self.check_replayable(world, broken);
+    }
+
+    /// Every signature that was released is still the answer, or a higher one of its kind stands there.
+    pub(crate) fn check_replayable(&self, world: &World, broken: &mut Vec<Broken>) {
+        if world.damaged {
+            return;
+        }
+        for &(signature, store) in &world.released {
+            if world.stores[store].is_some_and(|object| !self.symbols.answers(object.record, signature)) {
+                let how = format!("{signature} was released, and the record does not hold it any more");
+                broken.push(Broken::new(Promise::Replayable, how));
+            }
+        }
+    }
+}
+
+/// Keeps the list in order, so that two states that are the same look the same.
+pub(crate) fn insert<T: Ord>(list: &mut Vec<T>, item: T) {
+    if let Err(at) = list.binary_search(&item) {
+        list.insert(at, item);
+    }
+}
+
+impl Model for Cluster {
+    type State = World;
+
+    fn start(&self) -> World {
+        let first = Object { version: Some(1), record: self.begin, holder: self.scenario.lease.then_some(0) };
+        let second_cluster = usize::from(self.scenario.second_cluster);
+        let scenario = &self.scenario;
+        World {
+            stores: std::iter::once(Some(first)).chain((0..second_cluster).map(|_| None)).collect(),
+            cached: None,
+            processes: vec![Process::started(); scenario.processes + second_cluster],
+            adrift: Vec::new(),
+            released: Vec::new(),
+            committed: Vec::new(),
+            asks: scenario.asks.iter().map(|(_, times)| *times).collect(),
+            edits: scenario.edits.to_vec(),
+            left: scenario.left,
+            damaged: false,
+        }
+    }
+
+    fn steps(&self, world: &World) -> Vec<Step<World>> {
+        let mut steps = Vec::new();
+        for process in 0..world.processes.len() {
+            self.own_steps(world, process, &mut steps);
+            self.faults_of(world, process, &mut steps);
+        }
+        self.surroundings(world, &mut steps);
+        steps
+    }
+}

@@ -12,6 +12,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::listener::{
+    DEFAULT_MAX_CONCURRENT_REQUESTS, DEFAULT_MAX_CONNECTIONS, PathPrefix, SocketPath, TlsConfig,
+};
+
 /// The port that Octez' own signer listens on.
 pub const SIGNING_PORT: u16 = 6732;
 
@@ -31,6 +35,25 @@ pub struct SignerConfig {
     /// The longest that one request may take in all, in milliseconds, 100 to 60000; then it is answered with 502. Default: 1500.
     #[serde(default = "default_request_deadline")]
     pub request_deadline_milliseconds: u32,
+    /// A Unix socket where signing requests are accepted too, in the same HTTP, and never with TLS. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unix_socket: Option<SocketPath>,
+    /// TLS for `listen`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsConfig>,
+    /// What stands before every path of the protocol; a request without it is 404. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_prefix: Option<PathPrefix>,
+    /// Whether `GET /known_keys` lists the keys; else it is 403. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_known_keys: bool,
+    /// How many requests are signed at once, 1 to 1024; above it the answer is 502. Default: 64.
+    #[serde(default = "default_max_concurrent_requests", skip_serializing_if = "is_default_max_concurrent_requests")]
+    pub max_concurrent_requests: u16,
+    /// How many connections each of `listen` and `unixSocket` keeps open, up to 8192 and more than `maxConcurrentRequests`;
+    /// above it the one that has been silent longest is closed. Default: 512.
+    #[serde(default = "default_max_connections", skip_serializing_if = "is_default_max_connections")]
+    pub max_connections: u16,
     /// The token that holds the keys.
     pub hsm: HsmConfig,
     /// The clients that may ask for signatures, of every key that names none of its own. Default: whoever reaches the port.
@@ -63,6 +86,25 @@ fn default_admin() -> SocketAddr {
 
 fn default_request_deadline() -> u32 {
     1500
+}
+
+fn default_max_concurrent_requests() -> u16 {
+    DEFAULT_MAX_CONCURRENT_REQUESTS
+}
+
+// A default is not written: a new release with a new field must not change the text that the operator writes, and so restart bakers.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_default_max_concurrent_requests(value: &u16) -> bool {
+    *value == DEFAULT_MAX_CONCURRENT_REQUESTS
+}
+
+fn default_max_connections() -> u16 {
+    DEFAULT_MAX_CONNECTIONS
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_default_max_connections(value: &u16) -> bool {
+    *value == DEFAULT_MAX_CONNECTIONS
 }
 
 /// How to reach the token.
@@ -211,6 +253,15 @@ impl SignerConfig {
         if !(100..=60_000).contains(&self.request_deadline_milliseconds) {
             let got = self.request_deadline_milliseconds;
             return wrong("requestDeadlineMilliseconds", format!("{got} is not from 100 to 60000"));
+        }
+        let (requests, connections) = (self.max_concurrent_requests, self.max_connections);
+        if !(1..=1024).contains(&requests) {
+            return wrong("maxConcurrentRequests", format!("{requests} is not from 1 to 1024"));
+        }
+        // One connection more than can be busy: so there is always one that may be closed for a new client.
+        if !(requests + 1..=8192).contains(&connections) {
+            let reason = format!("{connections} is not from {} (maxConcurrentRequests and one) to 8192", requests + 1);
+            return wrong("maxConnections", reason);
         }
         for (i, key) in self.keys.iter().enumerate() {
             if self.keys[..i].iter().any(|other| other.hash() == key.hash()) {

@@ -18,6 +18,7 @@ pub mod authentication;
 mod base58;
 pub mod config;
 pub mod key;
+mod listener;
 pub mod payload;
 pub mod policy;
 pub mod position;

@@ -217,15 +217,19 @@ impl Policy {
             Content::DrainDelegate { destination, .. } => {
                 self.check_destination(&Address::Implicit(*destination)).map(|()| 0)
             }
-            Content::Manager(Manager { source, action, .. }) => match action {
-                Action::Transaction { amount, destination, .. } if *destination != Address::Implicit(*source) => {
-                    self.check_destination(destination).map(|()| amount.get())
-                }
-                Action::TransferTicket { destination, .. } => self.check_destination(destination).map(|()| 0),
-                Action::Origination { .. } if self.destinations.is_some() => Err(Forbidden::NewContract),
-                Action::Origination { balance, .. } => Ok(balance.get()),
-                _ => Ok(0),
-            },
+            Content::Manager(manager) => self.check_action(manager),
+            _ => Ok(0),
+        }
+    }
+
+    fn check_action(&self, Manager { source, action, .. }: &Manager) -> Result<u64, Forbidden> {
+        match action {
+            Action::Transaction { amount, destination, .. } if *destination != Address::Implicit(*source) => {
+                self.check_destination(destination).map(|()| amount.get())
+            }
+            Action::TransferTicket { destination, .. } => self.check_destination(destination).map(|()| 0),
+            Action::Origination { .. } if self.destinations.is_some() => Err(Forbidden::NewContract),
+            Action::Origination { balance, .. } => Ok(balance.get()),
             _ => Ok(0),
         }
     }

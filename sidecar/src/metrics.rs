@@ -1,4 +1,4 @@
-//! The signer's Prometheus metrics. Every name and label is here.
+//! The signer's Prometheus metrics. Every name and label is here, but for those of connections, in [`crate::http::port_metrics`].
 
 use crate::audit::AuditLog;
 use prometheus::{
@@ -109,6 +109,11 @@ impl Metrics {
     /// A block or vote has a tag or bytes that this release does not know: a protocol newer than it is about to come, or has.
     pub fn unknown_shape(&self, answer: &str) {
         self.unknown_shapes.with_label_values(&[answer]).inc();
+    }
+
+    /// Where others register theirs.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// A signature is about to leave.

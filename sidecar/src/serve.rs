@@ -3,20 +3,25 @@
 use crate::audit::{AuditError, AuditLog};
 use crate::custody::{Custody, LeaseTerms};
 use crate::hsm::Hsm;
-use crate::http::{admin, signing};
+use crate::http::fault::{Fault, FaultObserver};
+use crate::http::listener::{Listener, Service, UnixSocketError};
+use crate::http::port_metrics::{ConnectionMetrics, TlsMetrics};
+use crate::http::tls::{Tls, TlsError};
+use crate::http::{admin, port};
 use crate::lease;
 use crate::metrics::Metrics;
 use crate::signer::{Key, Signer};
 use crate::store::{ConfigMapStore, FileStore, Store, StoreError};
 use axum::Router;
-use axum::serve::ListenerExt as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tezos_signer_core::audit::Outcome;
 use tezos_signer_core::config::{SignerConfig, WatermarkConfig};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// How long requests of other hosts are still answered (with 502) after the leases were let go, until nobody sends any.
 const LINGER: Duration = Duration::from_secs(10);
@@ -37,6 +42,12 @@ pub enum ServeError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The Unix socket.
+    #[error(transparent)]
+    UnixSocket(#[from] UnixSocketError),
+    /// The certificates.
+    #[error("the configuration's TLS files cannot be used: {0}")]
+    Tls(#[from] TlsError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -69,6 +80,11 @@ pub async fn serve(config: SignerConfig) -> Result<(), ServeError> {
     if config.keys.is_empty() {
         return Err(ServeError::Config("keys is empty in the configuration: there is nothing to sign with"));
     }
+    let metrics = Metrics::new()?;
+    let tls = match &config.tls {
+        Some(tls) => Some(Arc::new(Tls::load(tls, TlsMetrics::register(metrics.registry())?)?)),
+        None => None,
+    };
     // The pod's UID: a restarted container is the same holder, a replaced pod is another.
     let identity = std::env::var("POD_UID").unwrap_or_else(|_| uuid::Uuid::new_v4().to_string());
     let (store, lease_duration) = open_store(watermarks).await?;
@@ -80,16 +96,14 @@ pub async fn serve(config: SignerConfig) -> Result<(), ServeError> {
     let deadline = Duration::from_millis(config.request_deadline_milliseconds.into());
     let audit = AuditLog::start(&config.audit, &identity)?;
     let hsm = Hsm::start(&config.hsm, &config.keys)?;
-    let signer = Arc::new(Signer::new(keys, hsm, audit, Metrics::new()?, deadline));
-    let admin = Arc::new(admin::Admin::new(signer.clone(), identity));
+    let signer = Arc::new(Signer::new(keys, hsm, audit, metrics, deadline));
+    let admin = Arc::new(admin::Admin::new(signer.clone(), identity, tls.clone()));
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (stop, stopped) = watch::channel(false);
-    let listeners = [
-        listen("admin", config.admin, admin::router(admin), stopped.clone()).await?,
-        listen("listen", config.listen, signing::router(signer.clone()), stopped).await?,
-    ];
+    let mut listeners = vec![serve_admin(config.admin, admin::router(admin), stopped.clone()).await?];
+    listeners.extend(serve_signing(&config, &signer, tls, &stopped).await?);
     let leases = tokio::spawn(lease::keep(signer.clone()));
     tracing::info!(keys = config.keys.len(), "serving");
 
@@ -111,29 +125,64 @@ pub async fn serve(config: SignerConfig) -> Result<(), ServeError> {
 }
 
 /// Serves `router` on `address` in a task of its own, until `stopped`.
-async fn listen(
-    field: &'static str,
+async fn serve_admin(
     address: SocketAddr,
     router: Router,
     mut stopped: watch::Receiver<bool>,
-) -> Result<tokio::task::JoinHandle<()>, ServeError> {
-    let failed = |source| ServeError::Listen { field, address, source };
+) -> Result<JoinHandle<()>, ServeError> {
+    let failed = |source| ServeError::Listen { field: "admin", address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
-    // Port 0 is a free one that the system chose.
-    tracing::info!(field, address = %listener.local_addr().map_err(failed)?, "listening");
-    let listener = listener.tap_io(|stream| {
-        // Without it an answer waits for the client's delayed acknowledgement of the one before.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY refused");
-        }
-    });
+    log_listening("admin", &listener.local_addr().map_err(failed)?);
     Ok(tokio::spawn(async move {
         let stop = async move {
             // The sender lives until it has sent.
             let _ = stopped.wait_for(|stopped| *stopped).await;
         };
         if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop).await {
-            tracing::error!(field, %error, "a listener ended");
+            tracing::error!(field = "admin", %error, "a listener ended");
         }
     }))
+}
+
+/// Serves the protocol on each of its listeners, in tasks of their own, until `stopped`.
+async fn serve_signing(
+    config: &SignerConfig,
+    signer: &Arc<Signer>,
+    tls: Option<Arc<Tls>>,
+    stopped: &watch::Receiver<bool>,
+) -> Result<Vec<JoinHandle<()>>, ServeError> {
+    let failed = |source| ServeError::Listen { field: "listen", address: config.listen, source };
+    if let Some(tls) = &tls {
+        tokio::spawn(tls.clone().keep_fresh());
+    }
+    let tcp = Listener::tcp(config.listen, tls).await.map_err(failed)?;
+    log_listening("listen", &tcp.address().map_err(failed)?);
+    let mut listeners = vec![tcp];
+    if let Some(path) = &config.unix_socket {
+        listeners.push(Listener::unix(path.as_path())?);
+        log_listening("unixSocket", &path.as_path().display());
+    }
+    let metrics = ConnectionMetrics::register(signer.metrics().registry())?;
+    let of_faults = signer.clone();
+    let observer: FaultObserver = Arc::new(move |client, fault| {
+        metrics.observe(fault);
+        // These two were answered. The others never asked anything.
+        if matches!(fault, Fault::Malformed(_) | Fault::HeadTimeout) {
+            of_faults.not_asked(client.to_string(), 400, Outcome::Malformed, fault.to_string());
+        }
+        // Not louder: who can connect could fill the disk with it.
+        tracing::debug!(client = %client.peer, %fault, "connection ended");
+    });
+    let router = port::router(signer, config);
+    let serve = |listener: Listener| {
+        let (router, observer) = (router.clone(), observer.clone());
+        let service = Service { router, observer, max_connections: config.max_connections };
+        tokio::spawn(listener.serve(service, stopped.clone()))
+    };
+    Ok(listeners.into_iter().map(serve).collect())
+}
+
+/// Port 0 is a free one that the system chose: this is where it is found.
+fn log_listening(field: &'static str, address: &dyn std::fmt::Display) {
+    tracing::info!(field, %address, "listening");
 }

@@ -264,8 +264,9 @@ impl Signer {
         }
     }
 
-    /// A request that could not even be read: its path, its body, or HTTP itself.
-    pub fn unreadable(&self, client: String, status: u16, outcome: Outcome, reason: String) {
+    /// A request that did not come so far as to ask for a signature: its path, its body or its HTTP could not be read, or
+    /// there were too many.
+    pub fn not_asked(&self, client: String, status: u16, outcome: Outcome, reason: String) {
         self.metrics.answered("unreadable", outcome, None);
         tracing::info!(client, status, reason, "not signed");
         let request = audit::Request { client, ..audit::Request::default() };
@@ -286,11 +287,16 @@ impl Signer {
                 tracing::info!(key, client = trail.request.client, status, reason = %error, "not signed");
             }
         }
-        if let Some(SignError::Malformed(DecodeError::UnknownShape(_))) = error {
-            self.metrics.unknown_shape("refused");
-        }
-        if trail.unknown_shape {
-            self.metrics.unknown_shape("accepted");
+        let refused = matches!(error, Some(SignError::Malformed(DecodeError::UnknownShape(_))));
+        if refused || trail.unknown_shape {
+            let answer = if refused { "refused" } else { "accepted" };
+            self.metrics.unknown_shape(answer);
+            tracing::warn!(
+                answer,
+                digest = trail.request.digest.map(tracing::field::display),
+                "a block or vote has a shape that is unknown to this release: upgrade it before the protocol that makes such is active \
+                 (unknownConsensusSuffix)"
+            );
         }
         let microseconds = Microseconds { total: micros(time), ..trail.microseconds };
         let intent = trail.intent.map(|intent| intent.sequence);

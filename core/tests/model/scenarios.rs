@@ -33,7 +33,12 @@ pub(crate) const THREE: Scenario = Scenario {
 pub(crate) const KINDS: Scenario = Scenario {
     name: "two signers, two kinds, two levels",
     processes: 2,
-    asks: &[(Attestation(11, 'a'), 1), (Attestation(11, 'b'), 1), (Attestation(12, 'a'), 1), (Preattestation(12, 'a'), 1)],
+    asks: &[
+        (Attestation(11, 'a'), 1),
+        (Attestation(11, 'b'), 1),
+        (Attestation(12, 'a'), 1),
+        (Preattestation(12, 'a'), 1),
+    ],
     left: Left { faults: 1, ..NOTHING },
     ..Scenario::QUIET
 };

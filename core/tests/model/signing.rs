@@ -122,8 +122,7 @@ impl Cluster {
         if let Some(task) = &mut me.task {
             task.disturbed |= before == Connection::Dead;
         }
-        me.connection =
-            if self.rules.discard_connection { Connection::Works } else { Connection::KnownDead };
+        me.connection = if self.rules.discard_connection { Connection::Works } else { Connection::KnownDead };
         true
     }
 
@@ -265,7 +264,13 @@ impl Cluster {
         (0..u8::MAX).map(|nonce| SignatureId { request, nonce }).find(|id| !known(*id)).expect("there are enough")
     }
 
-    fn send_signed(&self, world: &mut World, process: usize, signature: SignatureId, broken: &mut Vec<Broken>) -> String {
+    fn send_signed(
+        &self,
+        world: &mut World,
+        process: usize,
+        signature: SignatureId,
+        broken: &mut Vec<Broken>,
+    ) -> String {
         let me = &mut world.processes[process];
         if self.scenario.lease && self.rules.ask_before_sending && me.silence >= LEASE {
             set_phase(me, Phase::Look);
@@ -297,7 +302,13 @@ impl Cluster {
         }
     }
 
-    fn send_again(&self, world: &mut World, process: usize, signature: SignatureId, broken: &mut Vec<Broken>) -> String {
+    fn send_again(
+        &self,
+        world: &mut World,
+        process: usize,
+        signature: SignatureId,
+        broken: &mut Vec<Broken>,
+    ) -> String {
         if self.read(world, process).is_err() {
             self.gives_502(world, process, broken);
             return "cannot read the record, answers 502".to_owned();

@@ -153,9 +153,7 @@ impl Cluster {
     pub(crate) fn new(scenario: Scenario, rules: Rules) -> Self {
         let symbols = Symbols::new(rules);
         let begin = match scenario.start {
-            Start::Above(level) => {
-                symbols.number(&Record::starting_above(Level::try_from(i64::from(level)).unwrap()))
-            }
+            Start::Above(level) => symbols.number(&Record::starting_above(Level::try_from(i64::from(level)).unwrap())),
             Start::Fresh => symbols.number(&Record::fresh()),
             Start::Imported(request) => symbols.imported(request),
         };
@@ -235,9 +233,13 @@ impl Cluster {
             return;
         };
         if !world.committed.contains(&signature) {
-            broken.push(Broken::new(Promise::Committed, format!("{signature} was released, and no record ever held it")));
+            broken
+                .push(Broken::new(Promise::Committed, format!("{signature} was released, and no record ever held it")));
         }
-        let other = world.released.iter().find(|(other, _)| *other != signature && slashable_place(other.request) == Some(place));
+        let other = world
+            .released
+            .iter()
+            .find(|(other, _)| *other != signature && slashable_place(other.request) == Some(place));
         if let Some((other, _)) = other {
             broken.push(Broken::new(Promise::OneSignature, format!("{other}, and {signature}")));
         }

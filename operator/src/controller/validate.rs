@@ -12,8 +12,8 @@ use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tezos_signer_core::authentication::AuthorizedKeys;
 use tezos_signer_core::config::{
-    ADMIN_PORT, AuditConfig, ConfigMapConfig, HsmConfig, KeyConfig, KeySelector, SIGNING_PORT, SignerConfig,
-    WatermarkConfig,
+    ADMIN_PORT, AuditConfig, ConfigMapConfig, DEFAULT_MAX_CONCURRENT_REQUESTS, DEFAULT_MAX_CONNECTIONS, HsmConfig,
+    KeyConfig, KeySelector, SIGNING_PORT, SignerConfig, WatermarkConfig,
 };
 use tezos_signer_core::key::{ChainId, SigningPublicKey};
 use tezos_signer_core::policy::PayloadKind;
@@ -237,6 +237,12 @@ fn config(keys: Vec<KeyConfig>, hsm: HsmConfig, lease_duration_seconds: Option<i
         request_deadline_milliseconds: REQUEST_DEADLINE_MILLISECONDS,
         authorized_keys: AuthorizedKeys::default(),
         audit: AuditConfig::default(),
+        unix_socket: None,
+        tls: None,
+        path_prefix: None,
+        allow_known_keys: false,
+        max_concurrent_requests: DEFAULT_MAX_CONCURRENT_REQUESTS,
+        max_connections: DEFAULT_MAX_CONNECTIONS,
         hsm,
         keys,
         watermarks: Some(WatermarkConfig::ConfigMap(ConfigMapConfig {

@@ -1,5 +1,6 @@
 //! Probes, metrics and status. Served from the start of the process, on a port of their own.
 
+use super::tls::Tls;
 use crate::signer::Signer;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -15,13 +16,14 @@ use tezos_signer_core::position::ConsensusKind;
 pub struct Admin {
     signer: Arc<Signer>,
     identity: String,
+    tls: Option<Arc<Tls>>,
     started: AtomicBool,
 }
 
 impl Admin {
-    /// For `signer`, whose identity as a holder of leases is `identity`.
-    pub fn new(signer: Arc<Signer>, identity: String) -> Self {
-        Self { signer, identity, started: AtomicBool::new(false) }
+    /// For `signer`, whose identity as a holder of leases is `identity`, and whose signing port has `tls`.
+    pub fn new(signer: Arc<Signer>, identity: String, tls: Option<Arc<Tls>>) -> Self {
+        Self { signer, identity, tls, started: AtomicBool::new(false) }
     }
 
     /// Why nothing, or not every key, can be signed with now. One sentence each.
@@ -78,9 +80,15 @@ impl Admin {
             "started": self.started(&reasons),
             "identity": self.identity,
             "hsm": { "ready": hsm.is_none(), "reason": hsm },
+            "tls": self.tls.as_ref().map(|tls| json!({ "notAfter": tls.not_after(), "reason": tls.reason() })),
             "keys": keys,
-            "reasons": reasons,
+            "reasons": self.with_tls(reasons),
         })
+    }
+
+    /// Reasons to show. TLS is none not to start: new files can heal it at any time, and other clients may not need it.
+    fn with_tls(&self, reasons: Vec<String>) -> Vec<String> {
+        reasons.into_iter().chain(self.tls.as_ref().and_then(|tls| tls.reason())).collect()
     }
 }
 
@@ -107,7 +115,7 @@ async fn readyz(State(admin): State<Arc<Admin>>) -> Response {
     if admin.signer.is_closing() {
         return probe(false, &["the signer is shutting down".to_owned()]);
     }
-    probe(admin.started(&reasons), &reasons)
+    probe(admin.started(&reasons), &admin.with_tls(reasons))
 }
 
 fn probe(ok: bool, reasons: &[String]) -> Response {

@@ -1,4 +1,18 @@
-//! The two listeners: [`signing`] speaks Octez' remote signer protocol, [`admin`] answers probes, Prometheus and the operator.
+//! The two ports. [`admin`] answers probes, Prometheus and the operator. The signing port speaks Octez' remote signer protocol:
+//! [`listener`] accepts connections, `connection` carries requests, [`port`] has the routes, and [`signing`] what they do.
 
 pub mod admin;
+pub mod body;
+pub mod client;
+mod connection;
+pub mod fault;
+pub mod listener;
+mod open_connections;
+mod phase;
+pub mod port;
+pub mod port_metrics;
+mod refusal;
 pub mod signing;
+pub mod slots;
+pub mod tls;
+mod unix_socket;

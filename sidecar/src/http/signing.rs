@@ -1,30 +1,28 @@
 //! Octez' remote signer protocol over HTTP. Statuses and bodies are what its client understands: 502, and only 502, is tried
 //! again; refusals are arrays of error objects; 400 is text.
 
+use super::body::{BodyError, WholeBody};
+use super::client::Client;
+use super::refusal::refusal;
+use super::slots::{Overloaded, Slots};
 use crate::signer::{Request, SignError, Signer};
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router, middleware};
+use axum::{Extension, Json, Router};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tezos_signer_core::audit::Outcome;
-use tezos_signer_core::key::PublicKeyHash;
-
-/// The largest body that is read.
-const MAX_BODY: usize = 64 * 1024;
+use tezos_signer_core::key::{PublicKeyHash, Signature};
 
 /// The protocol's routes.
 pub fn router(signer: Arc<Signer>) -> Router {
     Router::new()
         .route("/authorized_keys", get(authorized_keys))
         .route("/keys/{key}", get(public_key).post(sign))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(middleware::map_response_with_state(signer.clone(), close_when_closing))
         .with_state(signer)
 }
 
@@ -49,22 +47,37 @@ struct SigningQuery {
 
 async fn sign(
     State(signer): State<Arc<Signer>>,
+    Extension(client): Extension<Client>,
+    Extension(slots): Extension<Slots>,
     Path(key): Path<String>,
     query: Result<Query<SigningQuery>, QueryRejection>,
-    body: Result<Bytes, BytesRejection>,
+    body: Result<WholeBody, BodyError>,
 ) -> Result<Response, Refused> {
-    let client = String::new();
-    match parse(&key, query, body) {
+    let client = client.to_string();
+    let answer = match parse(&key, query, body) {
         Ok((key, payload, authentication)) => {
-            let signature = signer.sign(Request { client, key, payload, authentication }).await?;
-            Ok(Json(json!({ "signature": signature })).into_response())
+            let request = Request { client: client.clone(), key, payload, authentication };
+            sign_in_slot(signer.clone(), request, &slots).await
         }
+        Err(refused) => Err(refused),
+    };
+    match answer {
+        Ok(signature) => Ok(Json(json!({ "signature": signature })).into_response()),
         Err(refused) => {
-            let (status, message) = refused.status_and_message();
-            signer.unreadable(client, status.as_u16(), Outcome::Malformed, message);
+            refused.account_for(&signer, client);
             Err(refused)
         }
     }
+}
+
+/// In a task of its own, which holds the slot to the end: a client that goes away makes no room for another request.
+async fn sign_in_slot(signer: Arc<Signer>, request: Request, slots: &Slots) -> Result<Signature, Refused> {
+    let slot = slots.take().map_err(Refused::Overloaded)?;
+    let task = tokio::spawn(async move {
+        let _slot = slot;
+        signer.sign(request).await
+    });
+    Ok(task.await.map_err(|_| SignError::Bug)??)
 }
 
 type Parsed = (PublicKeyHash, Vec<u8>, Option<String>);
@@ -72,11 +85,11 @@ type Parsed = (PublicKeyHash, Vec<u8>, Option<String>);
 fn parse(
     key: &str,
     query: Result<Query<SigningQuery>, QueryRejection>,
-    body: Result<Bytes, BytesRejection>,
+    body: Result<WholeBody, BodyError>,
 ) -> Result<Parsed, Refused> {
     let key = parse_hash(key)?;
     let Query(query) = query.map_err(|rejection| Refused::Body(rejection.body_text()))?;
-    let body = body.map_err(|rejection| Refused::Body(rejection.body_text()))?;
+    let WholeBody(body) = body.map_err(|error| Refused::Body(error.to_string()))?;
     let hex: String = serde_json::from_slice(&body)
         .map_err(|_| Refused::Body("expected a JSON string of hex digits, such as \"11ab…\"".to_owned()))?;
     let payload = hex::decode(&hex).map_err(|error| Refused::Body(format!("the JSON string is not hex: {error}")))?;
@@ -91,18 +104,12 @@ fn parse_hash(text: &str) -> Result<PublicKeyHash, Refused> {
     })
 }
 
-/// A process that ends asks its clients to connect anew, to whoever comes next.
-async fn close_when_closing(State(signer): State<Arc<Signer>>, mut response: Response) -> Response {
-    if signer.is_closing() {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
-}
-
 /// A request that gets no signature.
 enum Refused {
     /// 400: not understood at all.
     Body(String),
+    /// 502: too many at once.
+    Overloaded(Overloaded),
     /// Understood, and refused.
     Sign(SignError),
 }
@@ -114,9 +121,21 @@ impl From<SignError> for Refused {
 }
 
 impl Refused {
+    /// Puts it into the audit log, the metrics and the log, where the signer has not done so.
+    fn account_for(&self, signer: &Signer, client: String) {
+        let outcome = match self {
+            Self::Body(_) => Outcome::Malformed,
+            Self::Overloaded(_) => Outcome::Unavailable,
+            Self::Sign(_) => return,
+        };
+        let (status, message) = self.status_and_message();
+        signer.not_asked(client, status.as_u16(), outcome, message);
+    }
+
     fn status_and_message(&self) -> (StatusCode, String) {
         match self {
             Self::Body(message) => (StatusCode::BAD_REQUEST, message.clone()),
+            Self::Overloaded(error) => (StatusCode::BAD_GATEWAY, error.to_string()),
             Self::Sign(error) => {
                 let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 (status, error.to_string())
@@ -131,7 +150,6 @@ impl IntoResponse for Refused {
         if status == StatusCode::BAD_REQUEST {
             return (status, message).into_response();
         }
-        let kind = if status == StatusCode::BAD_GATEWAY { "temporary" } else { "permanent" };
-        (status, Json(json!([{ "kind": kind, "id": "failure", "msg": message }]))).into_response()
+        refusal(status, &message)
     }
 }

@@ -94,6 +94,16 @@ impl Home {
         edit(&self.config_file(), from, to);
     }
 
+    /// Adds fields to the configuration, as JSON without its braces.
+    pub(crate) fn add_to_config(&self, fields: &str) {
+        self.edit_config("\"admin\"", &format!("{fields}, \"admin\""));
+    }
+
+    /// Adds fields to the P-256 key of the configuration, as JSON without its braces.
+    pub(crate) fn add_to_tz3(&self, fields: &str) {
+        self.edit_config("\"label\": \"tz3\"", &format!("\"label\": \"tz3\", {fields}"));
+    }
+
     pub(crate) fn config(&self) -> SignerConfig {
         SignerConfig::from_yaml(&std::fs::read_to_string(self.config_file()).unwrap()).unwrap()
     }

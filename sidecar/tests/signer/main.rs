@@ -13,8 +13,12 @@ mod payload;
 mod process;
 
 // From outside: the program.
+mod audit;
+mod authentication;
 mod command_line;
 mod crash;
+mod explain;
+mod policy;
 mod protocol;
 mod watermark;
 

@@ -1,7 +1,8 @@
 //! Signing requests of any kind, level and round, laid out as Octez does. Two that differ in `salt` only are two different
 //! payloads for one position: what would be slashed.
 
-use tezos_signer_core::key::ChainId;
+use tezos_signer_core::config::KeyConfig;
+use tezos_signer_core::key::{ChainId, Curve};
 
 pub(crate) fn preattestation(level: u32, round: u32, salt: u8) -> Vec<u8> {
     vote(ChainId::MAINNET, 0x12, 20, level, round, salt)
@@ -44,4 +45,55 @@ pub(crate) fn block(level: u32, round: u32, salt: u8) -> Vec<u8> {
     let (payload_hash, payload_round, nonce, no_seed_nonce_hash, votes) = ([0x44; 32], [0; 4], [0; 8], [0], [0]);
     let protocol_data = [&payload_hash[..], &payload_round, &nonce, &no_seed_nonce_hash, &votes].concat();
     [&[0x11][..], ChainId::MAINNET.as_bytes(), &level, &shell, &protocol_data].concat()
+}
+
+/// A generic operation: a branch, and contents.
+pub(crate) fn operation(contents: &[Vec<u8>]) -> Vec<u8> {
+    [&[0x03][..], &[0x55; 32], &contents.concat()].concat()
+}
+
+/// Of `key`, to the account whose hash is `destination` twenty times.
+pub(crate) fn transaction(key: &KeyConfig, amount: u8, destination: u8) -> Vec<u8> {
+    [manager(key, 108), number(amount), vec![0, 0], vec![destination; 20], vec![0]].concat()
+}
+
+/// Of `key`, to the baker whose hash is `baker` twenty times.
+pub(crate) fn delegation(key: &KeyConfig, baker: u8) -> Vec<u8> {
+    [manager(key, 110), vec![0xff, 0], vec![baker; 20]].concat()
+}
+
+/// Of `key` to itself, with an entrypoint that has a tag of its own: 6 is stake, 7 is unstake.
+pub(crate) fn to_itself(key: &KeyConfig, amount: u8, entrypoint: u8) -> Vec<u8> {
+    // The parameter is Unit.
+    let parameters = [0xff, entrypoint, 0, 0, 0, 2, 0x03, 0x0b];
+    [manager(key, 108), number(amount), vec![0], source(key), parameters.to_vec()].concat()
+}
+
+/// Of `key`: 0 is yay, 1 nay, 2 pass.
+pub(crate) fn ballot(key: &KeyConfig, vote: u8) -> Vec<u8> {
+    [vec![6], source(key), vec![0, 0, 0, 9], vec![0x66; 32], vec![vote]].concat()
+}
+
+/// Of `key` as a consensus key.
+pub(crate) fn drain_delegate(key: &KeyConfig) -> Vec<u8> {
+    [vec![9], source(key), vec![0; 21], vec![0; 21]].concat()
+}
+
+/// Tag, source, a fee of 100 mutez, counter and limits.
+fn manager(key: &KeyConfig, tag: u8) -> Vec<u8> {
+    [vec![tag], source(key), number(100), vec![1, 2, 3]].concat()
+}
+
+fn source(key: &KeyConfig) -> Vec<u8> {
+    let tag = match key.hash().curve() {
+        Curve::Secp256k1 => 1,
+        _ => 2,
+    };
+    [&[tag][..], key.hash().as_bytes()].concat()
+}
+
+/// A small number: one byte, below 128.
+fn number(value: u8) -> Vec<u8> {
+    assert!(value < 128);
+    vec![value]
 }

@@ -99,7 +99,7 @@ fn a_commit_that_did_not_happen_is_made_again_and_only_the_stored_signature_leav
 
         inside.store.fail_next([Fault::RequestLost, Fault::RequestLost, Fault::RequestLost]);
         let error = inside.sign(&attestation(NEXT + 1, 0, 1)).await.unwrap_err();
-        assert!(error.is_transient(), "{error}");
+        assert_eq!(error.status(), 502, "{error}");
         assert!(home.row(&inside.key, "attestation").ends_with(&signature.to_string()));
     });
 }

@@ -1,0 +1,159 @@
+//! The accept loop of the signing port. It never ends by itself, never waits for a client, and never refuses a new one.
+
+use super::client::Peer;
+use super::connection::{Connection, Protocol};
+use super::fault::FaultObserver;
+use super::open_connections::OpenConnections;
+use super::phase::Phase;
+use super::tls::Tls;
+use super::unix_socket::UnixSocket;
+pub use super::unix_socket::UnixSocketError;
+use axum::Router;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// How long nothing is accepted after the system had no file or memory for it; meanwhile something else may have been closed.
+const AFTER_FAILURE: Duration = Duration::from_millis(20);
+
+/// After how long without a word a client's system is asked whether it still knows the connection; it is given up after three
+/// questions, ten seconds apart. Shorter than the idle time-outs of load balancers and address translators on the way.
+const KEEP_ALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(10), 3);
+
+/// A socket that listens.
+pub struct Listener {
+    socket: Socket,
+}
+
+enum Socket {
+    Tcp { listener: TcpListener, tls: Option<Arc<Tls>> },
+    Unix(UnixSocket),
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// What is served on a listener.
+pub struct Service {
+    /// The routes.
+    pub router: Router,
+    /// Is told what never becomes a request.
+    pub observer: FaultObserver,
+    /// How many connections are kept open.
+    pub max_connections: u16,
+}
+
+impl Listener {
+    /// On a TCP address, with or without TLS.
+    pub async fn tcp(address: SocketAddr, tls: Option<Arc<Tls>>) -> io::Result<Self> {
+        Ok(Self { socket: Socket::Tcp { listener: TcpListener::bind(address).await?, tls } })
+    }
+
+    /// On a Unix socket at `path`, for its owner and group. The socket is removed when the listener ends.
+    pub fn unix(path: &Path) -> Result<Self, UnixSocketError> {
+        Ok(Self { socket: Socket::Unix(UnixSocket::bind(path)?) })
+    }
+
+    /// Where it really listens: port 0 is a free one that the system chose.
+    pub fn address(&self) -> io::Result<String> {
+        Ok(match &self.socket {
+            Socket::Tcp { listener, .. } => listener.local_addr()?.to_string(),
+            Socket::Unix(socket) => socket.path().display().to_string(),
+        })
+    }
+
+    /// Accepts until `stopped`; then closes idle connections, and the others after their answers.
+    pub async fn serve(self, service: Service, stopped: watch::Receiver<bool>) {
+        let connections = OpenConnections::new(service.max_connections.into(), service.observer.clone());
+        let protocol = Protocol { router: service.router, observer: service.observer, stopped: stopped.clone() };
+        let mut stopped = stopped;
+        let mut stop = pin!(async move {
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        });
+        let mut tasks = JoinSet::new();
+        let mut failing = false;
+        loop {
+            let accepted = tokio::select! {
+                () = &mut stop => break,
+                accepted = self.accept() => accepted,
+                Some(_) = tasks.join_next() => continue,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    failing = false;
+                    self.start(stream, peer, &connections, &protocol, &mut tasks);
+                }
+                // Of that one connection: its client has gone already.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    if !failing {
+                        tracing::error!(%error, "a connection cannot be accepted: closing idle ones, and trying again");
+                    }
+                    failing = true;
+                    connections.make_room();
+                    tokio::select! { () = &mut stop => break, () = tokio::time::sleep(AFTER_FAILURE) => {} }
+                }
+            }
+        }
+        drop(self);
+        while tasks.join_next().await.is_some() {}
+    }
+
+    async fn accept(&self) -> io::Result<(Stream, Peer)> {
+        match &self.socket {
+            Socket::Tcp { listener, .. } => {
+                let (stream, address) = listener.accept().await?;
+                if let Err(error) = prepare(&stream) {
+                    tracing::debug!(%error, "a socket option was refused");
+                }
+                Ok((Stream::Tcp(stream), Peer::Tcp(address)))
+            }
+            Socket::Unix(socket) => Ok((Stream::Unix(socket.accept().await?), Peer::Unix)),
+        }
+    }
+
+    fn start(
+        &self,
+        stream: Stream,
+        peer: Peer,
+        connections: &Arc<OpenConnections>,
+        protocol: &Protocol,
+        tasks: &mut JoinSet<()>,
+    ) {
+        let tls = match &self.socket {
+            Socket::Tcp { tls, .. } => tls.clone(),
+            Socket::Unix(_) => None,
+        };
+        let first = if tls.is_some() { Phase::Handshake } else { Phase::Idle };
+        let connection = Connection::new(peer, first, protocol.clone());
+        connections.seat(connection.client.clone(), connection.progress.clone(), |seat| {
+            tasks.spawn(async move {
+                let _seat = seat;
+                match stream {
+                    Stream::Tcp(stream) => connection.run_tcp(stream, tls).await,
+                    Stream::Unix(stream) => connection.run_unix(stream).await,
+                }
+            })
+        });
+    }
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    use rustix::net::sockopt;
+    // Without it an answer waits for the client's delayed acknowledgement of the one before.
+    stream.set_nodelay(true)?;
+    let (idle, interval, count) = KEEP_ALIVE;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, idle)?;
+    sockopt::set_tcp_keepintvl(stream, interval)?;
+    sockopt::set_tcp_keepcnt(stream, count)?;
+    Ok(())
+}

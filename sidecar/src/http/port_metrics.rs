@@ -1,0 +1,68 @@
+//! What the signing port counts before there is a request: registered beside [`crate::metrics`].
+
+use super::fault::Fault;
+use jiff::Timestamp;
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+/// Connections that ended without an answer of the protocol.
+#[derive(Clone)]
+pub struct ConnectionMetrics {
+    faults: IntCounterVec,
+}
+
+impl ConnectionMetrics {
+    /// All at zero.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let faults = IntCounterVec::new(
+            Opts::new(
+                "tezos_signer_connection_faults_total",
+                "Connections that ended without an answer of the protocol, by what was wrong with them.",
+            ),
+            &["fault"],
+        )?;
+        for label in Fault::labels() {
+            faults.with_label_values(&[label]);
+        }
+        registry.register(Box::new(faults.clone()))?;
+        Ok(Self { faults })
+    }
+
+    /// One more.
+    pub fn observe(&self, fault: &Fault) {
+        self.faults.with_label_values(&[fault.label()]).inc();
+    }
+}
+
+/// The state of the certificates; only where TLS is configured.
+#[derive(Clone)]
+pub struct TlsMetrics {
+    reload_failures: IntCounter,
+    expiry: IntGauge,
+}
+
+impl TlsMetrics {
+    /// Zero, and no expiry yet.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let reload_failures = IntCounter::new(
+            "tezos_signer_tls_reload_failures_total",
+            "Changes of the TLS files that could not be used; the certificate before is still served.",
+        )?;
+        let expiry = IntGauge::new(
+            "tezos_signer_tls_certificate_expiry_timestamp_seconds",
+            "When the served TLS certificate expires, in seconds since 1970.",
+        )?;
+        registry.register(Box::new(reload_failures.clone()))?;
+        registry.register(Box::new(expiry.clone()))?;
+        Ok(Self { reload_failures, expiry })
+    }
+
+    /// A change could not be used.
+    pub fn reload_failed(&self) {
+        self.reload_failures.inc();
+    }
+
+    /// What is served now.
+    pub fn serving(&self, not_after: Timestamp) {
+        self.expiry.set(not_after.as_second());
+    }
+}

@@ -14,13 +14,16 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// How long nothing is accepted after the system had no file or memory for it; meanwhile something else may have been closed.
 const AFTER_FAILURE: Duration = Duration::from_millis(20);
+
+/// How often such a failure is logged, while it lasts.
+const LOG_AGAIN: Duration = Duration::from_secs(10);
 
 /// After how long without a word a client's system is asked whether it still knows the connection; it is given up after three
 /// questions, ten seconds apart. Shorter than the idle time-outs of load balancers and address translators on the way.
@@ -79,7 +82,7 @@ impl Listener {
             let _ = stopped.wait_for(|stopped| *stopped).await;
         });
         let mut tasks = JoinSet::new();
-        let mut failing = false;
+        let mut logged: Option<Instant> = None;
         loop {
             let accepted = tokio::select! {
                 () = &mut stop => break,
@@ -87,17 +90,14 @@ impl Listener {
                 Some(_) = tasks.join_next() => continue,
             };
             match accepted {
-                Ok((stream, peer)) => {
-                    failing = false;
-                    self.start(stream, peer, &connections, &protocol, &mut tasks);
-                }
+                Ok((stream, peer)) => self.start(stream, peer, &connections, &protocol, &mut tasks),
                 // Of that one connection: its client has gone already.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    if !failing {
+                    if logged.is_none_or(|logged| logged.elapsed() >= LOG_AGAIN) {
+                        logged = Some(Instant::now());
                         tracing::error!(%error, "a connection cannot be accepted: closing idle ones, and trying again");
                     }
-                    failing = true;
                     connections.make_room();
                     tokio::select! { () = &mut stop => break, () = tokio::time::sleep(AFTER_FAILURE) => {} }
                 }

@@ -3,7 +3,7 @@
 use crate::home::{FLOOR, Home};
 use crate::payload::{attestation, block, delegation, operation};
 use crate::process::{Signer, wait_for};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tezos_signer_core::config::KeyConfig;
@@ -18,7 +18,7 @@ fn home() -> Home {
 }
 
 fn log_to(home: &Home, path: &Path) {
-    home.add_to_config(&format!("\"audit\": {{\"file\": \"{}\"}}", path.display()));
+    home.set_config(json!({"audit": {"file": path}}));
 }
 
 fn log(home: &Home) -> PathBuf {
@@ -104,7 +104,7 @@ fn every_request_leaves_one_line_that_says_what_became_of_it() {
     for stage in ["record", "signature", "commit", "total"] {
         assert!(first["microseconds"][stage].is_u64(), "{first}");
     }
-    assert_eq!(found[4]["contents"], serde_json::json!(["delegation"]));
+    assert_eq!(found[4]["contents"], json!(["delegation"]));
     assert!(found[2]["reason"].as_str().unwrap().contains("a different attestation"));
 
     // The intent stands before the outcome, and the record has its hash.

@@ -62,7 +62,7 @@ fn clients_of_every_scheme_are_known_by_their_signature_and_nobody_else_is() {
     let home = Home::new();
     let clients = clients();
     let keys: Vec<String> = clients.iter().map(|client| client.key.to_string()).collect();
-    home.add_to_config(&format!("\"authorizedKeys\": {}", json!(keys)));
+    home.set_config(json!({"authorizedKeys": keys}));
     let signer = Signer::start(&home);
     let (key, other_key) = (home.tz3(), home.tz2());
 
@@ -97,7 +97,7 @@ fn clients_of_every_scheme_are_known_by_their_signature_and_nobody_else_is() {
 fn a_stranger_with_a_key_of_his_own_is_refused_before_his_payload_is_looked_at() {
     let home = Home::new();
     let [friend, stranger, ..] = clients();
-    home.add_to_config(&format!("\"authorizedKeys\": [\"{}\"]", friend.key));
+    home.set_config(json!({"authorizedKeys": [friend.key]}));
     let signer = Signer::start(&home);
     let key = home.tz3();
     for payload in [attestation(FLOOR + 1, 0, 1), vec![0x13, 1, 2, 3]] {
@@ -110,7 +110,7 @@ fn a_stranger_with_a_key_of_his_own_is_refused_before_his_payload_is_looked_at()
 fn a_key_may_name_clients_of_its_own() {
     let home = Home::new();
     let [of_all, of_one, ..] = clients();
-    home.add_to_config(&format!("\"authorizedKeys\": [\"{}\"]", of_all.key));
+    home.set_config(json!({"authorizedKeys": [of_all.key]}));
     home.add_to_tz3(&format!("\"authorizedKeys\": [\"{}\"]", of_one.key));
     let signer = Signer::start(&home);
     let vote = attestation(FLOOR + 1, 0, 1);

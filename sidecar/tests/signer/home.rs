@@ -94,9 +94,12 @@ impl Home {
         edit(&self.config_file(), from, to);
     }
 
-    /// Adds fields to the configuration, as JSON without its braces.
-    pub(crate) fn add_to_config(&self, fields: &str) {
-        self.edit_config("\"admin\"", &format!("{fields}, \"admin\""));
+    /// Sets fields at the top of the configuration.
+    pub(crate) fn set_config(&self, fields: Value) {
+        let Value::Object(fields) = fields else { panic!("{fields} is no object") };
+        let mut config: Value = serde_json::from_str(&std::fs::read_to_string(self.config_file()).unwrap()).unwrap();
+        config.as_object_mut().unwrap().extend(fields);
+        std::fs::write(self.config_file(), serde_json::to_string_pretty(&config).unwrap()).unwrap();
     }
 
     /// Adds fields to the P-256 key of the configuration, as JSON without its braces.

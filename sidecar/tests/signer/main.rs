@@ -6,11 +6,13 @@
 
 // What tests stand on.
 mod api_server;
+mod certificates;
 mod faulty_store;
 mod home;
 mod own_process;
 mod payload;
 mod process;
+mod wire;
 
 // From outside: the program.
 mod audit;
@@ -18,8 +20,11 @@ mod authentication;
 mod command_line;
 mod crash;
 mod explain;
+mod hostile;
 mod policy;
 mod protocol;
+mod tls;
+mod unix_socket;
 mod watermark;
 
 // From inside: the library, with faults where no outsider can put them.

@@ -5,6 +5,7 @@ use reqwest::blocking::{Client, RequestBuilder};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -89,6 +90,17 @@ impl Signer {
 
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Where the signing port is, in TCP.
+    pub(crate) fn signing_address(&self) -> SocketAddr {
+        self.signing.strip_prefix("http://").unwrap().parse().unwrap()
+    }
+
+    /// The value of a line of `/metrics`, by its name and labels as they stand there.
+    pub(crate) fn metric(&self, name: &str) -> Option<f64> {
+        let text = self.admin("/metrics").body;
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
     }
 
     pub(crate) fn admin(&self, path: &str) -> Answer {

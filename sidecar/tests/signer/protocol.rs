@@ -3,7 +3,9 @@
 use crate::home::{FLOOR, Home};
 use crate::payload;
 use crate::process::Signer;
+use crate::wire::{Wire, post, sign_path};
 use serde_json::json;
+use std::net::Shutdown;
 
 const NEXT: u32 = FLOOR + 1;
 
@@ -113,4 +115,156 @@ fn what_the_key_may_not_sign_is_403() {
         assert!(message.contains(what), "{what}: {message}");
     }
     signer.signature(&key, &payload::attestation(NEXT, 0, 0));
+}
+
+#[test]
+fn many_requests_come_over_one_connection_also_before_the_answers_were_read() {
+    let home = Home::new();
+    let signer = Signer::start(&home);
+    let key = home.tz3();
+    let mut wire = Wire::tcp(signer.signing_address());
+    for round in 0..200 {
+        // As Octez does: first this, then the signature.
+        assert_eq!(wire.get("/authorized_keys").json(), json!({}));
+        let payload = payload::attestation(NEXT, round, 1);
+        wire.sign(&key, &payload).signature(&key, &payload);
+    }
+    let payloads: Vec<_> = (0..20).map(|round| payload::preattestation(NEXT, round, 1)).collect();
+    for payload in &payloads {
+        wire.send(&post(&sign_path(&key), &hex::encode(payload)));
+    }
+    for payload in &payloads {
+        wire.answer().signature(&key, payload);
+    }
+}
+
+#[test]
+fn a_request_in_pieces_in_chunks_or_after_a_hundred_is_the_same_request() {
+    let home = Home::new();
+    let signer = Signer::start(&home);
+    let key = home.tz3();
+    let payload = payload::attestation(NEXT, 0, 1);
+    let (path, hex) = (sign_path(&key), hex::encode(&payload));
+    let mut wire = Wire::tcp(signer.signing_address());
+
+    for byte in post(&path, &hex).as_bytes() {
+        wire.send([*byte]);
+    }
+    let signature = wire.answer().signature(&key, &payload);
+
+    let (first, second) = hex.split_at(7);
+    wire.send(format!("POST {path}?version=3 HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"));
+    wire.send(format!("8\r\n\"{first}\r\n"));
+    wire.send(format!("{:x};extension=1\r\n{second}\"\r\n0\r\ntrailer: x\r\n\r\n", second.len() + 1));
+    assert_eq!(wire.answer().signature(&key, &payload), signature);
+
+    let length = hex.len() + 2;
+    wire.send(format!("POST {path} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n"));
+    assert_eq!(wire.answer().status, 100);
+    wire.send(format!("\"{hex}\""));
+    assert_eq!(wire.answer().signature(&key, &payload), signature);
+
+    // A line end too many after the body is no beginning of another request.
+    wire.send(post(&path, &hex) + "\r\n");
+    assert_eq!(wire.answer().signature(&key, &payload), signature);
+    assert_eq!(wire.get("/authorized_keys").status, 200);
+}
+
+#[test]
+fn a_client_of_http_1_0_or_one_that_closes_its_side_first_gets_its_answer() {
+    let home = Home::new();
+    let signer = Signer::start(&home);
+    let key = home.tz3();
+    let payload = payload::attestation(NEXT, 0, 1);
+    let request = post(&sign_path(&key), &hex::encode(&payload));
+
+    let mut wire = Wire::tcp(signer.signing_address());
+    wire.send(request.replacen("HTTP/1.1", "HTTP/1.0", 1));
+    let signature = wire.answer().signature(&key, &payload);
+    assert!(wire.is_closed());
+
+    let mut wire = Wire::tcp(signer.signing_address());
+    wire.send(&request);
+    wire.stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(wire.answer().signature(&key, &payload), signature);
+    assert!(wire.is_closed());
+}
+
+#[test]
+fn answers_are_json_whatever_the_request_calls_itself() {
+    let home = Home::new();
+    let signer = Signer::start(&home);
+    let key = home.tz3();
+    let payload = payload::attestation(NEXT, 0, 1);
+    let mut wire = Wire::tcp(signer.signing_address());
+    for kind in ["application/json", "application/octet-stream", "nonsense"] {
+        let headers = format!(
+            "content-type: {kind}\r\naccept: application/json;q=1000, application/octet-stream;q=200, application/bson;q=100"
+        );
+        wire.send(post(&sign_path(&key), &hex::encode(&payload)).replacen("host: x", &headers, 1));
+        let answer = wire.answer();
+        answer.signature(&key, &payload);
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+    }
+    let answer = wire.get("/nothing");
+    assert_eq!((answer.status, answer.header("content-type")), (404, Some("application/json")));
+}
+
+#[test]
+fn what_is_no_path_of_the_protocol_or_not_asked_like_that_is_refused_in_its_form() {
+    let home = Home::new();
+    let signer = Signer::start(&home);
+    let key = home.tz3();
+    for path in ["/", "/keys", "/keys/", "/authorized_keys/", "/metrics", "/base/authorized_keys", "/%00%ff"] {
+        signer.get(path).refused(404);
+        signer.post(path, "\"00\"").refused(404);
+    }
+    for path in ["/authorized_keys", "/known_keys", &format!("/bls_prove_possession/{}", key.hash())] {
+        signer.post(path, "\"00\"").refused(405);
+    }
+    let mut wire = Wire::tcp(signer.signing_address());
+    for method in ["PUT", "DELETE", "PATCH", "OPTIONS", "NONSENSE"] {
+        wire.send(format!("{method} {} HTTP/1.1\r\nhost: x\r\n\r\n", sign_path(&key)));
+        let answer = wire.answer();
+        assert_eq!(answer.refused(405), format!("{method} is not what {} is asked with", sign_path(&key)));
+        assert_eq!(answer.header("allow"), Some("GET,HEAD,POST"));
+    }
+    let proof = signer.get(&format!("/bls_prove_possession/{}?bls_pk=x", key.hash())).refused(403);
+    assert_eq!(proof, "Request to prove possession is not allowed.");
+}
+
+#[test]
+fn keys_are_listed_only_where_that_is_allowed() {
+    let home = Home::new();
+    let signer = Signer::start(&home);
+    assert_eq!(signer.get("/known_keys").refused(403), "List known keys request not allowed.");
+    drop(signer);
+
+    home.set_config(json!({"allowKnownKeys": true}));
+    let signer = Signer::start(&home);
+    let mut known: Vec<String> =
+        serde_json::from_value(signer.get("/known_keys").json()["known_keys"].clone()).unwrap();
+    let mut keys = [home.tz2().hash().to_string(), home.tz3().hash().to_string()];
+    known.sort();
+    keys.sort();
+    assert_eq!(known, keys);
+}
+
+#[test]
+fn with_a_path_prefix_every_path_has_it() {
+    let home = Home::new();
+    home.set_config(json!({"pathPrefix": "/some/base"}));
+    let signer = Signer::start(&home);
+    let key = home.tz3();
+    let payload = payload::attestation(NEXT, 0, 1);
+    let body = format!("\"{}\"", hex::encode(&payload));
+    assert_eq!(signer.get("/some/base/authorized_keys").json(), json!({}));
+    let path = format!("/some/base{}?version=3", sign_path(&key));
+    assert_eq!(signer.get(&path).json(), json!({"public_key": key.public_key.to_string()}));
+    signer.post(&path, body.clone()).signature(&key, &payload);
+    signer.post("/some/base/authorized_keys", body.clone()).refused(405);
+    signer.get("/some/base/known_keys").refused(403);
+    signer.get("/some/base/nothing").refused(404);
+    signer.get("/authorized_keys").refused(404);
+    signer.post(&sign_path(&key), body).refused(404);
 }

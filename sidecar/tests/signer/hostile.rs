@@ -1,0 +1,311 @@
+//! Clients that are slow, broken or hostile, and an honest one beside them, whose signatures must not wait.
+
+use crate::home::{FLOOR, Home};
+use crate::payload::{attestation, preattestation};
+use crate::process::{Signer, wait_for};
+use crate::wire::{Wire, post, sign_path};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use serde_json::json;
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tezos_signer_core::config::KeyConfig;
+
+fn faults(signer: &Signer, fault: &str) -> f64 {
+    signer.metric(&format!("tezos_signer_connection_faults_total{{fault=\"{fault}\"}}")).unwrap()
+}
+
+/// Signs with a new connection each time, as Octez does, and returns the longest time that one took.
+fn sign_many(address: SocketAddr, key: &KeyConfig, level: u32, count: u32) -> Duration {
+    let one = |round| {
+        let started = Instant::now();
+        let payload = attestation(level, round, 1);
+        let mut wire = Wire::tcp(address);
+        assert_eq!(wire.get("/authorized_keys").status, 200);
+        wire.sign(key, &payload).signature(key, &payload);
+        started.elapsed()
+    };
+    (0..count).map(one).max().unwrap()
+}
+
+/// A signature takes milliseconds; on a busy machine many of them. A slow client takes ten seconds.
+const SOON: Duration = Duration::from_secs(2);
+
+#[test]
+fn two_hundred_slow_heads_and_bodies_hold_up_nobody_and_are_told() {
+    let home = Home::new();
+    let signer = Signer::start(&home);
+    let (key, address) = (home.tz3(), signer.signing_address());
+    let started = Instant::now();
+    let slow: Vec<_> = (0..200)
+        .map(|number| {
+            let mut wire = Wire::tcp(address);
+            let head = format!("POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: 90\r\n", sign_path(&key));
+            wire.send(if number % 2 == 0 { head } else { head + "\r\n\"11" });
+            (number, wire)
+        })
+        .collect();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let honest = scope.spawn(|| {
+            let mut longest = Duration::ZERO;
+            let mut level = FLOOR;
+            while !done.load(Ordering::SeqCst) {
+                level += 1;
+                longest = longest.max(sign_many(address, &key, level, 10));
+            }
+            longest
+        });
+        for (number, mut wire) in slow {
+            // One more byte now and then resets no clock.
+            let _ = wire.try_send("x");
+            let answer = wire.answer();
+            let part = if number % 2 == 0 { "head of the request" } else { "body" };
+            assert_eq!(answer.status, 400, "{answer:?}");
+            assert!(answer.body.contains(part) && answer.body.contains("10 seconds"), "{answer:?}");
+            assert_eq!(answer.header("connection"), Some("close"));
+            assert!(wire.is_closed());
+        }
+        done.store(true, Ordering::SeqCst);
+        let longest = honest.join().unwrap();
+        println!("slow clients answered after {:?}; the longest honest signature took {longest:?}", started.elapsed());
+        assert!(longest < SOON, "{longest:?}");
+    });
+    assert_eq!(faults(&signer, "head_timeout"), 100.0);
+}
+
+#[test]
+fn an_idle_connection_outlives_the_time_outs() {
+    let home = Home::new();
+    let signer = Signer::start(&home);
+    let key = home.tz3();
+    let (mut used, mut unused) = (Wire::tcp(signer.signing_address()), Wire::tcp(signer.signing_address()));
+    assert_eq!(used.get("/authorized_keys").status, 200);
+    // Another one runs into its time-out meanwhile: that is how long it takes.
+    let mut slow = Wire::tcp(signer.signing_address());
+    slow.send("GET /");
+    assert_eq!(slow.answer().status, 400);
+    for (round, wire) in [&mut used, &mut unused].into_iter().enumerate() {
+        let payload = attestation(FLOOR + 1, u32::try_from(round).unwrap(), 1);
+        wire.sign(&key, &payload).signature(&key, &payload);
+    }
+}
+
+#[test]
+fn what_is_not_http_is_answered_counted_and_closed() {
+    let home = Home::new();
+    let signer = Signer::start(&home);
+    let path = sign_path(&home.tz3());
+    let long = "x".repeat(40_000);
+    for (what, bytes, statuses) in [
+        ("garbage", b"\x00\x01\xff\xfe garbage\r\n\r\n".to_vec(), &[400][..]),
+        ("a long header", format!("GET / HTTP/1.1\r\nlong: {long}\r\n\r\n").into(), &[431]),
+        ("a long path", format!("GET /{long} HTTP/1.1\r\n\r\n").into(), &[414, 431]),
+        ("many headers", format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(200)).into(), &[431]),
+        ("a space before the colon", b"GET / HTTP/1.1\r\nhost : x\r\n\r\n".to_vec(), &[400]),
+        (
+            "two lengths",
+            format!("POST {path} HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n\"\"").into(),
+            &[400],
+        ),
+        ("a negative length", format!("POST {path} HTTP/1.1\r\ncontent-length: -1\r\n\r\n\"\"").into(), &[400]),
+        ("HTTP/3.0", b"GET / HTTP/3.0\r\n\r\n".to_vec(), &[400]),
+    ] {
+        let before = faults(&signer, "malformed");
+        let mut wire = Wire::tcp(signer.signing_address());
+        wire.send(bytes);
+        let answer = wire.answer();
+        assert!(statuses.contains(&answer.status), "{what}: {answer:?}");
+        assert!(wire.is_closed(), "{what}");
+        wait_for(what, || (faults(&signer, "malformed") > before).then_some(()));
+    }
+    // A client that goes away in the middle of a head.
+    let mut wire = Wire::tcp(signer.signing_address());
+    wire.send("GET /autho");
+    drop(wire);
+    wait_for("an incomplete head", || (faults(&signer, "incomplete") > 0.0).then_some(()));
+
+    let before = faults(&signer, "malformed");
+    let mut wire = Wire::tcp(signer.signing_address());
+    wire.send(format!("POST {path} HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n"));
+    let answer = wire.answer();
+    assert_eq!(answer.status, 400, "chunks of no form: {answer:?}");
+    assert!(answer.body.starts_with("the body did not arrive"), "{answer:?}");
+    assert!(wire.is_closed());
+    assert_eq!(faults(&signer, "malformed"), before, "a handler has seen it");
+    sign_many(signer.signing_address(), &home.tz3(), FLOOR + 1, 1);
+}
+
+#[test]
+fn the_answer_to_a_body_that_is_too_large_arrives_however_much_is_sent() {
+    let home = Home::new();
+    let signer = Signer::start(&home);
+    let path = sign_path(&home.tz3());
+    for (size, chunked, asks) in
+        [(64 * 1024 + 1, false, false), (8 << 20, false, false), (8 << 20, true, false), (8 << 20, false, true)]
+    {
+        let mut wire = Wire::tcp(signer.signing_address());
+        let length = if chunked { "transfer-encoding: chunked".to_owned() } else { format!("content-length: {size}") };
+        let expect = if asks { "expect: 100-continue\r\n" } else { "" };
+        wire.send(format!("POST {path} HTTP/1.1\r\nhost: x\r\n{expect}{length}\r\n\r\n"));
+        if !asks {
+            // Octez' client sends all before it reads.
+            let body = vec![b' '; size];
+            wire.send(if chunked {
+                [format!("{size:x}\r\n").as_bytes(), &body, b"\r\n0\r\n\r\n"].concat()
+            } else {
+                body
+            });
+        }
+        let answer = wire.answer();
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (400, "the body is larger than 65536 bytes"),
+            "{size} {chunked}"
+        );
+        assert_eq!(answer.header("connection"), Some("close"));
+        assert!(wire.is_closed());
+    }
+    // The largest that is read, and then the connection goes on.
+    let mut wire = Wire::tcp(signer.signing_address());
+    wire.send(post(&path, &"0".repeat(64 * 1024 - 2)));
+    let answer = wire.answer();
+    assert_eq!(answer.refused(403), "magic byte 0x00 not allowed");
+    assert_eq!(wire.get("/authorized_keys").status, 200);
+}
+
+#[test]
+fn a_flood_of_connections_pushes_out_itself_and_no_new_client_is_refused() {
+    let home = Home::new();
+    home.set_config(json!({"maxConcurrentRequests": 4, "maxConnections": 20}));
+    let signer = Signer::start(&home);
+    let (key, address) = (home.tz3(), signer.signing_address());
+    let mut baker = Wire::tcp(address);
+    assert_eq!(baker.get("/authorized_keys").status, 200);
+    let mut flood: Vec<_> = (0..19).map(|_| Wire::tcp(address)).collect();
+    wait_for("the grace of new connections to end", || {
+        // More of them: those that never asked and are older go, the baker stays.
+        flood.push(Wire::tcp(address));
+        std::thread::sleep(Duration::from_millis(100));
+        (flood.len() > 60).then_some(())
+    });
+    assert!(faults(&signer, "displaced") > 0.0);
+    let longest = sign_many(address, &key, FLOOR + 1, 30);
+    assert!(longest < SOON, "{longest:?}");
+    drop(flood);
+    // Half-open again and again while the honest one signs.
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut open = std::collections::VecDeque::new();
+            while !done.load(Ordering::SeqCst) {
+                let Ok(stream) = TcpStream::connect(address) else { continue };
+                open.push_back(stream);
+                if open.len() > 100 {
+                    open.pop_front();
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let longest = sign_many(address, &key, FLOOR + 2, 50);
+        done.store(true, Ordering::SeqCst);
+        assert!(longest < SOON, "{longest:?}");
+    });
+    let payload = attestation(FLOOR + 3, 0, 1);
+    Wire::tcp(address).sign(&key, &payload).signature(&key, &payload);
+}
+
+#[test]
+fn without_free_files_the_listener_lives_on_and_makes_room() {
+    let home = Home::new();
+    let signer = Signer::start(&home);
+    let (key, address) = (home.tz3(), signer.signing_address());
+    // Warm: whatever it opens for a signature it has opened.
+    sign_many(address, &key, FLOOR + 1, 1);
+    let process = Pid::from_raw(i32::try_from(signer.id()).unwrap());
+    let open = std::fs::read_dir(format!("/proc/{}/fd", signer.id())).unwrap().count() as u64;
+    let few = Rlimit { current: Some(open + 10), maximum: Some(open + 10) };
+    prlimit(process, Resource::Nofile, few).unwrap();
+    let flood: Vec<_> = (0..50).map(|_| TcpStream::connect(address).unwrap()).collect();
+    wait_for("a displaced connection", || signer.log().contains("cannot be accepted").then_some(()));
+    // It gets an answer while the flood is there, and takes no more than its part of the processor.
+    let mut wire = Wire::tcp(address);
+    assert_eq!(wire.get("/authorized_keys").status, 200);
+    assert!(signer.log().matches("cannot be accepted").count() < 4, "{}", signer.log());
+    drop(flood);
+    assert_eq!(wire.get("/authorized_keys").status, 200);
+}
+
+#[test]
+fn more_signatures_at_once_than_allowed_are_502_at_once_and_what_is_in_memory_is_served() {
+    let home = Home::new();
+    home.set_config(json!({"maxConcurrentRequests": 2, "requestDeadlineMilliseconds": 5000}));
+    let signer = Signer::start(&home);
+    let (key, address) = (home.tz3(), signer.signing_address());
+    // Each write of the record takes a second and more.
+    let mut strace = Command::new("strace")
+        .args(["-f", "-qq", "-o", "/dev/null", "-p", &signer.id().to_string()])
+        .args(["-e", "trace=fsync", "-e", "inject=fsync:delay_enter=1000000"])
+        .spawn()
+        .expect("strace of the Debian package strace");
+    wait_for("strace", || {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", signer.id())).unwrap();
+        let all_traced = tasks.flatten().all(|task| {
+            // A thread that has ended needs none.
+            let status = std::fs::read_to_string(task.path().join("status")).unwrap_or_default();
+            !status.contains("TracerPid:\t0\n")
+        });
+        (all_traced || strace.try_wait().unwrap().is_some()).then_some(())
+    });
+    if strace.try_wait().unwrap().is_some() {
+        eprintln!("SKIPPED: strace cannot trace here");
+        return;
+    }
+    let mut busy: Vec<_> = (0..2)
+        .map(|kind| {
+            let payload = if kind == 0 { attestation(FLOOR + 1, 0, 1) } else { preattestation(FLOOR + 1, 0, 1) };
+            let mut wire = Wire::tcp(address);
+            wire.send(post(&sign_path(&key), &hex::encode(&payload)));
+            (wire, payload)
+        })
+        .collect();
+    let (refused, took) = wait_for("an overload", || {
+        let started = Instant::now();
+        let answer = Wire::tcp(address).sign(&home.tz2(), &attestation(FLOOR + 1, 0, 1));
+        (answer.status == 502).then(|| (answer.refused(502), started.elapsed()))
+    });
+    assert!(refused.contains("maxConcurrentRequests"), "{refused}");
+    assert!(took < Duration::from_millis(500), "{took:?}");
+    assert_eq!(Wire::tcp(address).get("/authorized_keys").status, 200);
+    assert_eq!(Wire::tcp(address).get(&sign_path(&key)).status, 200);
+    for (wire, payload) in &mut busy {
+        wire.answer().signature(&key, payload);
+    }
+    strace.kill().unwrap();
+    strace.wait().unwrap();
+    assert!(signer.metric("tezos_signer_requests_total{kind=\"unread\",outcome=\"overloaded\"}").unwrap() >= 1.0);
+    sign_many(address, &key, FLOOR + 2, 3);
+}
+
+#[test]
+fn a_process_that_ends_closes_connections_with_a_word() {
+    let home = Home::new();
+    home.edit_config("\"listen\": \"127.0.0.1:0\"", "\"listen\": \"0.0.0.0:0\"");
+    let mut signer = Signer::start(&home);
+    let address = SocketAddr::new([127, 0, 0, 1].into(), signer.signing_address().port());
+    let mut idle = Wire::tcp(address);
+    assert_eq!(idle.get("/authorized_keys").status, 200);
+    let mut asking = Wire::tcp(address);
+    signer.terminate();
+    wait_for("the end to begin", || (signer.admin("/readyz").status == 503).then_some(()));
+    let vote = attestation(FLOOR + 1, 0, 1);
+    let answer = asking.sign(&home.tz3(), &vote);
+    assert_eq!(
+        (answer.refused(502).as_str(), answer.header("connection")),
+        ("the signer is shutting down", Some("close"))
+    );
+    assert!(asking.is_closed());
+    assert!(signer.ended().success());
+    assert!(idle.is_closed());
+}

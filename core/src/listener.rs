@@ -38,7 +38,7 @@ impl TryFrom<String> for PathPrefix {
         match text.strip_prefix('/') {
             Some(rest) if rest.split('/').all(plain) => Ok(Self(text)),
             _ => Err(format!(
-                "{text:?} is no path prefix: expected something like \"/base\", of letters, digits and -._~, without a slash at its end"
+                "pathPrefix: {text:?} is no path prefix: expected something like \"/base\", of letters, digits and -._~, without a slash at its end"
             )),
         }
     }
@@ -67,11 +67,11 @@ impl TryFrom<PathBuf> for SocketPath {
     fn try_from(path: PathBuf) -> Result<Self, String> {
         let length = path.as_os_str().as_bytes().len();
         if !path.is_absolute() {
-            return Err(format!("{} is not an absolute path", path.display()));
+            return Err(format!("unixSocket: {} is not an absolute path", path.display()));
         }
         if length > MAX_SOCKET_PATH {
             return Err(format!(
-                "{} has {length} bytes, but the path of a Unix socket may have at most {MAX_SOCKET_PATH}",
+                "unixSocket: {} has {length} bytes, but the path of a Unix socket may have at most {MAX_SOCKET_PATH}",
                 path.display()
             ));
         }

@@ -28,6 +28,9 @@ fn what_is_left_out_has_the_documented_default() {
     assert_eq!(config.listen.to_string(), "127.0.0.1:6732");
     assert_eq!(config.admin.to_string(), "[::]:9583");
     assert_eq!((config.request_deadline_milliseconds, config.hsm.sessions), (1500, 4));
+    assert_eq!((config.max_concurrent_requests, config.max_connections), (64, 512));
+    assert_eq!((&config.unix_socket, &config.tls, &config.path_prefix), (&None, &None, &None));
+    assert!(!config.allow_known_keys);
     let key = &config.keys[0];
     assert_eq!(key.selector, KeySelector::Label("baker-one".to_owned()));
     assert_eq!(key.policy, Policy::baking(ChainId::MAINNET));
@@ -42,6 +45,20 @@ fn what_is_left_out_has_the_documented_default() {
 fn what_the_operator_writes_is_what_the_signer_reads() {
     let config = SignerConfig::from_yaml(&minimal()).unwrap();
     assert_eq!(SignerConfig::from_yaml(&config.to_yaml().unwrap()).unwrap(), config);
+}
+
+#[test]
+fn all_of_the_signing_port_is_read_and_written_and_its_defaults_are_not_written() {
+    let text = minimal()
+        + "unixSocket: /run/signer.sock\npathPrefix: /a/b\nallowKnownKeys: true\nmaxConcurrentRequests: 2\nmaxConnections: 3\n\
+           tls: {certificateFile: /c, privateKeyFile: /k, clientCaFile: /a}\n";
+    let config = SignerConfig::from_yaml(&text).unwrap();
+    assert_eq!(SignerConfig::from_yaml(&config.to_yaml().unwrap()).unwrap(), config);
+
+    let written = SignerConfig::from_yaml(&minimal()).unwrap().to_yaml().unwrap();
+    for field in ["unixSocket", "pathPrefix", "allowKnownKeys", "maxConcurrentRequests", "maxConnections", "tls"] {
+        assert!(text.contains(field) && !written.contains(field), "{field}: {written}");
+    }
 }
 
 #[test]
@@ -80,6 +97,21 @@ fn mistakes_are_told_with_field_and_line() {
         ("/run/pin}", "/run/pin, sessions: 17}", &["hsm.sessions", "17"]),
         ("watermarks:", "requestDeadlineMilliseconds: 5\nwatermarks:", &["requestDeadlineMilliseconds"]),
         ("watermarks:", "listen: nowhere\nwatermarks:", &["listen"]),
+        ("watermarks:", "unixSocket: run/signer.sock\nwatermarks:", &["unixSocket", "absolute"]),
+        (
+            "watermarks:",
+            &format!("unixSocket: /{}\nwatermarks:", "x".repeat(107)),
+            &["unixSocket", "108 bytes", "at most 107"],
+        ),
+        ("watermarks:", "pathPrefix: base\nwatermarks:", &["pathPrefix", "\"/base\""]),
+        ("watermarks:", "pathPrefix: /base/\nwatermarks:", &["pathPrefix", "slash at its end"]),
+        ("watermarks:", "pathPrefix: \"/{base}\"\nwatermarks:", &["pathPrefix", "{base}"]),
+        ("watermarks:", "maxConcurrentRequests: 0\nwatermarks:", &["maxConcurrentRequests", "1 to 1024"]),
+        ("watermarks:", "maxConcurrentRequests: 1025\nwatermarks:", &["maxConcurrentRequests", "1 to 1024"]),
+        ("watermarks:", "maxConnections: 64\nwatermarks:", &["maxConnections", "from 65", "8192"]),
+        ("watermarks:", "maxConnections: 8193\nwatermarks:", &["maxConnections", "8192"]),
+        ("watermarks:", "tls: {certificateFile: /c}\nwatermarks:", &["tls", "privateKeyFile"]),
+        ("watermarks:", "tls: {certificateFile: /c, privateKeyFile: /k, ca: /a}\nwatermarks:", &["tls", "ca"]),
     ] {
         let text = minimal().replacen(from, to, 1);
         assert_ne!(text, minimal(), "{from} is not there");

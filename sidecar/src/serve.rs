@@ -171,7 +171,7 @@ async fn serve_signing(
             of_faults.not_asked(client.to_string(), 400, Outcome::Malformed, fault.to_string());
         }
         // Not louder: who can connect could fill the disk with it.
-        tracing::debug!(client = %client.peer, %fault, "connection ended");
+        tracing::debug!(%client, %fault, "connection ended");
     });
     let router = port::router(signer, config);
     let serve = |listener: Listener| {

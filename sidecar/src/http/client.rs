@@ -47,12 +47,14 @@ impl fmt::Display for Peer {
     }
 }
 
-/// The peer, and the subject of its certificate where it has shown one.
+/// The peer, and what its certificate says, if it has one.
 impl fmt::Display for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.certificate {
             None => self.peer.fmt(f),
-            Some(certificate) => write!(f, "{} {}", self.peer, certificate.subject),
+            Some(ClientCertificate { subject, fingerprint }) => {
+                write!(f, "{} ({subject}, SHA-256 {fingerprint})", self.peer)
+            }
         }
     }
 }

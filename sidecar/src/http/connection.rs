@@ -123,7 +123,7 @@ impl Connection {
             Some(Ok(())) => {}
             Some(Err(error)) if error.is_parse() => self.fault(&Fault::Malformed(error.to_string())),
             Some(Err(error)) if error.is_incomplete_message() => self.fault(&Fault::Incomplete),
-            Some(Err(error)) => tracing::debug!(client = %self.client.peer, %error, "connection broken"),
+            Some(Err(error)) => tracing::debug!(client = %self.client, %error, "connection broken"),
             None if self.progress.phase() == Phase::Head => {
                 self.fault(&Fault::HeadTimeout);
                 let text = format!("the head of the request did not arrive within {} seconds", HEAD.as_secs());

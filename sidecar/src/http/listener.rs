@@ -27,7 +27,7 @@ const LOG_AGAIN: Duration = Duration::from_secs(10);
 
 /// After how long without a word a client's system is asked whether it still knows the connection; it is given up after three
 /// questions, ten seconds apart. Shorter than the idle time-outs of load balancers and address translators on the way.
-const KEEP_ALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(10), 3);
+const KEEP_ALIVE: (Duration, Duration, u32) = (Duration::from_mins(1), Duration::from_secs(10), 3);
 
 /// A socket that listens.
 pub struct Listener {

@@ -16,12 +16,12 @@ pub(crate) const BODY: Duration = Duration::from_secs(10);
 
 /// How long a new connection may stay silent. Clients with a pool open connections ahead of need, and keep them for a minute
 /// or two.
-const FIRST_REQUEST: Duration = Duration::from_secs(10 * 60);
+const FIRST_REQUEST: Duration = Duration::from_mins(10);
 
 /// How long a connection may stay silent after an answer. A client that writes on a connection which is just being closed loses
 /// its signature, so closing early costs more than it saves: dead peers are found by TCP keep-alive, and a crowd by the cap.
 /// Longer than a cycle (14400 blocks of 6 s are 24 h): who has any rights asks more often.
-const BETWEEN_REQUESTS: Duration = Duration::from_secs(25 * 60 * 60);
+const BETWEEN_REQUESTS: Duration = Duration::from_hours(25);
 
 /// How long a client may go on sending, unread, after its answer, so that the answer is not lost in a reset.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);

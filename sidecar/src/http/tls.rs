@@ -10,6 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest as _, Sha256};
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -153,15 +154,15 @@ impl Tls {
 }
 
 impl TlsError {
-    fn new(field: &'static str, path: &Path, reason: impl ToString) -> Self {
-        Self { field, path: path.to_owned(), reason: reason.to_string() }
+    fn new(field: &'static str, path: &Path, reason: impl Display) -> Self {
+        Self { field, path: path.to_owned(), reason: format!("{reason}") }
     }
 
-    fn certificate(config: &TlsConfig, reason: impl ToString) -> Self {
+    fn certificate(config: &TlsConfig, reason: impl Display) -> Self {
         Self::new("tls.certificateFile", &config.certificate_file, reason)
     }
 
-    fn private_key(config: &TlsConfig, reason: impl ToString) -> Self {
+    fn private_key(config: &TlsConfig, reason: impl Display) -> Self {
         Self::new("tls.privateKeyFile", &config.private_key_file, reason)
     }
 }
@@ -227,7 +228,7 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 fn not_after(certificate: &CertificateDer<'_>) -> Result<Timestamp, String> {
-    let wrong = |error: &dyn std::fmt::Display| format!("no X.509 certificate: {error}");
+    let wrong = |error: &dyn Display| format!("no X.509 certificate: {error}");
     let parsed = Certificate::from_der(certificate).map_err(|error| wrong(&error))?;
     let since_1970 = parsed.tbs_certificate().validity().not_after.to_unix_duration();
     let seconds = i64::try_from(since_1970.as_secs()).map_err(|error| wrong(&error))?;

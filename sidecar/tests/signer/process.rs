@@ -97,8 +97,8 @@ impl Signer {
         self.signing.strip_prefix("http://").unwrap().parse().unwrap()
     }
 
-    /// The value of a line of `/metrics`, by its name and labels as they stand there.
-    pub(crate) fn metric(&self, name: &str) -> Option<f64> {
+    /// The value of a counter or gauge, by its name and labels as they stand in `/metrics`.
+    pub(crate) fn metric(&self, name: &str) -> Option<u64> {
         let text = self.admin("/metrics").body;
         text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
     }

@@ -131,7 +131,7 @@ fn many_requests_come_over_one_connection_also_before_the_answers_were_read() {
     }
     let payloads: Vec<_> = (0..20).map(|round| payload::preattestation(NEXT, round, 1)).collect();
     for payload in &payloads {
-        wire.send(&post(&sign_path(&key), &hex::encode(payload)));
+        wire.send(post(&sign_path(&key), &hex::encode(payload)));
     }
     for payload in &payloads {
         wire.answer().signature(&key, payload);

@@ -6,6 +6,7 @@ use crate::payload::attestation;
 use crate::process::{Signer, wait_for};
 use crate::wire::Wire;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
@@ -36,7 +37,7 @@ fn remount(home: &Home, directory: &str, certificate: &Certificate) {
 const FAILURES: &str = "tezos_signer_tls_reload_failures_total";
 const EXPIRY: &str = "tezos_signer_tls_certificate_expiry_timestamp_seconds";
 /// 2090-01-01.
-const IN_2090: f64 = 3_786_912_000.0;
+const IN_2090: u64 = 3_786_912_000;
 
 #[test]
 fn a_client_that_trusts_the_authority_signs_and_another_does_not() {
@@ -52,9 +53,9 @@ fn a_client_that_trusts_the_authority_signs_and_another_does_not() {
     let error = stranger.connect(signer.signing_address(), None).err().expect("an unknown authority").to_string();
     assert!(error.contains("invalid peer certificate"), "{error}");
     assert_eq!(signer.metric(EXPIRY), Some(IN_2090));
-    assert_eq!(signer.metric(FAILURES), Some(0.0));
+    assert_eq!(signer.metric(FAILURES), Some(0));
     wait_for("the count", || {
-        (signer.metric("tezos_signer_connection_faults_total{fault=\"handshake\"}")? >= 1.0).then_some(())
+        (signer.metric("tezos_signer_connection_faults_total{fault=\"handshake\"}")? >= 1).then_some(())
     });
 }
 
@@ -73,6 +74,10 @@ fn with_a_client_authority_only_its_certificates_get_an_answer() {
     let baker = clients.issue("baker-one");
     let mut wire = servers.connect(signer.signing_address(), Some(&baker)).unwrap();
     wire.sign(&key, &vote).signature(&key, &vote);
+    // Who it was is known to handlers, and so to the log.
+    wire.get("/nothing").refused(404);
+    let who = format!("(CN=baker-one, SHA-256 {})", hex::encode(Sha256::digest(baker.der())));
+    wait_for("the client's name in the log", || signer.log().contains(&who).then_some(()));
 
     for (what, certificate) in [
         ("none", None),
@@ -106,7 +111,7 @@ fn a_new_certificate_is_seen_by_new_connections_and_cuts_no_old_one() {
     let (key, vote) = (home.tz3(), attestation(FLOOR + 1, 0, 1));
     old.sign(&key, &vote).signature(&key, &vote);
     assert!(signer.metric(EXPIRY).unwrap() < IN_2090);
-    assert_eq!(signer.metric(FAILURES), Some(0.0));
+    assert_eq!(signer.metric(FAILURES), Some(0));
 }
 
 #[test]
@@ -115,7 +120,7 @@ fn a_new_certificate_that_is_broken_leaves_the_old_one_and_a_reason() {
     let (first, other) = (authority.issue("first"), authority.issue("other"));
     let home = mounted(&first);
     let signer = Signer::start(&home);
-    let mut failures = 0.0;
+    let mut failures = 0;
     let broken = |certificate: &str, key: &str| Certificate { certificate: certificate.into(), key: key.into() };
     for (directory, certificate, reason) in [
         ("..empty", broken("", &first.key), "no PEM certificate"),
@@ -124,7 +129,7 @@ fn a_new_certificate_that_is_broken_leaves_the_old_one_and_a_reason() {
         ("..expired", authority.issue_until("expired", 2020), "it expired at 2020-01-01"),
     ] {
         remount(&home, directory, &certificate);
-        failures += 1.0;
+        failures += 1;
         wait_for(reason, || (signer.metric(FAILURES)? >= failures).then_some(()));
         assert_eq!(signer.metric(FAILURES), Some(failures), "each change is counted once");
         let status = signer.admin("/status").json();
@@ -199,7 +204,7 @@ fn each_of_plain_http_and_tls_on_the_others_port_is_told_at_once() {
     let signer = Signer::start(&home);
     assert!(authority.connect(signer.signing_address(), None).is_err());
     wait_for("the count", || {
-        (signer.metric("tezos_signer_connection_faults_total{fault=\"malformed\"}")? >= 1.0).then_some(())
+        (signer.metric("tezos_signer_connection_faults_total{fault=\"malformed\"}")? >= 1).then_some(())
     });
     assert_eq!(Wire::tcp(signer.signing_address()).get("/authorized_keys").status, 200);
 }

@@ -2,7 +2,7 @@
 
 use crate::home::{FLOOR, Home};
 use crate::payload::attestation;
-use crate::process::Signer;
+use crate::process::{Signer, wait_for};
 use crate::wire::{PATIENCE, Wire};
 use serde_json::json;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
@@ -31,6 +31,8 @@ fn both_sockets_sign_and_the_file_is_for_owner_and_group_and_gone_at_the_end() {
     let signature = wire.sign(&key, &vote).signature(&key, &vote);
     assert_eq!(wire.get("/authorized_keys").json(), json!({}));
     assert_eq!(signer.signature(&key, &vote), signature);
+    wire.get("/nothing").refused(404);
+    wait_for("the client in the log", || signer.log().contains("\"client\":\"unix\"").then_some(()));
     let metadata = std::fs::metadata(&path).unwrap();
     assert!(metadata.file_type().is_socket());
     assert_eq!(metadata.permissions().mode() & 0o777, 0o660);

@@ -9,6 +9,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// A home whose certificate is mounted as Kubernetes mounts a Secret: the files are links into `..data`, a link to a directory
 /// that is never changed.
@@ -207,4 +208,30 @@ fn each_of_plain_http_and_tls_on_the_others_port_is_told_at_once() {
         (signer.metric("tezos_signer_connection_faults_total{fault=\"malformed\"}")? >= 1).then_some(())
     });
     assert_eq!(Wire::tcp(signer.signing_address()).get("/authorized_keys").status, 200);
+}
+
+#[test]
+fn a_handshake_that_is_not_made_holds_up_nobody_and_ends() {
+    let authority = Authority::new();
+    let home = mounted(&authority.issue("signer"));
+    let signer = Signer::start(&home);
+    let mut slow: Vec<_> = (0..100)
+        .map(|number| {
+            let mut wire = Wire::tcp(signer.signing_address());
+            // Half of them begin: a record that promises more.
+            wire.send(if number % 2 == 0 { &b""[..] } else { b"\x16\x03\x01\x02\x00\x01" });
+            wire
+        })
+        .collect();
+    let key = home.tz3();
+    for round in 0..20 {
+        let started = Instant::now();
+        let vote = attestation(FLOOR + 1, round, 1);
+        authority.connect(signer.signing_address(), None).unwrap().sign(&key, &vote).signature(&key, &vote);
+        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    }
+    assert!(slow.iter_mut().all(Wire::is_closed));
+    wait_for("the count", || {
+        (signer.metric("tezos_signer_connection_faults_total{fault=\"handshake_timeout\"}")? == 100).then_some(())
+    });
 }

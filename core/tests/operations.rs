@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 use std::collections::BTreeSet;
-use tezos_signer_core::payload::operation::{Operation, OperationKind};
+use tezos_signer_core::payload::operation::{Content, Operation, OperationKind};
 use tezos_signer_core::payload::{DecodeError, Payload, UnknownSuffix, decode};
 
 struct Vector {
@@ -77,7 +77,7 @@ fn each_is_decoded_as_its_encoder_was_told() {
 fn there_is_one_for_every_kind_that_is_decoded() {
     let seen: BTreeSet<OperationKind> = vectors()
         .iter()
-        .flat_map(|vector| operation(&vector.payload).unwrap().contents().iter().map(|c| c.kind()).collect::<Vec<_>>())
+        .flat_map(|vector| operation(&vector.payload).unwrap().contents().iter().map(Content::kind).collect::<Vec<_>>())
         .collect();
     let not_decoded = [
         OperationKind::DalEntrapmentEvidence,

@@ -423,8 +423,8 @@ fn there_is_at_least_one_content_and_a_limit() {
     let delegation = manager(110, "00");
     assert_eq!(accepted(&delegation.repeat(MAX_CONTENTS)).len(), MAX_CONTENTS);
     assert_eq!(operation(&delegation.repeat(MAX_CONTENTS + 1)), Err(DecodeError::TooManyContents));
-    // The limit is above what transactions can fill a payload with: 50 bytes each, and the magic byte and branch.
-    const { assert!(MAX_CONTENTS * 51 < 32 * 1024 && MAX_CONTENTS * 52 > 32 * 1024) };
+    // Above what transactions of 53 bytes each can fill a payload with.
+    const { assert!(MAX_CONTENTS * 53 > 32 * 1024) };
 }
 
 /// Every tag: decoded by some vector, or refused with the reason.

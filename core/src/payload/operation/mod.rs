@@ -26,7 +26,8 @@ pub use kind::{OperationKind, UnknownOperationKind};
 use super::DecodeError;
 use super::reader::Reader;
 
-/// The most contents that one operation may have: more than transactions fit into 32 KiB, so that no real batch has them.
+/// The most contents that one operation may have. A transaction of a real account has at least 53 bytes, so that 617 of them
+/// fill a payload.
 pub const MAX_CONTENTS: usize = 640;
 
 /// A generic operation: one content, or several that are all manager operations.

@@ -31,7 +31,9 @@ macro_rules! without {
 
 without! {
     // The decision.
-    replay: "the same request gets the stored signature", FAULTS, OneSignature, rules => rules.replay_stored = false;
+    /// Alone it costs every answer: nothing leaves but what the record holds, and that is never found good.
+    replay: "the same request gets the stored signature", CALM, OneSignature,
+        rules => { rules.replay_stored = false; rules.release_committed_only = false };
     conflict: "another payload at the same place is refused", FAULTS, OneSignature, rules => rules.refuse_conflict = false;
     lower: "what is below the watermark is refused", FAULTS, OneSignature, rules => rules.refuse_lower = false;
     missing_row: "◆ a missing row is refused", DAMAGE, OneSignature, rules => rules.refuse_missing_row = false;
@@ -45,7 +47,7 @@ without! {
         rules => { rules.verify_signed = false; rules.verify_stored = false };
     verify_stored: "◆ a stored signature is verified before it is replayed", DAMAGE, Verifies,
         rules => rules.verify_stored = false;
-    commit_signature: "the commit holds the signature", FAULTS, Replayable,
+    commit_signature: "the commit holds the signature", CALM, Replayable,
         rules => { rules.commit_signature = false; rules.release_committed_only = false };
     release_committed: "only what the store holds is released", RIVALS, OneSignature,
         rules => rules.release_committed_only = false;
@@ -68,6 +70,8 @@ without! {
     reads: "only an own write ends a silence", PAUSES, NotShown, rules => rules.only_writes_end_silence = false;
     sending: "a silence begins with the sending", PAUSES, NotShown, rules => rules.silence_from_sending = false;
     slow_hsm: "a silence is looked for again after the HSM", PAUSES, NotShown, rules => rules.ask_before_sending = false;
+    letting_go: "who asked to let the lease go renews before it signs", LEASE_FAULTS, NotShown,
+        rules => rules.letting_go_is_silence = false;
     latch: "◆ a record that went back is refused", RESTORE, OneSignature, rules => rules.latch = false;
 
     // The store in the cluster.
@@ -77,7 +81,7 @@ without! {
         rules => rules.conditional_writes = false;
     empty_version: "◆ an empty resourceVersion is none", EMPTY_VERSION, OneSignature,
         rules => rules.reject_empty_version = false;
-    quorum: "reads are quorum reads", RIVALS, NoFalseAlarm, rules => rules.quorum_reads = false;
+    quorum: "reads are quorum reads", FAULTS, NoFalseAlarm, rules => rules.quorum_reads = false;
     connection: "◆ a failed call discards its connection", DEAD_CONNECTION, FaultPaidOnce,
         rules => rules.discard_connection = false;
     missing_record: "a missing record is refused", DAMAGE, OneSignature, rules => rules.refuse_missing_record = false;

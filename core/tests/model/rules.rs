@@ -48,6 +48,8 @@ pub(crate) struct Rules {
     pub(crate) silence_from_sending: bool,
     /// The silence is looked at again between the HSM and the write: the HSM may have taken long.
     pub(crate) ask_before_sending: bool,
+    /// Who has asked to let the lease go, and does not know whether it is gone, takes it for gone until an own write succeeds.
+    pub(crate) letting_go_is_silence: bool,
     /// ◆ A record that went back is refused from then on.
     pub(crate) latch: bool,
 
@@ -104,6 +106,7 @@ impl Rules {
         only_writes_end_silence: true,
         silence_from_sending: true,
         ask_before_sending: true,
+        letting_go_is_silence: true,
         latch: true,
         conditional_writes: true,
         reject_empty_version: true,

@@ -6,6 +6,12 @@ use crate::world::Left;
 
 const NOTHING: Left = Scenario::QUIET.left;
 
+pub(crate) const CALM: Scenario = Scenario {
+    name: "one signer, nothing goes wrong",
+    asks: &[(Attestation(11, 'a'), 2), (Attestation(11, 'b'), 1), (Attestation(12, 'a'), 1)],
+    ..Scenario::QUIET
+};
+
 /// Two signers that both serve, clients that ask for two different votes of one level, and one of them twice.
 pub(crate) const RIVALS: Scenario = Scenario {
     name: "two signers, two votes for one level",
@@ -98,8 +104,8 @@ pub(crate) const DAMAGE: Scenario = Scenario {
 pub(crate) const RESTORE: Scenario = Scenario {
     name: "an old copy is restored",
     processes: 2,
-    asks: &[(Attestation(11, 'a'), 2), (Attestation(11, 'b'), 2)],
-    left: Left { faults: 1, ..NOTHING },
+    asks: &[(Attestation(11, 'a'), 2), (Attestation(11, 'b'), 1)],
+    lease: true,
     edits: &[Edit::Restore],
     ..Scenario::QUIET
 };
@@ -181,6 +187,7 @@ pub(crate) const EMPTY_VERSION: Scenario = Scenario {
 
 /// All of them.
 pub(crate) const ALL: &[Scenario] = &[
+    CALM,
     RIVALS,
     FAULTS,
     THREE,

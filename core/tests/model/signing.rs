@@ -79,10 +79,16 @@ impl Cluster {
         };
         let latched = me.went_back && self.rules.latch;
         if copy.holder == Some(process) && !latched {
-            send(copy.holder, Errand::Renew, "asks to renew the lease");
+            if me.silence >= LEASE {
+                send(copy.holder, Errand::Renew, "asks to renew the lease");
+            }
             if next.left.releases_of_lease > 0 {
                 send(None, Errand::LetGo, "asks to let the lease go");
-                steps.last_mut().expect("just now").next.left.releases_of_lease -= 1;
+                let asked = &mut steps.last_mut().expect("just now").next;
+                asked.left.releases_of_lease -= 1;
+                if self.rules.letting_go_is_silence {
+                    asked.processes[process].silence = LEASE;
+                }
             }
         } else if copy.holder.is_none() || (copy.holder != Some(process) && me.unchanged >= LEASE) {
             send(Some(process), Errand::Take, "asks for the lease, whose holder gives no sign");

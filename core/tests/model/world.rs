@@ -261,6 +261,57 @@ impl Cluster {
     }
 }
 
+impl World {
+    /// The same state always looks the same: versions only tell states apart, and what nobody asks for is left out.
+    fn settle(&mut self, cluster: &Cluster) {
+        for (number, process) in self.processes.iter_mut().enumerate() {
+            if !cluster.scenario.lease {
+                (process.newest, process.unchanged, process.silence) = (None, 0, LEASE);
+            }
+            if let Some(newest) = &mut process.newest {
+                newest.record = cluster.begin;
+                if newest.holder == Some(number) {
+                    process.unchanged = 0;
+                }
+            }
+            if let Some(task) = &mut process.task {
+                if !matches!(task.phase, Phase::Sent(_) | Phase::Answered(..)) {
+                    task.age = 0;
+                }
+                if !matches!(task.errand, Errand::Sign(_)) {
+                    (task.disturbed, task.unfit) = (false, false);
+                }
+            }
+        }
+        let mut numbers = Vec::new();
+        let mut renumber = |object: &mut Object| {
+            if let Some(version) = &mut object.version {
+                let known = numbers.iter().position(|known| known == version).unwrap_or(numbers.len());
+                if known == numbers.len() {
+                    numbers.push(*version);
+                }
+                *version = u8::try_from(known + 1).expect("few versions are known at once");
+            }
+        };
+        self.stores.iter_mut().flatten().for_each(&mut renumber);
+        self.cached.iter_mut().for_each(&mut renumber);
+        for process in &mut self.processes {
+            process.copy.iter_mut().chain(&mut process.newest).for_each(&mut renumber);
+            match process.task.as_mut().map(|task| &mut task.phase) {
+                Some(Phase::Sent(write)) => renumber(&mut write.object),
+                Some(Phase::Answered(write, answer)) => {
+                    // It has arrived: what it was conditional on is of no more use.
+                    write.object.version = None;
+                    answer.iter_mut().for_each(&mut renumber);
+                }
+                _ => {}
+            }
+        }
+        self.adrift.iter_mut().for_each(|write| renumber(&mut write.object));
+        self.adrift.sort_unstable();
+    }
+}
+
 /// Keeps the list in order, so that two states that are the same look the same.
 pub(crate) fn insert<T: Ord>(list: &mut Vec<T>, item: T) {
     if let Err(at) = list.binary_search(&item) {
@@ -275,17 +326,22 @@ impl Model for Cluster {
         let first = Object { version: Some(1), record: self.begin, holder: self.scenario.lease.then_some(0) };
         let second_cluster = usize::from(self.scenario.second_cluster);
         let scenario = &self.scenario;
+        // What another signer answered is known here by its digest only.
+        let elsewhere = match scenario.start {
+            Start::Imported(request) => Some((SignatureId { request, nonce: u8::MAX - 1 }, 0)),
+            Start::Above(_) | Start::Fresh => None,
+        };
         World {
             stores: std::iter::once(Some(first)).chain((0..second_cluster).map(|_| None)).collect(),
             cached: None,
             processes: vec![Process::started(); scenario.processes + second_cluster],
             adrift: Vec::new(),
-            released: Vec::new(),
+            released: elsewhere.into_iter().collect(),
             committed: Vec::new(),
             asks: scenario.asks.iter().map(|(_, times)| *times).collect(),
             edits: scenario.edits.to_vec(),
             left: scenario.left,
-            damaged: false,
+            damaged: elsewhere.is_some(),
         }
     }
 
@@ -296,6 +352,7 @@ impl Model for Cluster {
             self.faults_of(world, process, &mut steps);
         }
         self.surroundings(world, &mut steps);
+        steps.iter_mut().for_each(|step| step.next.settle(self));
         steps
     }
 }

@@ -1,10 +1,11 @@
 //! Each rule, taken out: which promise is broken then, and the shortest way there.
 
+use crate::disk::Disk;
 use crate::promises::Promise;
 use crate::rules::Rules;
 use crate::scenario::Scenario;
 use crate::scenarios as in_;
-use crate::search::search;
+use crate::search::{Found, search};
 use crate::world::Cluster;
 
 /// A trace of `scenario` in which `promise` is broken, without the rules that `without` takes out. Printed.
@@ -12,10 +13,22 @@ fn counterexample(what: &str, scenario: Scenario, promise: Promise, without: imp
     let mut rules = Rules::ALL;
     without(&mut rules);
     let found = search(&Cluster::new(scenario, rules), &[promise]);
-    let trace = found.counterexample.unwrap_or_else(|| {
-        panic!("without the rule \"{what}\" {promise:?} is kept in \"{}\", {} states", scenario.name, found.states)
+    print(what, scenario.name, promise, found);
+}
+
+/// The same on a disk.
+fn on_disk(what: &str, promise: Promise, without: impl FnOnce(&mut Rules)) {
+    let mut rules = Rules::ALL;
+    without(&mut rules);
+    print(what, "files on a disk", promise, search(&Disk::new(rules), &[promise]));
+}
+
+fn print(what: &str, scenario: &str, promise: Promise, found: Found) {
+    let Found { states, counterexample, .. } = found;
+    let trace = counterexample.unwrap_or_else(|| {
+        panic!("without the rule \"{what}\" {promise:?} is kept in \"{scenario}\", {states} states")
     });
-    println!("\nwithout the rule: {what}\n  in: {} ({} states)\n{trace}", scenario.name, found.states);
+    println!("\nwithout the rule: {what}\n  in: {scenario} ({states} states)\n{trace}");
 }
 
 /// One test for each rule, named after it.
@@ -56,7 +69,7 @@ without! {
     detached: "◆ a client that goes away stops nothing", CLIENTS_GO, Explained, rules => rules.detached = false;
     commit_operations: "◆ operations are committed too", SUSPENDED, OperatorObeyed,
         rules => rules.commit_operations = false;
-    commit_operations_displaced: "◆ operations are committed too", LEASE_FAULTS, OperatorObeyed,
+    commit_operations_displaced: "◆ operations are committed too", DISPLACED, OperatorObeyed,
         rules => rules.commit_operations = false;
 
     // The record in a process's hands.
@@ -88,4 +101,25 @@ without! {
     create: "◆ a record is created by POST only", AGAIN, OneSignature, rules => rules.create_by_post = false;
     import: "◆ an import raises every row to the ceiling", HAND_OVER, OneSignature,
         rules => rules.import_above_ceiling = false;
+}
+
+/// The rules of the files.
+macro_rules! without_on_disk {
+    ($($test:ident: $what:literal, $promise:ident, $rules:ident => $off:expr;)+) => {$(
+        #[test]
+        fn $test() {
+            on_disk($what, Promise::$promise, |$rules| $off);
+        }
+    )+};
+}
+
+without_on_disk! {
+    sync_file: "a new file is on disk before it takes its place", Replayable, rules => rules.sync_file = false;
+    sync_directory: "the directory is on disk before the commit is one", OneSignature,
+        rules => rules.sync_directory = false;
+    failed_sync: "◆ a failed fsync ends the process", OneSignature, rules => rules.end_after_failed_sync = false;
+    failed_rename: "a failed rename ends the process", OneSignature, rules => rules.end_after_failed_rename = false;
+    sync_on_opening: "◆ opening syncs first", OneSignature, rules => rules.sync_on_opening = false;
+    whole_file: "a file is written beside the old one", Replayable, rules => rules.whole_file = false;
+    lock_directory: "one process at a time has the directory", OneSignature, rules => rules.lock_directory = false;
 }

@@ -76,6 +76,8 @@ pub(crate) struct Rules {
     pub(crate) sync_directory: bool,
     /// ◆ A failed fsync ends the process.
     pub(crate) end_after_failed_sync: bool,
+    /// So does a failed rename, which may have happened all the same.
+    pub(crate) end_after_failed_rename: bool,
     /// ◆ Opening brings what is there to disk.
     pub(crate) sync_on_opening: bool,
     /// A file is written beside the old one, whole, and renamed.
@@ -118,6 +120,7 @@ impl Rules {
         sync_file: true,
         sync_directory: true,
         end_after_failed_sync: true,
+        end_after_failed_rename: true,
         sync_on_opening: true,
         whole_file: true,
         lock_directory: true,

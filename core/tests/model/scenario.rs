@@ -20,6 +20,8 @@ pub(crate) enum Edit {
     Suspend,
     Ceiling(u32),
     Raise(u32),
+    /// Signer 1 becomes the preferred holder.
+    Name,
     /// The signature in it is another one now.
     Forge,
     DeleteRow,

@@ -39,12 +39,7 @@ pub(crate) const THREE: Scenario = Scenario {
 pub(crate) const KINDS: Scenario = Scenario {
     name: "two signers, two kinds, two levels",
     processes: 2,
-    asks: &[
-        (Attestation(11, 'a'), 1),
-        (Attestation(11, 'b'), 1),
-        (Attestation(12, 'a'), 1),
-        (Preattestation(12, 'a'), 1),
-    ],
+    asks: &[(Attestation(11, 'a'), 1), (Attestation(12, 'a'), 1), (Preattestation(12, 'a'), 1)],
     left: Left { faults: 1, ..NOTHING },
     ..Scenario::QUIET
 };
@@ -70,16 +65,25 @@ pub(crate) const PAUSES: Scenario = Scenario {
 pub(crate) const LEASE_FAULTS: Scenario = Scenario {
     name: "a lease, with a fault, let go once",
     processes: 2,
-    asks: &[(Attestation(11, 'a'), 1), (Operation, 1)],
+    asks: &[(Attestation(11, 'a'), 1)],
     lease: true,
     left: Left { faults: 1, releases_of_lease: 1, ..NOTHING },
+    ..Scenario::QUIET
+};
+
+pub(crate) const DISPLACED: Scenario = Scenario {
+    name: "a lease, and an operation of who has lost it",
+    processes: 2,
+    asks: &[(Operation, 2)],
+    lease: true,
+    edits: &[Edit::Name],
     ..Scenario::QUIET
 };
 
 pub(crate) const OPERATOR: Scenario = Scenario {
     name: "an operator suspends, raises, sets a ceiling",
     asks: &[(Attestation(11, 'a'), 1), (Attestation(12, 'a'), 1), (Operation, 1)],
-    left: Left { faults: 1, crashes: 1, ..NOTHING },
+    left: Left { faults: 1, ..NOTHING },
     edits: &[Edit::Suspend, Edit::Raise(11), Edit::Ceiling(11)],
     ..Scenario::QUIET
 };
@@ -88,7 +92,7 @@ pub(crate) const SUSPENDED: Scenario = Scenario {
     name: "two signers, suspended beside a vote",
     processes: 2,
     asks: &[(Attestation(11, 'a'), 1), (Operation, 2)],
-    left: Left { faults: 1, crashes: 1, ..NOTHING },
+    left: Left { faults: 1, ..NOTHING },
     edits: &[Edit::Suspend],
     ..Scenario::QUIET
 };
@@ -104,7 +108,7 @@ pub(crate) const DAMAGE: Scenario = Scenario {
 pub(crate) const RESTORE: Scenario = Scenario {
     name: "an old copy is restored",
     processes: 2,
-    asks: &[(Attestation(11, 'a'), 2), (Attestation(11, 'b'), 1)],
+    asks: &[(Attestation(11, 'a'), 1), (Attestation(11, 'b'), 1)],
     lease: true,
     edits: &[Edit::Restore],
     ..Scenario::QUIET
@@ -195,6 +199,7 @@ pub(crate) const ALL: &[Scenario] = &[
     TAGS,
     PAUSES,
     LEASE_FAULTS,
+    DISPLACED,
     OPERATOR,
     SUSPENDED,
     DAMAGE,

@@ -90,6 +90,8 @@ impl Cluster {
                     asked.processes[process].silence = LEASE;
                 }
             }
+        } else if copy.holder != Some(process) && copy.named && process == 1 {
+            send(Some(process), Errand::Take, "asks for the lease, for which it was named");
         } else if copy.holder.is_none() || (copy.holder != Some(process) && me.unchanged >= LEASE) {
             send(Some(process), Errand::Take, "asks for the lease, whose holder gives no sign");
         } else if copy.holder != Some(process) {
@@ -108,7 +110,7 @@ impl Cluster {
         }
         if world.stores[store].is_none() && !self.rules.refuse_missing_record {
             let version = Some(Self::next_version(world));
-            world.stores[store] = Some(Object { version, record: self.begin, holder: None });
+            world.stores[store] = Some(Object { version, record: self.begin, holder: None, named: false });
         }
         let object = world.stores[store].ok_or(NoRead::Missing)?;
         let me = &mut world.processes[process];
@@ -293,7 +295,9 @@ impl Cluster {
     }
 
     fn check_shown(&self, world: &World, process: usize, signature: SignatureId, broken: &mut Vec<Broken>) {
-        if world.stores[self.store_of(process)].is_some_and(|object| self.displaced(process, &object)) {
+        // Who was named takes the lease from one that is busy: that is what naming is for.
+        let lost = |object: Object| self.displaced(process, &object) && !object.named;
+        if world.stores[self.store_of(process)].is_some_and(lost) {
             let how = format!("{signature} is shown to the API server by a signer that has lost the lease");
             broken.push(Broken::new(Promise::NotShown, how));
         }

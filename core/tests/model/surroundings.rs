@@ -157,6 +157,7 @@ impl Cluster {
             Edit::Forge => Some(symbols.forge(object.record)?),
             Edit::DeleteRow => Some(symbols.without_row(object.record)),
             Edit::DeleteRecord => None,
+            Edit::Name => Some(object.record),
             Edit::Restore => {
                 // A process that has not seen more than the copy cannot tell; and who starts later has not.
                 let all_know = |process: &Process| process.seen.is_some_and(|seen| symbols.forgets(self.begin, seen));
@@ -172,7 +173,8 @@ impl Cluster {
         };
         world.damaged |= matches!(edit, Edit::Forge | Edit::DeleteRow | Edit::DeleteRecord | Edit::Restore);
         let version = Some(Self::next_version(world));
-        world.stores[0] = edited.map(|record| Object { version, record, ..object });
+        let named = object.named || edit == Edit::Name;
+        world.stores[0] = edited.map(|record| Object { version, record, named, ..object });
         let now = edited.map_or("there is no record".to_owned(), |record| symbols.show(record));
         Some(format!("{edit:?}, by somebody else: {now}"))
     }
@@ -185,7 +187,7 @@ impl Cluster {
         }
         let raised = if self.rules.import_above_ceiling { export.raised_to(ceiling) } else { export.clone() };
         let record = self.symbols.number(&Record { ceiling: None, ..raised });
-        world.stores[1] = Some(Object { version: Some(Self::next_version(world)), record, holder: None });
+        world.stores[1] = Some(Object { version: Some(Self::next_version(world)), record, holder: None, named: false });
         Some(format!("the record is imported into the second cluster: {}", self.symbols.show(record)))
     }
 }

@@ -111,6 +111,8 @@ pub(crate) struct Symbols {
     verdicts: RefCell<HashMap<(RecordId, Request), Verdict>>,
     advances: RefCell<HashMap<(RecordId, SignatureId), RecordId>>,
     forgotten: RefCell<HashMap<(RecordId, RecordId), bool>>,
+    answering: RefCell<HashMap<(RecordId, SignatureId), bool>>,
+    shown: RefCell<HashMap<RecordId, String>>,
 }
 
 impl Symbols {
@@ -128,6 +130,8 @@ impl Symbols {
             verdicts: RefCell::default(),
             advances: RefCell::default(),
             forgotten: RefCell::default(),
+            answering: RefCell::default(),
+            shown: RefCell::default(),
         }
     }
 
@@ -344,17 +348,24 @@ impl Symbols {
 
     /// Whether the record still holds `signature`, or something higher of its kind.
     pub(crate) fn answers(&self, record: RecordId, signature: SignatureId) -> bool {
-        let known = self.known(signature.request);
-        let Some(consensus) = known.consensus else { return true };
-        let record = self.record(record);
-        record.rows.get(consensus.kind).is_some_and(|row| {
-            let held = Stored::Signature { digest: known.digest, signature: self.signature(signature) };
-            row.position > consensus.position || (row.position == consensus.position && row.stored == held)
+        let mut answering = self.answering.borrow_mut();
+        *answering.entry((record, signature)).or_insert_with(|| {
+            let known = self.known(signature.request);
+            let Some(consensus) = known.consensus else { return true };
+            let record = self.record(record);
+            record.rows.get(consensus.kind).is_some_and(|row| {
+                let held = Stored::Signature { digest: known.digest, signature: self.signature(signature) };
+                row.position > consensus.position || (row.position == consensus.position && row.stored == held)
+            })
         })
     }
 
     /// Rows, ceiling and suspension, for a trace.
     pub(crate) fn show(&self, id: RecordId) -> String {
+        self.shown.borrow_mut().entry(id).or_insert_with(|| self.in_words(id)).clone()
+    }
+
+    fn in_words(&self, id: RecordId) -> String {
         let record = self.record(id);
         let mut words = Vec::new();
         for kind in [ConsensusKind::Preattestation, ConsensusKind::Attestation] {

@@ -5,7 +5,7 @@ use crate::promises::{Broken, Promise};
 use crate::rules::Rules;
 use crate::scenario::{Edit, Scenario, Start};
 use crate::search::{Model, Step};
-use crate::symbols::{RecordId, Request, SignatureId, Symbols, slashable_place};
+use crate::symbols::{MAX_JUMP, RecordId, Request, SignatureId, Symbols, slashable_place};
 use tezos_signer_core::position::Level;
 use tezos_signer_core::record::Record;
 
@@ -23,6 +23,8 @@ pub(crate) struct Object {
     pub(crate) record: RecordId,
     /// Which process has the lease.
     pub(crate) holder: Option<usize>,
+    /// Whether signer 1 is the preferred holder, who may take it at once.
+    pub(crate) named: bool,
 }
 
 /// A PUT.
@@ -202,18 +204,24 @@ impl Cluster {
         {
             insert(&mut world.committed, signature);
         }
-        let (old, new) = (self.symbols.record(before.record), self.symbols.record(after.record));
-        if (old.suspend, old.ceiling) != (new.suspend, new.ceiling) || self.symbols.forgets(after.record, before.record)
-        {
-            let (old, new) = (self.symbols.show(before.record), self.symbols.show(after.record));
-            broken.push(Broken::new(Promise::OperatorObeyed, format!("a signer replaced [{old}] by [{new}]")));
-        }
-        let (old, new) = (old.rows.highest_level().get(), new.rows.highest_level().get());
-        if new.saturating_sub(old) > crate::symbols::MAX_JUMP && self.scenario.start != Start::Fresh {
-            broken.push(Broken::new(Promise::NotBricked, format!("from level {old} to {new}: no real block is above")));
+        if before.record != after.record {
+            self.check_replaced(before.record, after.record, broken);
         }
         self.check_replayable(world, broken);
         Some(after)
+    }
+
+    /// What a signer may not do to a record, whatever it decided.
+    fn check_replaced(&self, before: RecordId, after: RecordId, broken: &mut Vec<Broken>) {
+        let (old, new) = (self.symbols.record(before), self.symbols.record(after));
+        if (old.suspend, old.ceiling) != (new.suspend, new.ceiling) || self.symbols.forgets(after, before) {
+            let (old, new) = (self.symbols.show(before), self.symbols.show(after));
+            broken.push(Broken::new(Promise::OperatorObeyed, format!("a signer replaced [{old}] by [{new}]")));
+        }
+        let (old, new) = (old.rows.highest_level().get(), new.rows.highest_level().get());
+        if new.saturating_sub(old) > MAX_JUMP && self.scenario.start != Start::Fresh {
+            broken.push(Broken::new(Promise::NotBricked, format!("from level {old} to {new}: no real block is above")));
+        }
     }
 
     /// A signature leaves the process.
@@ -278,9 +286,8 @@ impl World {
                 if !matches!(task.phase, Phase::Sent(_) | Phase::Answered(..)) {
                     task.age = 0;
                 }
-                if !matches!(task.errand, Errand::Sign(_)) {
-                    (task.disturbed, task.unfit) = (false, false);
-                }
+                task.disturbed &= matches!(task.errand, Errand::Sign(_));
+                task.unfit &= task.errand == Errand::Sign(Request::Operation);
             }
         }
         let mut numbers = Vec::new();
@@ -323,7 +330,8 @@ impl Model for Cluster {
     type State = World;
 
     fn start(&self) -> World {
-        let first = Object { version: Some(1), record: self.begin, holder: self.scenario.lease.then_some(0) };
+        let first =
+            Object { version: Some(1), record: self.begin, holder: self.scenario.lease.then_some(0), named: false };
         let second_cluster = usize::from(self.scenario.second_cluster);
         let scenario = &self.scenario;
         // What another signer answered is known here by its digest only.

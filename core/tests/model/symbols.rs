@@ -5,10 +5,12 @@ use crate::rules::Rules;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use tezos_signer_core::audit::{AuditAnchor, LogId};
 use tezos_signer_core::key::{ChainId, Digest, Signature, SigningCurve, SigningPublicKey};
-use tezos_signer_core::payload::{Consensus, Payload, decode};
+use tezos_signer_core::payload::{Consensus, Payload, decode, UnknownSuffix};
+use tezos_signer_core::policy::Permitted;
 use tezos_signer_core::position::{ConsensusKind, Level, Position};
-use tezos_signer_core::record::{AuditAnchor, Record};
+use tezos_signer_core::record::Record;
 use tezos_signer_core::watermark::{Advance, Decision, Stored, decide};
 
 /// `maxLevelJump` of the model's key.
@@ -158,7 +160,7 @@ impl Symbols {
         let mut requests = self.requests.borrow_mut();
         let known = requests.entry(request).or_insert_with(|| {
             let payload = request.payload();
-            let consensus = match decode(&payload).unwrap() {
+            let consensus = match decode(&payload, UnknownSuffix::Refuse).unwrap() {
                 Payload::Consensus(mut consensus) => {
                     // Without the rule: a row of its own for each tag. The other kind's row, which such a scenario does
                     // not use, is taken for it.
@@ -231,7 +233,7 @@ impl Symbols {
         digest: &Digest,
     ) -> Result<Option<Signature>, &'static str> {
         let record = self.weakened(&self.record(record), consensus, digest);
-        match decide(&record, consensus, digest, self.max_jump()) {
+        match decide(&record, &Permitted::Consensus(*consensus), digest, self.max_jump()) {
             Ok(Decision::Replay(signature)) => Ok(Some(signature)),
             Ok(Decision::Advance(_)) => Ok(None),
             Err(refusal) => {
@@ -282,7 +284,7 @@ impl Symbols {
         let next = match known.consensus {
             Some(consensus) => {
                 let weakened = self.weakened(&before, &consensus, &known.digest);
-                let Ok(Decision::Advance(step)) = decide(&weakened, &consensus, &known.digest, self.max_jump()) else {
+                let Ok(Decision::Advance(step)) = decide(&weakened, &Permitted::Consensus(consensus), &known.digest, self.max_jump()) else {
                     panic!("{signature} was made without being allowed")
                 };
                 self.with_step(&before, &step, consensus.kind, self.signature(signature))
@@ -296,7 +298,9 @@ impl Symbols {
 
     /// The one call of [`Record::advanced`].
     fn with_step(&self, before: &Record, step: &Advance, kind: ConsensusKind, signature: Signature) -> Record {
-        let next = before.advanced(step, signature);
+        // That the anchor moves matters for operations only, where nothing else does: fewer states.
+        let anchor = before.audit.unwrap_or_else(|| anchor(0));
+        let next = Record { audit: before.audit, ..before.advanced(step, signature, anchor) };
         if self.rules.commit_signature {
             return next;
         }
@@ -401,8 +405,12 @@ pub(crate) fn slashable_place(request: Request) -> Option<(u8, u32)> {
 
 fn with_next_anchor(mut record: Record) -> Record {
     let sequence = record.audit.as_ref().map_or(0, |anchor| anchor.sequence) + 1;
-    record.audit = Some(AuditAnchor { chain: "model".to_owned(), sequence, hash: Digest::of(b"") });
+    record.audit = Some(anchor(sequence));
     record
+}
+
+fn anchor(sequence: u64) -> AuditAnchor {
+    AuditAnchor { log: LogId::from_bytes([0; 16]), sequence, hash: Digest::of(b"") }
 }
 
 fn edited(record: &Record, kind: ConsensusKind, edit: impl FnOnce(&mut Vec<String>)) -> Record {

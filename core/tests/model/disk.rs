@@ -61,6 +61,8 @@ pub(crate) struct Host {
     processes: [Process; 2],
     released: Vec<SignatureId>,
     asks: [u8; 3],
+    /// How many signatures the HSM has made: none comes twice.
+    made: u8,
     kills: u8,
     power_losses: u8,
     failures: u8,
@@ -130,7 +132,8 @@ impl Disk {
                     format!("answers {signature}")
                 }
                 Verdict::Sign => {
-                    let signature = Self::fresh(host, request);
+                    let signature = SignatureId { request, nonce: host.made };
+                    host.made += 1;
                     host.processes[process].phase = Phase::Signed(signature);
                     format!("the HSM makes {signature}")
                 }
@@ -209,13 +212,6 @@ impl Disk {
         }
     }
 
-    fn fresh(host: &Host, request: Request) -> SignatureId {
-        // As many as there may ever be: nothing here comes again.
-        let made = host.released.iter().filter(|signature| signature.request == request).count();
-        let lost = usize::from(host.power_losses + 4 * host.kills);
-        SignatureId { request, nonce: u8::try_from(made + 2 * lost).unwrap() }
-    }
-
     fn releases(&self, host: &mut Host, signature: SignatureId, broken: &mut Vec<Broken>) {
         let place = slashable_place(signature.request);
         let other = host.released.iter().find(|other| **other != signature && slashable_place(other.request) == place);
@@ -261,6 +257,7 @@ impl Model for Disk {
             processes: [Process::DOWN; 2],
             released: Vec::new(),
             asks: ASKS.map(|(_, times)| times),
+            made: 0,
             kills: 2,
             power_losses: 2,
             failures: 2,

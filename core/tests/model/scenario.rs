@@ -26,8 +26,10 @@ pub(crate) enum Edit {
     Forge,
     DeleteRow,
     DeleteRecord,
-    /// Of the beginning, as a new version. Not where that was seen by nobody who lives: nobody could tell.
+    /// An old copy, as a new version, beside signers that have all seen more, and go on.
     Restore,
+    /// The same beside signers that may have seen nothing.
+    RestoreUnseen,
     /// Another installation, or the same manifest again.
     Create,
     /// The record of the first cluster into the second, once it has a ceiling.
@@ -36,6 +38,7 @@ pub(crate) enum Edit {
 
 /// The bounds of one search.
 #[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_excessive_bools)]
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     /// Of the first cluster.

@@ -32,7 +32,6 @@ pub(crate) const THREE: Scenario = Scenario {
     name: "three signers, three votes for one level",
     processes: 3,
     asks: &[(Attestation(11, 'a'), 1), (Attestation(11, 'b'), 1), (Attestation(11, 'c'), 1)],
-    left: Left { faults: 1, ..NOTHING },
     ..Scenario::QUIET
 };
 
@@ -58,7 +57,15 @@ pub(crate) const PAUSES: Scenario = Scenario {
     processes: 2,
     asks: &[(Attestation(11, 'a'), 1), (Attestation(11, 'b'), 1)],
     lease: true,
-    left: Left { crashes: 1, releases_of_lease: 0, ..NOTHING },
+    ..Scenario::QUIET
+};
+
+pub(crate) const CRASHES: Scenario = Scenario {
+    name: "a lease, pauses and a crash",
+    processes: 2,
+    asks: &[(Attestation(11, 'a'), 1)],
+    lease: true,
+    left: Left { crashes: 1, ..NOTHING },
     ..Scenario::QUIET
 };
 
@@ -112,6 +119,16 @@ pub(crate) const RESTORE: Scenario = Scenario {
     lease: true,
     edits: &[Edit::Restore],
     ..Scenario::QUIET
+};
+
+/// Not among those in which every promise is kept.
+pub(crate) const RESTORE_UNSEEN: Scenario = Scenario {
+    name: "an old copy is restored, and a signer restarts",
+    left: Left { crashes: 1, ..NOTHING },
+    edits: &[Edit::RestoreUnseen],
+    lease: false,
+    processes: 1,
+    ..RESTORE
 };
 
 pub(crate) const AGAIN: Scenario = Scenario {
@@ -198,6 +215,7 @@ pub(crate) const ALL: &[Scenario] = &[
     KINDS,
     TAGS,
     PAUSES,
+    CRASHES,
     LEASE_FAULTS,
     DISPLACED,
     OPERATOR,

@@ -1,7 +1,7 @@
 //! Breadth first through every state that can be reached, so that the first counterexample is a shortest one.
 
 use crate::promises::{Broken, Promise};
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::hash::Hash;
 use std::rc::Rc;
@@ -36,7 +36,7 @@ const TOO_MANY: usize = 2_000_000;
 /// Looks for a state in which one of `promises` is broken.
 pub(crate) fn search<M: Model>(model: &M, promises: &[Promise]) -> Found {
     let start = Rc::new(model.start());
-    let mut known = HashMap::from([(start.clone(), ())]);
+    let mut known = HashSet::from([start.clone()]);
     // Each with the place of the one before it, and its depth.
     let mut queue: Vec<(Rc<M::State>, usize, usize)> = vec![(start, usize::MAX, 0)];
     let (mut transitions, mut depth, mut at) = (0, 0, 0);
@@ -50,7 +50,7 @@ pub(crate) fn search<M: Model>(model: &M, promises: &[Promise]) -> Found {
                 return Found { states: queue.len(), transitions, depth: steps_before + 1, counterexample };
             }
             let next = Rc::new(step.next);
-            if known.insert(next.clone(), ()).is_none() {
+            if known.insert(next.clone()) {
                 queue.push((next, at, steps_before + 1));
             }
         }

@@ -11,7 +11,7 @@ use tezos_signer_core::record::Record;
 impl Cluster {
     /// What may go wrong for one process.
     pub(crate) fn faults_of(&self, world: &World, process: usize, steps: &mut Vec<Step<World>>) {
-        self.crash(world, process, steps);
+        Self::crash(world, process, steps);
         self.client_goes(world, process, steps);
         if world.left.faults == 0 {
             return;
@@ -84,7 +84,7 @@ impl Cluster {
     }
 
     /// At any step; and it starts again at once: a process that is down is one that does nothing for a while.
-    fn crash(&self, world: &World, process: usize, steps: &mut Vec<Step<World>>) {
+    fn crash(world: &World, process: usize, steps: &mut Vec<Step<World>>) {
         let me = &world.processes[process];
         if world.left.crashes == 0 || *me == Process::started() {
             return;
@@ -159,7 +159,7 @@ impl Cluster {
             Edit::DeleteRecord => None,
             Edit::Name => Some(object.record),
             Edit::Restore => {
-                // A process that has not seen more than the copy cannot tell; and who starts later has not.
+                // Who starts later has not seen it either.
                 let all_know = |process: &Process| process.seen.is_some_and(|seen| symbols.forgets(self.begin, seen));
                 if !world.processes.iter().all(all_know) {
                     return None;
@@ -167,11 +167,13 @@ impl Cluster {
                 world.left.crashes = 0;
                 Some(self.begin)
             }
+            Edit::RestoreUnseen => Some(self.begin),
             Edit::Create if self.rules.create_by_post => return None,
             Edit::Create => Some(self.begin),
             Edit::Import => return self.import(world, &record),
         };
-        world.damaged |= matches!(edit, Edit::Forge | Edit::DeleteRow | Edit::DeleteRecord | Edit::Restore);
+        world.damaged |=
+            matches!(edit, Edit::Forge | Edit::DeleteRow | Edit::DeleteRecord | Edit::Restore | Edit::RestoreUnseen);
         let version = Some(Self::next_version(world));
         let named = object.named || edit == Edit::Name;
         world.stores[0] = edited.map(|record| Object { version, record, named, ..object });

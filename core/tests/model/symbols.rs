@@ -304,7 +304,7 @@ impl Symbols {
         if self.rules.commit_signature {
             return next;
         }
-        edited(&next, kind, |words| words[3] = "-".to_owned())
+        edited(&next, kind, |words| "-".clone_into(&mut words[3]))
     }
 
     /// `record` with `signature` in its row, whatever that row said: what a signer writes that does not decide again.

@@ -62,6 +62,7 @@ pub(crate) enum Phase {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(clippy::struct_excessive_bools)]
 pub(crate) struct Task {
     pub(crate) errand: Errand,
     pub(crate) phase: Phase,
@@ -179,7 +180,7 @@ impl Cluster {
         let adrift = world.adrift.iter().map(|write| Some(write.object));
         let all = world.stores.iter().copied().chain([world.cached]).chain(own).chain(adrift);
         let used: Vec<u8> = all.flatten().filter_map(|object| object.version).collect();
-        (1..).find(|version| !used.contains(version)).expect("there are more numbers than states")
+        (1..=u8::MAX).find(|version| !used.contains(version)).expect("few versions are known at once")
     }
 
     /// What becomes of a write at the API server.
@@ -360,7 +361,9 @@ impl Model for Cluster {
             self.faults_of(world, process, &mut steps);
         }
         self.surroundings(world, &mut steps);
-        steps.iter_mut().for_each(|step| step.next.settle(self));
+        for step in &mut steps {
+            step.next.settle(self);
+        }
         steps
     }
 }

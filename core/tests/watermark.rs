@@ -1,4 +1,5 @@
-//! The signing decision as a table, and the text form of the record.
+//! The signing decision as a table and as properties, and the text form of the record. What processes, stores and crashes do
+//! around it is in `model/`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -9,8 +10,8 @@ use tezos_signer_core::key::{ChainId, Digest, PublicKeyHash, Signature};
 use tezos_signer_core::payload::{Consensus, Shape};
 use tezos_signer_core::policy::Permitted;
 use tezos_signer_core::position::{ConsensusKind, Level, Position, Round};
-use tezos_signer_core::record::{Lease, Record, RecordError, RecordName};
-use tezos_signer_core::watermark::{DEFAULT_MAX_LEVEL_JUMP, Decision, Refusal, decide};
+use tezos_signer_core::record::{AuditAnchor, Lease, Record, RecordError, RecordName};
+use tezos_signer_core::watermark::{DEFAULT_MAX_LEVEL_JUMP, Decision, Refusal, Row, Stored, decide};
 
 const DIGEST_A: &str = "aa00000000000000000000000000000000000000000000000000000000000000";
 const DIGEST_B: &str = "bb00000000000000000000000000000000000000000000000000000000000000";
@@ -219,6 +220,46 @@ fn a_lease_is_the_json_that_kubernetes_used_for_its_configmap_locks() {
     assert!(matches!(Lease::from_annotation(Some("{")), Err(RecordError::Lease(_))));
 }
 
+/// Close enough together that all relations between two of them come up.
+fn any_position() -> impl Strategy<Value = Position> {
+    let rounds = prop::sample::select(vec![0, 1, 2, 2_147_483_647]);
+    (prop_oneof![4 => 100_i64..104, 1 => Just(0), 1 => Just(100_101), 1 => Just(2_147_483_647)], rounds).prop_map(
+        |(level, round): (i64, i64)| Position {
+            level: Level::try_from(level).unwrap(),
+            round: Round::try_from(round).unwrap(),
+        },
+    )
+}
+
+fn any_digest() -> impl Strategy<Value = Digest> {
+    (0_u8..3).prop_map(|variant| Digest::of(&[variant]))
+}
+
+fn any_row() -> impl Strategy<Value = Row> {
+    let signature =
+        (any_digest(), 0_u8..3).prop_map(|(digest, byte)| Stored::Signature { digest, signature: signature(byte) });
+    let stored = prop_oneof![Just(Stored::Floor), any_digest().prop_map(Stored::Digest), signature];
+    (any_position(), stored).prop_map(|(position, stored)| Row { position, stored })
+}
+
+fn any_record() -> impl Strategy<Value = Record> {
+    let rows = [(); 3].map(|()| prop::option::weighted(0.9, any_row()));
+    let anchor =
+        (any::<u64>(), any_digest()).prop_map(|(sequence, hash)| AuditAnchor { chain: "a".to_owned(), sequence, hash });
+    let ceiling = prop::option::weighted(0.3, any_position().prop_map(|position| position.level));
+    (rows, prop::option::of(anchor), ceiling, prop::bool::weighted(0.1)).prop_map(|(rows, audit, ceiling, suspend)| {
+        let mut data = BTreeMap::from([("version".to_owned(), "1".to_owned())]);
+        let rows = ConsensusKind::ALL.into_iter().zip(rows);
+        data.extend(rows.filter_map(|(kind, row)| Some((kind.to_string(), row?.to_string()))));
+        Record { audit, ceiling, suspend, ..Record::from_data(&data).unwrap() }
+    })
+}
+
+fn any_request() -> impl Strategy<Value = (Consensus, Digest)> {
+    (any_kind(), any_position(), any_digest())
+        .prop_map(|(kind, position, digest)| (Consensus { kind, chain: ChainId::MAINNET, position }, digest))
+}
+
 fn any_kind() -> impl Strategy<Value = ConsensusKind> {
     prop::sample::select(ConsensusKind::ALL.to_vec())
 }
@@ -250,10 +291,113 @@ proptest! {
         }
     }
 
+    /// What is allowed, said once more and in other words: all of it, and nothing else.
+    #[test]
+    fn what_is_signed_and_what_is_replayed((record, (request, digest)) in (any_record(), any_request())) {
+        let row = record.rows.get(request.kind).copied();
+        let level = i64::from(request.position.level.get());
+        let highest = ConsensusKind::ALL.iter().filter_map(|kind| record.rows.get(*kind)).map(|row| row.position.level).max();
+        let no_jump = level - i64::from(highest.unwrap_or_default().get()) <= 100 || record == Record { audit: record.audit.clone(), ceiling: record.ceiling, ..Record::fresh() };
+        let below_ceiling = record.ceiling.is_none_or(|ceiling| request.position.level <= ceiling);
+        let signs = !record.suspend && row.is_some_and(|row| request.position > row.position) && below_ceiling && no_jump;
+        let replays = row.filter(|row| !record.suspend && row.position == request.position).and_then(|row| match row.stored {
+            Stored::Signature { digest: signed, signature } if signed == digest => Some(signature),
+            _ => None,
+        });
+        match decide(&record, &request, &digest, 100) {
+            Ok(Decision::Advance(_)) => prop_assert!(signs),
+            Ok(Decision::Replay(signature)) => prop_assert_eq!(Some(signature), replays),
+            Err(_) => prop_assert!(!signs && replays.is_none()),
+        }
+    }
+
+    /// After a step: the same request is answered with its signature, nothing at or below its place is signed, and nothing
+    /// else of the record has changed.
+    #[test]
+    fn a_step_changes_its_row_only((record, (request, digest), other) in (any_record(), any_request(), any_request())) {
+        let Ok(Decision::Advance(step)) = decide(&record, &request, &digest, DEFAULT_MAX_LEVEL_JUMP) else { return Ok(()) };
+        let next = record.advanced(&step, signature(9));
+        prop_assert_eq!(next.forgets(&record), None);
+        prop_assert_eq!((next.ceiling, next.suspend), (record.ceiling, record.suspend));
+        for kind in ConsensusKind::ALL.into_iter().filter(|kind| *kind != request.kind) {
+            prop_assert_eq!(next.rows.get(kind), record.rows.get(kind));
+        }
+        let again = decide(&next, &request, &digest, DEFAULT_MAX_LEVEL_JUMP);
+        prop_assert_eq!(again, Ok(Decision::Replay(signature(9))));
+        let (other, other_digest) = other;
+        if other.kind == request.kind && other.position <= request.position && (other.position, other_digest) != (request.position, digest) {
+            prop_assert!(decide(&next, &other, &other_digest, DEFAULT_MAX_LEVEL_JUMP).is_err());
+        }
+    }
+
+    /// Nothing is signed at or below a level that a record was raised to; and it still knows what it knew.
+    #[test]
+    fn a_raised_record_knows_more((record, level, (request, digest)) in (any_record(), any_position(), any_request())) {
+        let level = level.level;
+        let raised = record.raised_to(level);
+        prop_assert_eq!(raised.forgets(&record), None);
+        prop_assert_eq!(&raised.raised_to(level), &raised);
+        prop_assert_eq!((&raised.audit, raised.ceiling, raised.suspend), (&record.audit, record.ceiling, record.suspend));
+        for kind in ConsensusKind::ALL {
+            prop_assert_eq!(raised.rows.get(kind).is_some(), record.rows.get(kind).is_some());
+        }
+        if request.position.level <= level {
+            let decision = decide(&raised, &request, &digest, DEFAULT_MAX_LEVEL_JUMP);
+            prop_assert!(!matches!(decision, Ok(Decision::Advance(_))), "{:?}", decision);
+        }
+    }
+
+    /// "Knows at least as much" is an order of the rows: what went back is noticed, over any number of records between.
+    #[test]
+    fn to_forget_nothing_is_an_order(a in any_record(), b in any_record(), c in any_record()) {
+        prop_assert_eq!(a.forgets(&a), None);
+        if a.forgets(&b).is_none() && b.forgets(&a).is_none() {
+            prop_assert_eq!(a.rows, b.rows);
+        }
+        if c.forgets(&b).is_none() && b.forgets(&a).is_none() {
+            prop_assert_eq!(c.forgets(&a), None);
+        }
+    }
+
+    /// Who has seen a record does not sign anew what that record has answered, whatever record is there later: either it is
+    /// noticed that it went back, or the answer is the same, or a refusal.
+    #[test]
+    fn what_was_answered_is_not_signed_again(seen in any_record(), later in any_record(), (request, digest) in any_request()) {
+        let Ok(Decision::Replay(answer)) = decide(&seen, &request, &digest, DEFAULT_MAX_LEVEL_JUMP) else { return Ok(()) };
+        if later.forgets(&seen).is_none() {
+            match decide(&later, &request, &digest, DEFAULT_MAX_LEVEL_JUMP) {
+                Ok(Decision::Advance(_)) => prop_assert!(false, "signed again"),
+                Ok(Decision::Replay(signature)) => prop_assert_eq!(signature, answer),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// One state has one text, and the text says all of it.
+    #[test]
+    fn a_record_has_one_text(record in any_record()) {
+        prop_assert_eq!(&Record::from_data(&record.to_data()).unwrap(), &record);
+    }
+
+    /// Whatever is changed in a text, by whomever: it is not understood, or it is the text of what it is understood as.
+    #[test]
+    fn no_other_text_is_understood(record in any_record(), name in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), with in "[ -~]{0,2}", cut in 0_usize..3) {
+        let mut data = record.to_data();
+        let name = name.get(&data.keys().cloned().collect::<Vec<_>>()).clone();
+        let text = data.get_mut(&name).unwrap();
+        let from = at.index(text.len() + 1);
+        let to = (from + cut).min(text.len());
+        text.replace_range(from..to, &with);
+        if let Ok(read) = Record::from_data(&data) {
+            data.retain(|name, text| name != "suspend" || text != "false");
+            prop_assert_eq!(read.to_data(), data);
+        }
+    }
+
     /// A row that can be read is written back as it was.
     #[test]
     fn a_row_has_one_text(text in "(0|[1-9][0-9]{0,10}) (0|[1-9][0-9]{0,10}) (-|[0-9a-f]{64}) -") {
-        if let Ok(row) = text.parse::<tezos_signer_core::watermark::Row>() {
+        if let Ok(row) = text.parse::<Row>() {
             prop_assert_eq!(row.to_string(), text);
         }
     }

@@ -100,10 +100,8 @@ impl Disk {
 
     /// After a failure: the end, or a new look.
     fn failed(host: &mut Host, process: usize, request: Request, ends: bool) {
-        host.processes[process] = match ends {
-            true => Process::DOWN,
-            false => Process { phase: Phase::Look(request), copy: None },
-        };
+        let again = Process { phase: Phase::Look(request), copy: None };
+        host.processes[process] = if ends { Process::DOWN } else { again };
     }
 
     /// The next step of a process, without failures.

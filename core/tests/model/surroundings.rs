@@ -167,9 +167,8 @@ impl Cluster {
                 world.left.crashes = 0;
                 Some(self.begin)
             }
-            Edit::RestoreUnseen => Some(self.begin),
             Edit::Create if self.rules.create_by_post => return None,
-            Edit::Create => Some(self.begin),
+            Edit::Create | Edit::RestoreUnseen => Some(self.begin),
             Edit::Import => return self.import(world, &record),
         };
         world.damaged |=

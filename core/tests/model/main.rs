@@ -6,6 +6,9 @@
 //! no promise is broken in any scenario, and with one taken out there is a counterexample, so that no rule is there for
 //! nothing and none is modelled in a way that cannot fail.
 //!
+//! Not modelled: that a standby takes over at all and when (`sidecar/tests`), the API server's own guard (`e2e`), policy and
+//! authentication, which come before, and the forwarding between replicas, which gives the holder one more client.
+//!
 //! `cargo test -p tezos-signer-core --test model -- --nocapture --test-threads 1` prints the tables and the traces.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]

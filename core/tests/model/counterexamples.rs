@@ -57,15 +57,17 @@ without! {
 
     // The signing path.
     verify_signed: "what the HSM returns is verified", LYING_HSM, Verifies,
-        rules => { rules.verify_signed = false; rules.verify_stored = false };
+        rules => rules.verify_signed = false;
     verify_stored: "◆ a stored signature is verified before it is replayed", DAMAGE, Verifies,
         rules => rules.verify_stored = false;
+    /// Alone it costs every answer, as above.
     commit_signature: "the commit holds the signature", CALM, Replayable,
         rules => { rules.commit_signature = false; rules.release_committed_only = false };
     release_committed: "only what the store holds is released", RIVALS, OneSignature,
         rules => rules.release_committed_only = false;
     decide_again: "◆ after anything but a 2xx the request is decided again", RIVALS, OneSignature,
         rules => rules.decide_again = false;
+    /// The conditional write alone keeps the other promises: what is lost is the word about what became of it.
     detached: "◆ a client that goes away stops nothing", CLIENTS_GO, Explained, rules => rules.detached = false;
     commit_operations: "◆ operations are committed too", SUSPENDED, OperatorObeyed,
         rules => rules.commit_operations = false;

@@ -2,9 +2,8 @@
 
 use crate::key::ChainId;
 use crate::payload::operation::{Action, Address, Content, Manager, Mutez, Operation, OperationKind, Vote};
-use crate::payload::{Consensus, Payload};
+use crate::payload::{self, Consensus, Payload};
 use crate::position::ConsensusKind;
-use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
@@ -34,14 +33,15 @@ pub struct Policy {
 pub const DEFAULT_MAX_FEE: u32 = 1_000_000;
 
 /// A word of `allow`: something that a key can be allowed to sign.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PayloadKind {
     /// A block or vote.
     Consensus(ConsensusKind),
     /// A content of a generic operation.
     Operation(OperationKind),
 }
+
+crate::key::serde_as_text!(PayloadKind);
 
 impl PayloadKind {
     /// Blocks and votes: what a baker needs.
@@ -106,10 +106,8 @@ pub enum Forbidden {
     #[error("this key is not allowed to sign a {0} (allow, in its configuration)")]
     Kind(PayloadKind),
     /// A generic operation, where none is allowed.
-    #[error(
-        "this key is not allowed to sign generic operations (magic byte 0x03), here: {0} (allow, in its configuration)"
-    )]
-    Operation(OperationKind),
+    #[error("this key is not allowed to sign generic operations (magic byte 0x03; allow, in its configuration)")]
+    Operation,
     /// A consensus key that would empty its baker's account.
     #[error(
         "this key is not allowed to drain its delegate: that sends the whole balance away, and has a switch of its own (drainDelegate, in its configuration)"
@@ -162,6 +160,16 @@ impl Policy {
         }
     }
 
+    /// Refuses what no content could make allowed, by the first byte. So a key that signs no generic operation decodes none: a
+    /// crowd of long ones would make votes wait.
+    pub fn check_magic(&self, payload: &[u8]) -> Result<(), Forbidden> {
+        let operations = self.drain_delegate || self.allow.iter().any(|kind| matches!(kind, PayloadKind::Operation(_)));
+        match payload.first() {
+            Some(&payload::OPERATION) if !operations => Err(Forbidden::Operation),
+            _ => Ok(()),
+        }
+    }
+
     /// What the key may sign of `payload`, or why it may not.
     pub fn check(&self, payload: &Payload) -> Result<Permitted, Forbidden> {
         if self.suspend {
@@ -203,11 +211,8 @@ impl Policy {
         if kind == OperationKind::DrainDelegate {
             return if self.drain_delegate { Ok(()) } else { Err(Forbidden::DrainDelegate) };
         }
-        if self.allow.contains(&PayloadKind::Operation(kind)) {
-            return Ok(());
-        }
-        let none = !self.allow.iter().any(|kind| matches!(kind, PayloadKind::Operation(_)));
-        Err(if none { Forbidden::Operation(kind) } else { Forbidden::Kind(PayloadKind::Operation(kind)) })
+        let kind = PayloadKind::Operation(kind);
+        if self.allow.contains(&kind) { Ok(()) } else { Err(Forbidden::Kind(kind)) }
     }
 
     /// Checks to whom a content sends, and how it votes; returns how many mutez leave the account.

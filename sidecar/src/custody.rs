@@ -64,7 +64,8 @@ struct State {
     newest: Option<Snapshot>,
     /// Since when the store has shown that state, as far as this process's clock knows.
     unchanged_since: Option<Instant>,
-    /// When the question was sent that the newest answer answered.
+    /// When the newest write of this process was sent that the store took. ◆ A read does not count: nobody else sees it, and
+    /// a standby counts from what it sees.
     confirmed: Option<Instant>,
     /// The highest record ever seen.
     seen: Option<Record>,
@@ -133,16 +134,27 @@ pub struct Held<'a> {
 impl Held<'_> {
     /// The state to decide on: as the store has it, served by this process, and not behind what was seen before.
     ///
-    /// ◆ After a silence as long as the lease it is read anew: somebody else may have taken over meanwhile, and a write that
-    /// the store refuses has already shown its signature to the API server.
+    /// ◆ After a silence as long as the lease it is read anew, and the lease renewed if it is still this process's: somebody
+    /// else may have taken over meanwhile or be about to, and a write that the store refuses has already shown its signature to
+    /// the API server.
     pub async fn current(&mut self, deadline: Instant) -> Result<Snapshot, CustodyError> {
-        if self.custody.terms.as_ref().is_some_and(|terms| self.silence() >= terms.duration) {
-            self.state.snapshot = None;
+        if !self.is_silent() {
+            return self.usable(deadline).await;
         }
+        self.state.snapshot = None;
+        let current = self.usable(deadline).await?;
+        self.commit(&current, &current.record, deadline).await?;
+        self.usable(deadline).await
+    }
+
+    /// Whether the store has taken no write of this process for as long as the lease lasts.
+    pub fn is_silent(&self) -> bool {
+        self.custody.terms.as_ref().is_some_and(|terms| self.silence() >= terms.duration)
+    }
+
+    async fn usable(&mut self, deadline: Instant) -> Result<Snapshot, CustodyError> {
         let snapshot = self.known(deadline).await?;
-        if let Some(kind) = self.state.went_back {
-            return Err(CustodyError::WentBack { kind });
-        }
+        self.refuse_after_going_back()?;
         match &self.custody.terms {
             Some(terms) if snapshot.lease.holder_identity != terms.identity => {
                 let holder = match snapshot.lease.holder_identity.as_str() {
@@ -153,6 +165,10 @@ impl Held<'_> {
             }
             _ => Ok(snapshot),
         }
+    }
+
+    fn refuse_after_going_back(&self) -> Result<(), CustodyError> {
+        self.state.went_back.map_or(Ok(()), |kind| Err(CustodyError::WentBack { kind }))
     }
 
     /// Puts `record` in place of `decided_on`, which [`Held::current`] returned, and of no other state. After any error it
@@ -170,13 +186,18 @@ impl Held<'_> {
 
     /// Shows that the holder lives, if it is this process.
     pub async fn renew(&mut self, deadline: Instant) -> Result<(), CustodyError> {
-        let current = self.current(deadline).await?;
+        if self.is_silent() {
+            return self.current(deadline).await.map(|_| ());
+        }
+        let current = self.usable(deadline).await?;
         self.commit(&current, &current.record, deadline).await
     }
 
     /// Takes the lease in the state `seen`, and in no other.
     pub async fn take(&mut self, seen: &Snapshot, deadline: Instant) -> Result<(), CustodyError> {
         let Some(terms) = &self.custody.terms else { return Ok(()) };
+        // Who would refuse everything does not compete.
+        self.refuse_after_going_back()?;
         let now = Some(Timestamp::now());
         let lease = Lease {
             holder_identity: terms.identity.clone(),
@@ -194,8 +215,13 @@ impl Held<'_> {
         if self.custody.terms.is_none() {
             return Ok(());
         }
-        let current = self.current(deadline).await?;
+        if self.is_silent() {
+            self.state.snapshot = None;
+        }
+        let current = self.usable(deadline).await?;
         let lease = Lease { holder_identity: String::new(), ..current.lease.clone() };
+        // ◆ If its answer is lost it may still land, in the middle of a signature: a renewal must come before the next one.
+        self.state.confirmed = None;
         self.write(&current, &current.record, &lease, deadline).await
     }
 
@@ -206,7 +232,7 @@ impl Held<'_> {
         Ok((snapshot, self.state.unchanged_since.map_or(Duration::ZERO, |since| since.elapsed())))
     }
 
-    /// How long ago the newest answer's question was sent.
+    /// How long ago the newest write was sent that the store took.
     pub fn silence(&self) -> Duration {
         self.state.confirmed.map_or(Duration::MAX, |confirmed| confirmed.elapsed())
     }
@@ -222,7 +248,8 @@ impl Held<'_> {
         self.state.snapshot = None;
         let asked = Instant::now();
         let written = self.custody.store.replace(&self.custody.name, basis, record, lease, deadline).await?;
-        self.saw(written, asked);
+        self.saw(written);
+        self.state.confirmed = Some(asked);
         Ok(())
     }
 
@@ -230,10 +257,9 @@ impl Held<'_> {
         if let Some(snapshot) = &self.state.snapshot {
             return Ok(snapshot.clone());
         }
-        let asked = Instant::now();
         match self.custody.store.read(&self.custody.name, deadline).await {
             Ok(snapshot) => {
-                self.saw(snapshot.clone(), asked);
+                self.saw(snapshot.clone());
                 Ok(snapshot)
             }
             Err(error) => {
@@ -243,7 +269,7 @@ impl Held<'_> {
         }
     }
 
-    fn saw(&mut self, snapshot: Snapshot, asked: Instant) {
+    fn saw(&mut self, snapshot: Snapshot) {
         let state = &mut *self.state;
         if let Some(kind) = state.seen.as_ref().and_then(|seen| snapshot.record.forgets(seen)) {
             tracing::error!(record = %self.custody.name, %kind, "the watermark record went back: nothing more is signed with this key");
@@ -257,7 +283,6 @@ impl Held<'_> {
             state.unchanged_since = Some(Instant::now());
             state.newest = Some(snapshot.clone());
         }
-        state.confirmed = Some(asked);
         state.snapshot = Some(snapshot);
     }
 }

@@ -211,9 +211,11 @@ impl Signer {
         let authentication = request.authentication.as_deref();
         trail.request.authenticated_key =
             key.authorized_keys.authenticate(&request.key, &request.payload, authentication)?;
-        let payload = payload::decode(&request.payload, key.config.unknown_consensus_suffix)?;
         let digest = Digest::of(&request.payload);
-        trail.decoded(&payload, digest);
+        trail.request.digest = Some(digest);
+        key.config.policy.check_magic(&request.payload).inspect_err(|_| trail.is_operation())?;
+        let payload = payload::decode(&request.payload, key.config.unknown_consensus_suffix)?;
+        trail.decoded(&payload);
         let permitted = key.config.policy.check(&payload)?;
         if self.is_closing() {
             return Err(SignError::ShuttingDown);
@@ -242,6 +244,10 @@ impl Signer {
                 self.hsm.sign(key.config.hash(), digest, deadline).await.map_err(SignError::Hsm)
             },)?;
             trail.signed(intent);
+            // ◆ A pause meanwhile: somebody else may have taken over, and a write would show them this signature.
+            if record.is_silent() {
+                continue;
+            }
             let next = current.record.advanced(&step, signature, intent);
             match record.commit(&current, &next, deadline).await {
                 // ◆ No row can replay a generic operation. That this very commit succeeded is what lets it leave.

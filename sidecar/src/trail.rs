@@ -4,7 +4,6 @@
 use crate::signer::Request;
 use std::time::{Duration, Instant};
 use tezos_signer_core::audit::{self, AuditAnchor, Microseconds, Outcome};
-use tezos_signer_core::key::Digest;
 use tezos_signer_core::payload::operation::Content;
 use tezos_signer_core::payload::{Payload, Shape};
 
@@ -46,9 +45,8 @@ impl Trail {
     }
 
     /// The payload is this.
-    pub(crate) fn decoded(&mut self, payload: &Payload, digest: Digest) {
+    pub(crate) fn decoded(&mut self, payload: &Payload) {
         self.request.kind = Some(payload.kind().into());
-        self.request.digest = Some(digest);
         match payload {
             Payload::Consensus(consensus) => {
                 self.request.chain = Some(consensus.chain);
@@ -60,6 +58,11 @@ impl Trail {
             }
             Payload::Other { .. } => {}
         }
+    }
+
+    /// The payload is a generic operation, and is not decoded.
+    pub(crate) fn is_operation(&mut self) {
+        self.request.kind = Some("operation".into());
     }
 
     /// The record can be decided on.

@@ -17,6 +17,9 @@ use std::fmt;
 /// The longest payload that is looked at, in bytes: what Octez allows an operation to be.
 pub const MAX_PAYLOAD: usize = 32 * 1024;
 
+/// The first byte of a generic operation.
+pub const OPERATION: u8 = 0x03;
+
 /// A decoded payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Payload {
@@ -172,7 +175,7 @@ pub fn decode(bytes: &[u8], unknown: UnknownSuffix) -> Result<Payload, DecodeErr
         0x11 => block::decode(reader)?,
         0x12 => vote::decode(reader, ConsensusKind::Preattestation)?,
         0x13 => vote::decode(reader, ConsensusKind::Attestation)?,
-        0x03 => return operation::decode(reader).map(Payload::Operation),
+        OPERATION => return operation::decode(reader).map(Payload::Operation),
         magic => return Ok(Payload::Other { magic }),
     };
     match (consensus.shape, unknown) {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use tezos_signer_core::audit::{AuditAnchor, LogId};
 use tezos_signer_core::key::{ChainId, Digest, Signature, SigningCurve, SigningPublicKey};
-use tezos_signer_core::payload::{Consensus, Payload, decode, UnknownSuffix};
+use tezos_signer_core::payload::{Consensus, Payload, UnknownSuffix, decode};
 use tezos_signer_core::policy::Permitted;
 use tezos_signer_core::position::{ConsensusKind, Level, Position};
 use tezos_signer_core::record::Record;
@@ -284,7 +284,9 @@ impl Symbols {
         let next = match known.consensus {
             Some(consensus) => {
                 let weakened = self.weakened(&before, &consensus, &known.digest);
-                let Ok(Decision::Advance(step)) = decide(&weakened, &Permitted::Consensus(consensus), &known.digest, self.max_jump()) else {
+                let Ok(Decision::Advance(step)) =
+                    decide(&weakened, &Permitted::Consensus(consensus), &known.digest, self.max_jump())
+                else {
                     panic!("{signature} was made without being allowed")
                 };
                 self.with_step(&before, &step, consensus.kind, self.signature(signature))

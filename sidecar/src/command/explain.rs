@@ -75,6 +75,7 @@ async fn answers(config: &SignerConfig, keys: &[&KeyConfig], payload: &[u8]) -> 
 
 /// The path of [`Signer::sign`](tezos_signer::signer::Signer::sign), as far as it can be walked without signing.
 async fn answer(store: &dyn Store, key: &KeyConfig, payload: &[u8]) -> Result<&'static str, SignError> {
+    key.policy.check_magic(payload)?;
     let decoded = payload::decode(payload, key.unknown_consensus_suffix)?;
     let permitted = key.policy.check(&decoded)?;
     let deadline = Instant::now() + Duration::from_secs(10);

@@ -89,7 +89,10 @@ impl FileStore {
         let mut file = File::create(&new).map_err(failed)?;
         file.write_all(text.as_bytes()).map_err(failed)?;
         sync(&file, &new);
-        std::fs::rename(&new, &path).map_err(failed)?;
+        // ◆ One that failed may have happened all the same, and be taken back by a power loss after its text was believed.
+        if let Err(error) = std::fs::rename(&new, &path) {
+            exit_after_failed_write(&path, &error);
+        }
         self.sync_directory();
         Ok(())
     }

@@ -296,7 +296,7 @@ fn more_signatures_at_once_than_allowed_are_502_at_once_and_what_is_in_memory_is
     assert!(given.iter().all(|(_, took)| *took > Duration::from_secs(1)), "{given:?}");
     strace.kill().unwrap();
     strace.wait().unwrap();
-    assert_eq!(signer.metric("tezos_signer_requests_total{kind=\"unread\",outcome=\"overloaded\"}"), Some(4));
+    assert_eq!(signer.metric("tezos_signer_requests_total{kind=\"unreadable\",outcome=\"unavailable\"}"), Some(4));
     sign_many(address, &key, FLOOR + 2, 3);
 }
 

@@ -7,6 +7,7 @@
 // What tests stand on.
 mod api_server;
 mod certificates;
+mod faulty_module;
 mod faulty_store;
 mod home;
 mod own_process;
@@ -22,6 +23,7 @@ mod crash;
 mod explain;
 mod hostile;
 mod policy;
+mod hsm_faults;
 mod protocol;
 mod tls;
 mod unix_socket;

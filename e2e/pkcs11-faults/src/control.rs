@@ -1,0 +1,149 @@
+//! The control file: what a test wants to go wrong; and the state file: what the module has seen. Nothing of PKCS#11 is here.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What shall go wrong. The default: nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[allow(clippy::struct_excessive_bools)] // switches of a test bench, each independent of the others
+pub struct Control {
+    /// Tells two controls apart that are otherwise the same: counts begin anew.
+    pub serial: u64,
+    /// Faults of single functions; the first that fits is what happens.
+    pub rules: Vec<Rule>,
+    /// CloudHSM's rules: read-write sessions only, no notify callback, no `C_SetAttributeValue`, at most 1024 sessions.
+    pub cloud_hsm: bool,
+    /// Handles are valid only in the session that found them.
+    pub handles_per_session: bool,
+    /// More signatures than this within one second fail with `CKR_FUNCTION_FAILED`.
+    pub throttle_per_second: Option<u32>,
+    /// `C_SignInit` fails as for a key that is on too few HSMs.
+    pub key_unavailable: bool,
+    /// For so many milliseconds from when this is first read, everything that needs the HSM is `CKR_DEVICE_ERROR`.
+    pub node_lost_for_ms: Option<u64>,
+    /// After a `CKR_DEVICE_ERROR`, everything fails until the library is initialised again.
+    pub needs_reinitialising: bool,
+    /// What is wrong with signatures.
+    pub signature: Option<WrongSignature>,
+    /// Where `CKA_EC_POINT` is shown.
+    pub point: PointOn,
+    /// Without the DER OCTET STRING around it.
+    pub point_bare: bool,
+}
+
+/// One function's fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rule {
+    /// `C_…`, or `*`.
+    pub function: String,
+    /// What it returns, `CKR_OK` (0) to let the call go on after the delay.
+    #[serde(default)]
+    pub code: u64,
+    /// How often; `None`: until the control changes.
+    #[serde(default)]
+    pub count: Option<u64>,
+    /// Only each n-th call; 0 and 1: each.
+    #[serde(default)]
+    pub every: u64,
+    /// Before it returns.
+    #[serde(default)]
+    pub delay_ms: u64,
+    /// It does not return before the rule is gone from the control file.
+    #[serde(default)]
+    pub hang: bool,
+}
+
+impl Rule {
+    /// `function` returns `code`, until the control changes.
+    pub fn new(function: &str, code: u64) -> Self {
+        Self { function: function.to_owned(), code, count: None, every: 0, delay_ms: 0, hang: false }
+    }
+
+    /// Only so often.
+    #[must_use]
+    pub fn times(mut self, count: u64) -> Self {
+        self.count = Some(count);
+        self
+    }
+
+    /// `function` hangs, and fails with nothing when it is let go.
+    pub fn hang(function: &str) -> Self {
+        Self { hang: true, ..Self::new(function, 0) }
+    }
+
+    /// `function` takes so long.
+    pub fn slow(function: &str, delay_ms: u64) -> Self {
+        Self { delay_ms, ..Self::new(function, 0) }
+    }
+}
+
+/// What `C_Sign` returns instead of a right signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum WrongSignature {
+    /// One bit of it is another.
+    BitFlip,
+    /// It is right, but of another key of the token.
+    OtherKey,
+    /// It is right, with s in the upper half.
+    HighS,
+    /// A byte is missing.
+    Short,
+    /// All bytes are zero.
+    Zero,
+}
+
+/// Which object of a pair shows `CKA_EC_POINT`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PointOn {
+    /// As SoftHSM2, and as AWS documents it.
+    #[default]
+    Public,
+    /// As others have seen on CloudHSM.
+    Private,
+    /// Neither.
+    Nowhere,
+}
+
+/// What the module has seen, since it was loaded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct State {
+    /// How many sessions are open.
+    pub sessions: u64,
+    /// The most that were.
+    pub most_sessions: u64,
+    /// How often the rules of the present control struck.
+    pub struck: u64,
+    /// Calls of the functions that change something, by name.
+    pub calls: BTreeMap<String, u64>,
+    /// What no caller may do, and this one did.
+    pub violations: Vec<String>,
+}
+
+impl Control {
+    /// Puts it in force, as one step: calls from now on read this one.
+    pub fn write(&self, path: &Path) -> std::io::Result<()> {
+        let new = path.with_extension("new");
+        std::fs::write(&new, serde_json::to_vec(self)?)?;
+        std::fs::rename(new, path)
+    }
+}
+
+impl State {
+    /// The file that belongs to a control file.
+    pub fn path(control: &Path) -> PathBuf {
+        let mut path = control.as_os_str().to_owned();
+        path.push(".state");
+        path.into()
+    }
+
+    /// What was seen; nothing where no module was loaded yet.
+    pub fn read(control: &Path) -> Self {
+        std::fs::read(Self::path(control)).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,38 @@
+//! The PKCS#11 module of `e2e/pkcs11-faults` between a home's signer and its SoftHSM2 token, and its control file.
+
+use crate::home::Home;
+use crate::process::Signer;
+use pkcs11_faults::control::{Control, State};
+use std::path::PathBuf;
+
+pub(crate) struct FaultyModule {
+    control: PathBuf,
+}
+
+impl FaultyModule {
+    /// Puts it in front of the token of `home`; nothing goes wrong yet.
+    pub(crate) fn install(home: &Home) -> Self {
+        // Cargo builds it for the tests, and puts it beside their program.
+        let module = std::env::current_exe().unwrap().with_file_name("libpkcs11_faults.so");
+        assert!(module.exists(), "{} is not there", module.display());
+        home.edit_config("/usr/lib/softhsm/libsofthsm2.so", module.to_str().unwrap());
+        let faulty = Self { control: home.path.join("faults.json") };
+        faulty.set(&Control::default());
+        faulty
+    }
+
+    /// The signer of `home` with it.
+    pub(crate) fn start(&self, home: &Home) -> Signer {
+        Signer::start_with(home, &[("PKCS11_FAULTS_CONTROL", self.control.to_str().unwrap())])
+    }
+
+    /// From now on this goes wrong, and nothing else.
+    pub(crate) fn set(&self, control: &Control) {
+        control.write(&self.control).unwrap();
+    }
+
+    /// What it has seen.
+    pub(crate) fn state(&self) -> State {
+        State::read(&self.control)
+    }
+}

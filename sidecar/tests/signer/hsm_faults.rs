@@ -1,0 +1,53 @@
+//! A token that fails: what is answered meanwhile, what is never answered, and that it signs again afterwards by itself.
+
+use crate::faulty_module::FaultyModule;
+use crate::home::{FLOOR, Home};
+use crate::payload::attestation;
+use crate::process::{Signer, wait_for};
+use pkcs11_faults::control::{Control, Rule, WrongSignature};
+
+const DEVICE_ERROR: u64 = 0x30;
+
+fn ready(home: &Home, module: &FaultyModule) -> Signer {
+    let signer = module.start(home);
+    wait_for("/startupz", || (signer.admin("/startupz").status == 200).then_some(()));
+    signer
+}
+
+#[test]
+fn a_wrong_signature_is_never_released_and_a_right_one_with_high_s_is() {
+    let home = Home::new();
+    let module = FaultyModule::install(&home);
+    let signer = ready(&home, &module);
+    for key in [home.tz3(), home.tz2()] {
+        let mut level = FLOOR;
+        for wrong in [WrongSignature::BitFlip, WrongSignature::OtherKey, WrongSignature::Short, WrongSignature::Zero] {
+            level += 1;
+            let vote = attestation(level, 0, 1);
+            module.set(&Control { signature: Some(wrong), ..Control::default() });
+            signer.sign(&key, &vote).refused(502);
+            assert!(!home.row(&key, "attestation").starts_with(&level.to_string()), "{wrong:?} came into the record");
+            module.set(&Control::default());
+            signer.signature(&key, &vote);
+        }
+        module.set(&Control { signature: Some(WrongSignature::HighS), ..Control::default() });
+        signer.signature(&key, &attestation(level + 1, 0, 1));
+        module.set(&Control::default());
+    }
+    assert_eq!(module.state().violations, Vec::<String>::new());
+}
+
+#[test]
+fn after_a_token_that_failed_until_it_was_well_again_the_next_request_is_signed() {
+    let home = Home::new();
+    let module = FaultyModule::install(&home);
+    let signer = ready(&home, &module);
+    let key = home.tz3();
+    module.set(&Control { rules: vec![Rule::new("*", DEVICE_ERROR)], ..Control::default() });
+    let message = signer.sign(&key, &attestation(FLOOR + 1, 0, 1)).refused(502);
+    assert!(message.contains("CKR_DEVICE_ERROR"), "{message}");
+    assert!(module.state().struck > 0);
+    module.set(&Control::default());
+    wait_for("a signature", || (signer.sign(&key, &attestation(FLOOR + 1, 0, 1)).status == 200).then_some(()));
+    assert_eq!(module.state().violations, Vec::<String>::new());
+}

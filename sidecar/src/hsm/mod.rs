@@ -164,7 +164,7 @@ impl Hsm {
     }
 }
 
-/// What is known of the token's usability, from the calls that are made anyway and a probe of each idle session.
+/// What is known of the token's usability, from the signatures that are asked for and trial signatures on each idle session.
 #[derive(Default)]
 pub struct Health(Mutex<HealthState>);
 
@@ -184,6 +184,7 @@ impl Health {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A session on which a trial signature has succeeded.
     fn session_opened(&self) {
         self.state().sessions += 1;
         self.works();

@@ -4,7 +4,7 @@ use crate::faulty_module::FaultyModule;
 use crate::home::{FLOOR, Home};
 use crate::payload::attestation;
 use crate::process::{Signer, wait_for};
-use pkcs11_faults::control::{Control, Rule, WrongSignature};
+use pkcs11_faults::control::{Control, Rule, State, WrongSignature};
 
 const DEVICE_ERROR: u64 = 0x30;
 
@@ -49,5 +49,28 @@ fn after_a_token_that_failed_until_it_was_well_again_the_next_request_is_signed(
     assert!(module.state().struck > 0);
     module.set(&Control::default());
     wait_for("a signature", || (signer.sign(&key, &attestation(FLOOR + 1, 0, 1)).status == 200).then_some(()));
+    assert_eq!(module.state().violations, Vec::<String>::new());
+}
+
+/// Sessions open and keys are read all the time; without a request, only a trial signature can tell.
+#[test]
+fn a_token_that_opens_sessions_but_does_not_sign_is_not_well() {
+    let home = Home::new();
+    let module = FaultyModule::install(&home);
+    let signer = ready(&home, &module);
+    let hsm = || signer.admin("/status").json()["hsm"].clone();
+    module.set(&Control { rules: vec![Rule::new("C_Sign", DEVICE_ERROR)], ..Control::default() });
+    wait_for("the failure", || (hsm()["ready"] == false).then_some(()));
+    // Through several rounds of sessions that open.
+    let opened = |state: &State| state.calls["C_OpenSession"];
+    let begin = opened(&module.state());
+    wait_for("new sessions", || {
+        assert_eq!(hsm()["ready"], false);
+        (opened(&module.state()) >= begin + 6).then_some(())
+    });
+    assert!(hsm()["reason"].as_str().unwrap().contains("C_Sign returned CKR_DEVICE_ERROR"), "{}", hsm());
+    module.set(&Control::default());
+    wait_for("the recovery", || (hsm()["ready"] == true).then_some(()));
+    signer.signature(&home.tz3(), &attestation(FLOOR + 1, 0, 1));
     assert_eq!(module.state().violations, Vec::<String>::new());
 }

@@ -471,24 +471,37 @@ unsafe extern "C" fn get_attribute_value(
         let inner = call.module.inner();
         (inner.control.point, inner.control.point_bare)
     };
+    if point_on == PointOn::Public && !bare {
+        return below!(call, C_GetAttributeValue, real, object, template, count);
+    }
+    // The place for the point is for the one that is shown: the module below is only asked for its length.
+    let attributes = unsafe { std::slice::from_raw_parts_mut(template, usize::try_from(count).unwrap_or_default()) };
+    let places: Vec<_> = attributes.iter().map(|attribute| (attribute.pValue, attribute.ulValueLen)).collect();
+    for attribute in attributes.iter_mut().filter(|attribute| attribute.type_ == CKA_EC_POINT) {
+        attribute.pValue = ptr::null_mut();
+    }
     let code = below!(call, C_GetAttributeValue, real, object, template, count);
-    if (point_on == PointOn::Public && !bare) || !matches!(code, CKR_OK | CKR_ATTRIBUTE_TYPE_INVALID) {
+    for (attribute, (place, _)) in attributes.iter_mut().zip(&places) {
+        attribute.pValue = *place;
+    }
+    if !matches!(code, CKR_OK | CKR_ATTRIBUTE_TYPE_INVALID) {
         return code;
     }
     let is_private = class_of(&call, real, object) == Some(CKO_PRIVATE_KEY);
     let shows = matches!((point_on, is_private), (PointOn::Public, false) | (PointOn::Private, true));
     let point = if shows { point_of(&call, real, object, is_private) } else { None };
     let mut missing = false;
-    for i in 0..usize::try_from(count).unwrap_or_default() {
-        let attribute = unsafe { &mut *template.add(i) };
+    for (attribute, (place, length)) in attributes.iter_mut().zip(places) {
         if attribute.type_ == CKA_EC_POINT {
             match &point {
                 None => attribute.ulValueLen = CK_UNAVAILABLE_INFORMATION,
                 Some(point) => {
                     let point = if bare { &point[2..] } else { &point[..] };
-                    if !attribute.pValue.is_null() {
-                        // Of the length that was said when it was asked without a place for it.
-                        unsafe { ptr::copy_nonoverlapping(point.as_ptr(), attribute.pValue.cast(), point.len()) };
+                    if !place.is_null() {
+                        if length < point.len() as CK_ULONG {
+                            return CKR_BUFFER_TOO_SMALL;
+                        }
+                        unsafe { ptr::copy_nonoverlapping(point.as_ptr(), place.cast(), point.len()) };
                     }
                     attribute.ulValueLen = point.len() as CK_ULONG;
                 }

@@ -61,11 +61,18 @@ pub(super) fn run(command: Command) -> Result<(), CommandError> {
             if arguments.output.output == Output::Json {
                 println!("{}", serde_json::to_string_pretty(&key)?);
             } else {
-                print(&[key]);
+                print(std::slice::from_ref(&key));
+                println!("\nIn the TezosSigner, under spec:\n\n{}", snippet(&key)?);
             }
         }
     }
     Ok(())
+}
+
+/// What makes the key one of a `TezosSigner`'s, to paste. A label may be any text, so it is quoted as JSON, which is YAML.
+fn snippet(key: &KeyEntry) -> Result<String, CommandError> {
+    let label = serde_json::to_string(&key.label)?;
+    Ok(format!("  keys:\n  - publicKey: {}\n    label: {label}", key.public_key))
 }
 
 fn print(keys: &[KeyEntry]) {

@@ -2,6 +2,7 @@
 
 mod audit;
 mod explain;
+mod check;
 mod keys;
 mod watermarks;
 
@@ -37,6 +38,14 @@ enum Command {
     /// Sign, until SIGTERM.
     #[command(after_help = "Example:\n  tezos-signer serve --config /etc/tezos-signer/config.yaml")]
     Serve(ConfigArgument),
+    /// Try everything that signing needs, without signing anything: token, keys, curves, records, time to sign.
+    #[command(after_help = "Example:\n  tezos-signer check --config signer.yaml")]
+    Check {
+        #[command(flatten)]
+        config: ConfigArgument,
+        #[command(flatten)]
+        output: OutputArgument,
+    },
     /// The keys of the token.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -107,6 +116,9 @@ pub(crate) enum CommandError {
     /// The audit logs are not what they should be; said one by one already.
     #[error("{0} findings: see above")]
     Findings(usize),
+    /// Something that `check` tried is not as signing needs it.
+    #[error("not everything is as signing needs it: see above")]
+    Unfit,
     #[error(transparent)]
     Serve(#[from] ServeError),
     #[error(transparent)]
@@ -126,6 +138,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), CommandError> {
             log_as_json();
             let config = argument.load()?;
             block_on(async { Ok(serve::serve(config).await?) })
+        }
+        Command::Check { config, output } => {
+            let config = config.load()?;
+            block_on(check::run(&config, output.output))
         }
         Command::Keys(command) => keys::run(command),
         Command::Watermarks(command) => watermarks::run(command),

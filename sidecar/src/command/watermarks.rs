@@ -80,6 +80,8 @@ async fn show(config: &SignerConfig, output: Output) -> Result<(), CommandError>
     for key in &config.keys {
         records.push((key, store.read(&key.record_name(), Instant::now() + PATIENCE).await));
     }
+async fn show(config: &SignerConfig, output: Output) -> Result<(), CommandError> {
+    let records = read_all(config).await?;
     if output == Output::Json {
         let all: Vec<_> = records.iter().map(|(key, record)| json_of(key, record)).collect();
         println!("{}", serde_json::to_string_pretty(&all)?);
@@ -92,6 +94,21 @@ async fn show(config: &SignerConfig, output: Output) -> Result<(), CommandError>
         }
     }
     if records.iter().all(|(_, record)| record.is_ok()) { Ok(()) } else { Err(CommandError::Incomplete) }
+}
+
+/// The record of every configured key, read without a claim to serve it.
+pub(super) async fn read_all(
+    config: &SignerConfig,
+) -> Result<Vec<(&KeyConfig, Result<Snapshot, StoreError>)>, CommandError> {
+    let store: Arc<dyn Store> = match config.watermarks.as_ref().ok_or(CommandError::NoWatermarks)? {
+        WatermarkConfig::File(directory) => Arc::new(FileStore::open_to_read(directory)),
+        config_map @ WatermarkConfig::ConfigMap(_) => open_store(config_map).await?.0,
+    };
+    let mut records = Vec::new();
+    for key in &config.keys {
+        records.push((key, store.read(&key.record_name(), Instant::now() + PATIENCE).await));
+    }
+    Ok(records)
 }
 
 fn json_of(key: &KeyConfig, snapshot: &Result<Snapshot, StoreError>) -> serde_json::Value {

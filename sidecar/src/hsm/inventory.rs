@@ -1,12 +1,13 @@
 //! The keys of a token: finding the one that the configuration means, listing them, making new ones.
 
-use super::HsmError;
 use super::token::{Token, call_error};
+use super::{HsmError, TRIAL};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
+use std::time::{Duration, Instant};
 use tezos_signer_core::config::{HsmConfig, KeyConfig, KeySelector};
-use tezos_signer_core::key::{PublicKeyHash, SigningCurve, SigningPublicKey};
+use tezos_signer_core::key::{Digest, PublicKeyHash, SigningCurve, SigningPublicKey};
 
 /// A key of the token that this signer can sign with.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -55,6 +56,39 @@ pub(super) fn find(session: &Session, key: &KeyConfig) -> Result<ObjectHandle, H
         }
     }
     Ok(private)
+}
+
+/// What was found of one configured key.
+#[derive(Debug)]
+pub struct Examined {
+    /// Its address.
+    pub key: PublicKeyHash,
+    /// How long a signature took: the middle of several trial ones, each verified; or why there was none.
+    pub time_to_sign: Result<Duration, HsmError>,
+}
+
+/// How many trial signatures [`examine`] makes with each key.
+const TRIALS: usize = 5;
+
+/// Logs in to the token, and tries each of `keys`.
+pub fn examine(config: &HsmConfig, keys: &[KeyConfig]) -> Result<Vec<Examined>, HsmError> {
+    let session = Token::new(config.clone()).open()?;
+    let examined = keys.iter().map(|key| Examined { key: key.hash(), time_to_sign: time_to_sign(&session, key) });
+    Ok(examined.collect())
+}
+
+fn time_to_sign(session: &Session, key: &KeyConfig) -> Result<Duration, HsmError> {
+    let handle = find(session, key)?;
+    let digest = Digest::of(TRIAL);
+    let mut times = Vec::new();
+    for _ in 0..TRIALS {
+        let begin = Instant::now();
+        let raw = session.sign(&Mechanism::Ecdsa, handle, digest.as_bytes()).map_err(call_error)?;
+        key.public_key.accept_token_signature(&digest, &raw)?;
+        times.push(begin.elapsed());
+    }
+    times.sort_unstable();
+    Ok(times[TRIALS / 2])
 }
 
 /// Every secp256k1 and P-256 key of the token whose public half it shows, by label.

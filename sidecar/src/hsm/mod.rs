@@ -8,7 +8,7 @@ mod inventory;
 mod token;
 mod worker;
 
-pub use inventory::{KeyEntry, generate, list};
+pub use inventory::{Examined, KeyEntry, examine, generate, list};
 pub use token::Token;
 
 use crossbeam_channel::{Sender, TrySendError};
@@ -104,6 +104,11 @@ pub enum HsmError {
     #[error("the signing threads have ended: a bug, restart the signer")]
     Gone,
 }
+
+/// What is signed where nobody asks for a signature. No node accepts a signature over it as anything: what Tezos signs begins
+/// with a magic byte (0x03, 0x05, 0x11 to 0x13), this with `t`, so the digests differ unless BLAKE2b is broken. The
+/// signature is verified and forgotten.
+const TRIAL: &[u8] = b"tezos-signer: does the HSM sign? This is no Tezos payload.";
 
 /// One signature to make.
 struct Job {

@@ -33,16 +33,11 @@ struct Ready {
     keys: HashMap<PublicKeyHash, (ObjectHandle, SigningPublicKey)>,
 }
 
-/// What is signed where nobody asks for a signature. No node accepts a signature over it as anything: what Tezos signs begins
-/// with a magic byte (0x03, 0x05, 0x11 to 0x13), this with `t`, so the digests differ unless BLAKE2b is broken. The
-/// signature is verified and forgotten here.
-const TRIAL: &[u8] = b"tezos-signer: does the HSM sign? This is no Tezos payload.";
-
 impl Ready {
     /// A trial signature with each key. Only a signature proves that the HSM signs: sessions open and attributes are read
     /// also where it cannot.
     fn probe(&self) -> Result<(), HsmError> {
-        self.keys.keys().try_for_each(|key| self.sign(key, &Digest::of(TRIAL)).map(|_| ()))
+        self.keys.keys().try_for_each(|key| self.sign(key, &Digest::of(super::TRIAL)).map(|_| ()))
     }
 
     fn sign(&self, key: &PublicKeyHash, digest: &Digest) -> Result<Signature, HsmError> {

@@ -1,6 +1,6 @@
 //! The PKCS#11 module of `e2e/pkcs11-faults` between a home's signer and its SoftHSM2 token, and its control file.
 
-use crate::home::Home;
+use crate::home::{Ended, Home};
 use crate::process::Signer;
 use pkcs11_faults::control::{Control, State};
 use std::path::PathBuf;
@@ -24,6 +24,13 @@ impl FaultyModule {
     /// The signer of `home` with it.
     pub(crate) fn start(&self, home: &Home) -> Signer {
         Signer::start_with(home, &[("PKCS11_FAULTS_CONTROL", self.control.to_str().unwrap())])
+    }
+
+    /// Runs a command of `home` with it.
+    pub(crate) fn run(&self, home: &Home, arguments: &[&str]) -> Ended {
+        let mut command = home.command();
+        command.env("PKCS11_FAULTS_CONTROL", &self.control);
+        command.args(arguments).arg("--config").arg(home.config_file()).output().unwrap().into()
     }
 
     /// From now on this goes wrong, and nothing else.

@@ -23,6 +23,7 @@ mod crash;
 mod explain;
 mod hostile;
 mod policy;
+mod hsm_commands;
 mod hsm_faults;
 mod protocol;
 mod tls;

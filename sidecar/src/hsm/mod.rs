@@ -106,7 +106,7 @@ pub enum HsmError {
 }
 
 /// What is signed where nobody asks for a signature. No node accepts a signature over it as anything: what Tezos signs begins
-/// with a magic byte (0x03, 0x05, 0x11 to 0x13), this with `t`, so the digests differ unless BLAKE2b is broken. The
+/// with a magic byte (0x03, 0x05, 0x11 to 0x13), this with `t`, so the digests differ unless `BLAKE2b` is broken. The
 /// signature is verified and forgotten.
 const TRIAL: &[u8] = b"tezos-signer: does the HSM sign? This is no Tezos payload.";
 

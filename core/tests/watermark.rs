@@ -10,7 +10,7 @@ use tezos_signer_core::key::{ChainId, Digest, PublicKeyHash, Signature};
 use tezos_signer_core::payload::{Consensus, Shape};
 use tezos_signer_core::policy::Permitted;
 use tezos_signer_core::position::{ConsensusKind, Level, Position, Round};
-use tezos_signer_core::record::{AuditAnchor, Lease, Record, RecordError, RecordName};
+use tezos_signer_core::record::{Lease, Record, RecordError, RecordName};
 use tezos_signer_core::watermark::{DEFAULT_MAX_LEVEL_JUMP, Decision, Refusal, Row, Stored, decide};
 
 const DIGEST_A: &str = "aa00000000000000000000000000000000000000000000000000000000000000";
@@ -244,8 +244,11 @@ fn any_row() -> impl Strategy<Value = Row> {
 
 fn any_record() -> impl Strategy<Value = Record> {
     let rows = [(); 3].map(|()| prop::option::weighted(0.9, any_row()));
-    let anchor =
-        (any::<u64>(), any_digest()).prop_map(|(sequence, hash)| AuditAnchor { chain: "a".to_owned(), sequence, hash });
+    let anchor = (any::<u64>(), any_digest()).prop_map(|(sequence, hash)| AuditAnchor {
+        log: LogId::from_bytes([7; 16]),
+        sequence,
+        hash,
+    });
     let ceiling = prop::option::weighted(0.3, any_position().prop_map(|position| position.level));
     (rows, prop::option::of(anchor), ceiling, prop::bool::weighted(0.1)).prop_map(|(rows, audit, ceiling, suspend)| {
         let mut data = BTreeMap::from([("version".to_owned(), "1".to_owned())]);
@@ -256,8 +259,13 @@ fn any_record() -> impl Strategy<Value = Record> {
 }
 
 fn any_request() -> impl Strategy<Value = (Consensus, Digest)> {
-    (any_kind(), any_position(), any_digest())
-        .prop_map(|(kind, position, digest)| (Consensus { kind, chain: ChainId::MAINNET, position }, digest))
+    (any_kind(), any_position(), any_digest()).prop_map(|(kind, position, digest)| {
+        (Consensus { kind, chain: ChainId::MAINNET, position, shape: Shape::Known }, digest)
+    })
+}
+
+fn decide_vote(record: &Record, vote: &Consensus, digest: &Digest, max_level_jump: u32) -> Result<Decision, Refusal> {
+    decide(record, &Permitted::Consensus(*vote), digest, max_level_jump)
 }
 
 fn any_kind() -> impl Strategy<Value = ConsensusKind> {
@@ -297,14 +305,14 @@ proptest! {
         let row = record.rows.get(request.kind).copied();
         let level = i64::from(request.position.level.get());
         let highest = ConsensusKind::ALL.iter().filter_map(|kind| record.rows.get(*kind)).map(|row| row.position.level).max();
-        let no_jump = level - i64::from(highest.unwrap_or_default().get()) <= 100 || record == Record { audit: record.audit.clone(), ceiling: record.ceiling, ..Record::fresh() };
+        let no_jump = level - i64::from(highest.unwrap_or_default().get()) <= 100 || record == Record { audit: record.audit, ceiling: record.ceiling, ..Record::fresh() };
         let below_ceiling = record.ceiling.is_none_or(|ceiling| request.position.level <= ceiling);
         let signs = !record.suspend && row.is_some_and(|row| request.position > row.position) && below_ceiling && no_jump;
         let replays = row.filter(|row| !record.suspend && row.position == request.position).and_then(|row| match row.stored {
             Stored::Signature { digest: signed, signature } if signed == digest => Some(signature),
             _ => None,
         });
-        match decide(&record, &request, &digest, 100) {
+        match decide_vote(&record, &request, &digest, 100) {
             Ok(Decision::Advance(_)) => prop_assert!(signs),
             Ok(Decision::Replay(signature)) => prop_assert_eq!(Some(signature), replays),
             Err(_) => prop_assert!(!signs && replays.is_none()),
@@ -315,18 +323,18 @@ proptest! {
     /// else of the record has changed.
     #[test]
     fn a_step_changes_its_row_only((record, (request, digest), other) in (any_record(), any_request(), any_request())) {
-        let Ok(Decision::Advance(step)) = decide(&record, &request, &digest, DEFAULT_MAX_LEVEL_JUMP) else { return Ok(()) };
-        let next = record.advanced(&step, signature(9));
+        let Ok(Decision::Advance(step)) = decide_vote(&record, &request, &digest, DEFAULT_MAX_LEVEL_JUMP) else { return Ok(()) };
+        let next = record.advanced(&step, signature(9), anchor(9));
         prop_assert_eq!(next.forgets(&record), None);
         prop_assert_eq!((next.ceiling, next.suspend), (record.ceiling, record.suspend));
         for kind in ConsensusKind::ALL.into_iter().filter(|kind| *kind != request.kind) {
             prop_assert_eq!(next.rows.get(kind), record.rows.get(kind));
         }
-        let again = decide(&next, &request, &digest, DEFAULT_MAX_LEVEL_JUMP);
+        let again = decide_vote(&next, &request, &digest, DEFAULT_MAX_LEVEL_JUMP);
         prop_assert_eq!(again, Ok(Decision::Replay(signature(9))));
         let (other, other_digest) = other;
         if other.kind == request.kind && other.position <= request.position && (other.position, other_digest) != (request.position, digest) {
-            prop_assert!(decide(&next, &other, &other_digest, DEFAULT_MAX_LEVEL_JUMP).is_err());
+            prop_assert!(decide_vote(&next, &other, &other_digest, DEFAULT_MAX_LEVEL_JUMP).is_err());
         }
     }
 
@@ -342,7 +350,7 @@ proptest! {
             prop_assert_eq!(raised.rows.get(kind).is_some(), record.rows.get(kind).is_some());
         }
         if request.position.level <= level {
-            let decision = decide(&raised, &request, &digest, DEFAULT_MAX_LEVEL_JUMP);
+            let decision = decide_vote(&raised, &request, &digest, DEFAULT_MAX_LEVEL_JUMP);
             prop_assert!(!matches!(decision, Ok(Decision::Advance(_))), "{:?}", decision);
         }
     }
@@ -363,9 +371,9 @@ proptest! {
     /// noticed that it went back, or the answer is the same, or a refusal.
     #[test]
     fn what_was_answered_is_not_signed_again(seen in any_record(), later in any_record(), (request, digest) in any_request()) {
-        let Ok(Decision::Replay(answer)) = decide(&seen, &request, &digest, DEFAULT_MAX_LEVEL_JUMP) else { return Ok(()) };
+        let Ok(Decision::Replay(answer)) = decide_vote(&seen, &request, &digest, DEFAULT_MAX_LEVEL_JUMP) else { return Ok(()) };
         if later.forgets(&seen).is_none() {
-            match decide(&later, &request, &digest, DEFAULT_MAX_LEVEL_JUMP) {
+            match decide_vote(&later, &request, &digest, DEFAULT_MAX_LEVEL_JUMP) {
                 Ok(Decision::Advance(_)) => prop_assert!(false, "signed again"),
                 Ok(Decision::Replay(signature)) => prop_assert_eq!(signature, answer),
                 Err(_) => {}

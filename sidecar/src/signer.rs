@@ -80,10 +80,12 @@ impl SignError {
             Self::Forbidden(_) | Self::Watermark(Refusal::Suspended) => 403,
             Self::UnknownKey(_) => 404,
             Self::Watermark(_) | Self::StoredSignature => 409,
-            Self::Custody(CustodyError::WentBack { .. }) => 409,
-            Self::Custody(CustodyError::Store(StoreError::Unavailable(_) | StoreError::Conflict(_))) => 502,
-            Self::Custody(CustodyError::Store(_)) => 409,
-            Self::Custody(CustodyError::HeldElsewhere { .. } | CustodyError::Busy) => 502,
+            Self::Custody(error) => match error {
+                CustodyError::Store(StoreError::Unavailable(_) | StoreError::Conflict(_))
+                | CustodyError::HeldElsewhere { .. }
+                | CustodyError::Busy => 502,
+                CustodyError::Store(_) | CustodyError::WentBack { .. } => 409,
+            },
             Self::Hsm(_) | Self::Audit(_) | Self::ShuttingDown => 502,
             Self::Bug => 500,
         }

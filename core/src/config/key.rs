@@ -118,6 +118,7 @@ fn is_every_vote(votes: &[Vote]) -> bool {
     votes == every_vote()
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_default_max_fee(fee: &Mutez) -> bool {
     *fee == default_max_fee()
 }

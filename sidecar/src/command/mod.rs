@@ -1,8 +1,8 @@
 //! The commands and their arguments.
 
 mod audit;
-mod explain;
 mod check;
+mod explain;
 mod keys;
 mod watermarks;
 

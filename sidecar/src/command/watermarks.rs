@@ -75,12 +75,6 @@ pub(super) async fn open_to_read(config: &SignerConfig) -> Result<Arc<dyn Store>
 }
 
 async fn show(config: &SignerConfig, output: Output) -> Result<(), CommandError> {
-    let store = open_to_read(config).await?;
-    let mut records = Vec::new();
-    for key in &config.keys {
-        records.push((key, store.read(&key.record_name(), Instant::now() + PATIENCE).await));
-    }
-async fn show(config: &SignerConfig, output: Output) -> Result<(), CommandError> {
     let records = read_all(config).await?;
     if output == Output::Json {
         let all: Vec<_> = records.iter().map(|(key, record)| json_of(key, record)).collect();
@@ -100,10 +94,7 @@ async fn show(config: &SignerConfig, output: Output) -> Result<(), CommandError>
 pub(super) async fn read_all(
     config: &SignerConfig,
 ) -> Result<Vec<(&KeyConfig, Result<Snapshot, StoreError>)>, CommandError> {
-    let store: Arc<dyn Store> = match config.watermarks.as_ref().ok_or(CommandError::NoWatermarks)? {
-        WatermarkConfig::File(directory) => Arc::new(FileStore::open_to_read(directory)),
-        config_map @ WatermarkConfig::ConfigMap(_) => open_store(config_map).await?.0,
-    };
+    let store = open_to_read(config).await?;
     let mut records = Vec::new();
     for key in &config.keys {
         records.push((key, store.read(&key.record_name(), Instant::now() + PATIENCE).await));

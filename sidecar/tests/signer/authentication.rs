@@ -10,10 +10,12 @@ use tezos_signer_core::authentication::signed_bytes;
 use tezos_signer_core::config::KeyConfig;
 use tezos_signer_core::key::{Digest, PublicKey, Signature};
 
+type Sign = dyn Fn(&[u8]) -> Signature;
+
 /// A client with a key of its own.
 struct Client {
     key: PublicKey,
-    sign: Box<dyn Fn(&[u8]) -> Signature>,
+    sign: Box<Sign>,
 }
 
 fn clients() -> [Client; 4] {

@@ -451,3 +451,16 @@ fn every_other_tag_is_refused_with_a_reason() {
         }
     }
 }
+
+#[test]
+fn what_stands_in_messages_is_the_text_of_json() {
+    let call = operation(&manager(108, &format!("00{KT1}ff0600000002030a"))).unwrap();
+    let [Content::Manager(manager)] = call.contents() else { panic!("{call:?}") };
+    let Action::Transaction { entrypoint, parameters, .. } = &manager.action else { panic!("{call:?}") };
+    assert_eq!((entrypoint.as_str(), entrypoint.to_string().as_str()), ("stake", "stake"));
+    let value = parameters.as_ref().unwrap();
+    assert_eq!(
+        (value.as_slice(), value.to_string(), format!("{value:?}")),
+        (&[3, 10][..], "030a".into(), "030a".into())
+    );
+}

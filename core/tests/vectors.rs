@@ -139,11 +139,11 @@ fn each_embedded_rule_is_checked() {
         (&block, 5, &[0xff], "the level"),
         (&block, 83, &0x22_u32.to_be_bytes(), "the fitness length"),
         (&block, 83, &0x25_u32.to_be_bytes(), "the length of the locked round"),
-        (&block, 87, &[1], "the length of the fitness version"),
+        (&block, 87, &[1], "the length of the fitness version is 16777217, expected 1"),
         (&block, 91, &[1], "the fitness version"),
-        (&block, 92, &[1], "the length of the fitness level"),
+        (&block, 92, &[1], "the length of the fitness level is 16777220, expected 4"),
         (&block, 99, &[0], "the fitness says"),
-        (&block, 100, &[1], "the length of the locked round"),
+        (&block, 100, &[1], "the length of the locked round is 16777216, expected 0"),
         (&block, 104, &[1], "the length of the predecessor round"),
         (&block, 108, &[0x7f], "the predecessor round"),
         (&block, 112, &[1], "the length of the round"),
@@ -155,11 +155,11 @@ fn each_embedded_rule_is_checked() {
         (&locked, 103, &[5], "the length of the locked round"),
         (&locked, 104, &[0x80], "the locked round"),
         (&locked, 107, &[2], "the locked round"),
-        (&attestation, 37, &[20], "the operation tag"),
+        (&attestation, 37, &[20], "the operation tag is 20, expected 21 or 23 after the magic byte 0x13"),
         (&attestation, 37, &[23], "the DAL attestation"),
         (&attestation, 40, &[0x80], "the level"),
         (&attestation, 44, &[0x80], "the round"),
-        (&preattestation, 37, &[21], "the operation tag"),
+        (&preattestation, 37, &[21], "the operation tag is 21, expected 20 after the magic byte 0x12"),
         (&preattestation, 37, &[40], "tz4"),
         (&with_dal, 80, &[0x80], "the DAL attestation"),
     ];
@@ -185,4 +185,15 @@ fn other_first_bytes_are_told_apart() {
     for magic in (0..=u8::MAX).filter(|magic| !matches!(magic, 0x03 | 0x11..=0x13)) {
         assert_eq!(decode(&[magic, 1, 2, 3]), Ok(Payload::Other { magic }));
     }
+}
+
+#[test]
+fn a_payload_has_a_word_for_its_kind() {
+    let word = |payload: &[u8]| decode(payload).unwrap().kind();
+    for vector in vectors().iter().filter(|vector| is_consensus(vector)) {
+        assert_eq!(word(&vector.payload), vector.recorded().split(' ').next().unwrap());
+    }
+    let delegation = vectors().into_iter().find(|vector| vector.name.starts_with("delegation")).unwrap();
+    assert_eq!(word(&delegation.payload), "operation");
+    assert_eq!(word(&[5]), "other");
 }

@@ -191,14 +191,18 @@ impl PublicKey {
     }
 
     /// From the bytes that stand in payloads: 32 (Ed25519), 33 (a compressed point), 48 (BLS).
+    /// [`KeyError::NotOnCurve`] for any others.
     pub fn from_bytes(curve: Curve, bytes: &[u8]) -> Result<Self, KeyError> {
-        let text = match curve {
-            Curve::Ed25519 => base58::encode(&EDPK, bytes),
-            Curve::Secp256k1 => base58::encode(&SPPK, bytes),
-            Curve::P256 => base58::encode(&P2PK, bytes),
-            Curve::Bls12381 => base58::encode(&BLPK, bytes),
-        };
-        text.parse()
+        match curve {
+            Curve::Ed25519 => {
+                let bytes = bytes.try_into().map_err(|_| KeyError::NotOnCurve)?;
+                let key = ed25519_dalek::VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::NotOnCurve)?;
+                Ok(Self::Ed25519(key))
+            }
+            Curve::Secp256k1 => Ok(Self::Secp256k1(secp256k1_point(bytes)?)),
+            Curve::P256 => Ok(Self::P256(p256_point(bytes)?)),
+            Curve::Bls12381 => bytes.try_into().map(Self::Bls12381).map_err(|_| KeyError::NotOnCurve),
+        }
     }
 
     /// The bytes that are hashed and encoded: 32 (Ed25519), 33 (compressed point), 48 (BLS).
@@ -252,15 +256,13 @@ impl FromStr for PublicKey {
     fn from_str(text: &str) -> Result<Self, KeyError> {
         let bytes = base58::decode(text).map_err(text_error(PUBLIC_KEY))?;
         if let Some(key) = base58::strip::<32>(&bytes, &EDPK) {
-            let key = ed25519_dalek::VerifyingKey::from_bytes(&key).map_err(|_| KeyError::NotOnCurve)?;
-            Ok(Self::Ed25519(key))
+            Self::from_bytes(Curve::Ed25519, &key)
         } else if let Some(point) = base58::strip::<33>(&bytes, &SPPK) {
-            Ok(Self::Secp256k1(secp256k1_point(&point)?))
+            Self::from_bytes(Curve::Secp256k1, &point)
         } else if let Some(point) = base58::strip::<33>(&bytes, &P2PK) {
-            Ok(Self::P256(p256_point(&point)?))
+            Self::from_bytes(Curve::P256, &point)
         } else if let Some(key) = base58::strip::<48>(&bytes, &BLPK) {
-            let key = blst::min_pk::PublicKey::key_validate(&key).map_err(|_| KeyError::NotOnCurve)?;
-            Ok(Self::Bls12381(key))
+            Self::from_bytes(Curve::Bls12381, &key)
         } else {
             Err(wrong_kind(PUBLIC_KEY))
         }

@@ -33,7 +33,7 @@ impl FromStr for LogId {
     fn from_str(text: &str) -> Result<Self, AnchorError> {
         let mut bytes = [0; 16];
         hex::decode_to_slice(text, &mut bytes).map_err(|_| AnchorError::Log)?;
-        Ok(Self(bytes))
+        if text.bytes().any(|digit| digit.is_ascii_uppercase()) { Err(AnchorError::Log) } else { Ok(Self(bytes)) }
     }
 }
 
@@ -61,7 +61,7 @@ pub enum AnchorError {
     #[error("expected three words with one space between them: log sequence hash")]
     Words,
     /// Not the id of a log.
-    #[error("the log is not 32 hex digits")]
+    #[error("the log is not 32 hex digits in lower case")]
     Log,
     /// Not a number.
     #[error("the sequence is no whole number")]

@@ -175,8 +175,9 @@ pub enum PublicKey {
     Secp256k1(secp256k1::PublicKey),
     /// `p2pk…`
     P256(p256::ecdsa::VerifyingKey),
-    /// `BLpk…`
-    Bls12381(blst::min_pk::PublicKey),
+    /// `BLpk…`. Whether it is a point of its curve is looked at when it is to verify something: that takes a while, and
+    /// operations may be full of such keys.
+    Bls12381([u8; 48]),
 }
 
 impl PublicKey {
@@ -211,7 +212,7 @@ impl PublicKey {
             Self::Ed25519(key) => key.to_bytes().to_vec(),
             Self::Secp256k1(key) => key.serialize().to_vec(),
             Self::P256(key) => key.to_sec1_point(true).as_bytes().to_vec(),
-            Self::Bls12381(key) => key.to_bytes().to_vec(),
+            Self::Bls12381(bytes) => bytes.to_vec(),
         }
     }
 
@@ -223,10 +224,7 @@ impl PublicKey {
     /// Whether `signature` is this key's over `message`: over its digest, except that BLS signs the message itself.
     pub fn verify_message(&self, message: &[u8], signature: &Signature) -> bool {
         match (self, signature) {
-            (Self::Bls12381(key), Signature::Bls12381(bytes)) => blst::min_pk::Signature::sig_validate(bytes, true)
-                .is_ok_and(|signature| {
-                    signature.verify(false, message, BLS_CIPHERSUITE, &[], key, false) == blst::BLST_ERROR::BLST_SUCCESS
-                }),
+            (Self::Bls12381(key), Signature::Bls12381(bytes)) => verify_bls(key, message, bytes).unwrap_or(false),
             _ => self.verify(&Digest::of(message), signature),
         }
     }
@@ -267,6 +265,13 @@ impl FromStr for PublicKey {
             Err(wrong_kind(PUBLIC_KEY))
         }
     }
+}
+
+fn verify_bls(key: &[u8], message: &[u8], signature: &[u8]) -> Result<bool, blst::BLST_ERROR> {
+    let key = blst::min_pk::PublicKey::key_validate(key)?;
+    let signature = blst::min_pk::Signature::sig_validate(signature, true)?;
+    let verified = signature.verify(false, message, BLS_CIPHERSUITE, &[], &key, false);
+    Ok(verified == blst::BLST_ERROR::BLST_SUCCESS)
 }
 
 fn secp256k1_point(sec1: &[u8]) -> Result<secp256k1::PublicKey, KeyError> {
@@ -455,7 +460,7 @@ impl Digest {
 
 /// Not 64 hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a digest: expected 64 hex digits")]
+#[error("not a digest: expected 64 hex digits, in lower case")]
 pub struct DigestError;
 
 impl FromStr for Digest {
@@ -463,7 +468,8 @@ impl FromStr for Digest {
     fn from_str(text: &str) -> Result<Self, DigestError> {
         let mut bytes = [0; 32];
         hex::decode_to_slice(text, &mut bytes).map_err(|_| DigestError)?;
-        Ok(Self(bytes))
+        // One digest has one text.
+        if text.bytes().any(|digit| digit.is_ascii_uppercase()) { Err(DigestError) } else { Ok(Self(bytes)) }
     }
 }
 

@@ -26,6 +26,9 @@ use tokio::task::JoinHandle;
 /// How long requests of other hosts are still answered (with 502) after the leases were let go, until nobody sends any.
 const LINGER: Duration = Duration::from_secs(10);
 
+/// How long each thing that ends may take to do so.
+const HURRY: Duration = Duration::from_secs(1);
+
 /// Why the process cannot start, or had to end.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -97,13 +100,26 @@ pub async fn serve(config: SignerConfig) -> Result<(), ServeError> {
     let audit = AuditLog::start(&config.audit, &identity)?;
     let hsm = Hsm::start(&config.hsm, &config.keys)?;
     let signer = Arc::new(Signer::new(keys, hsm, audit, metrics, deadline));
+    let served = serve_until_terminated(&config, &signer, identity, tls).await;
+    signer.audit().end(HURRY).await;
+    signer.hsm().stop(HURRY).await;
+    served
+}
+
+/// From the first listener to the last answer.
+async fn serve_until_terminated(
+    config: &SignerConfig,
+    signer: &Arc<Signer>,
+    identity: String,
+    tls: Option<Arc<Tls>>,
+) -> Result<(), ServeError> {
     let admin = Arc::new(admin::Admin::new(signer.clone(), identity, tls.clone()));
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (stop, stopped) = watch::channel(false);
     let mut listeners = vec![serve_admin(config.admin, admin::router(admin), stopped.clone()).await?];
-    listeners.extend(serve_signing(&config, &signer, tls, &stopped).await?);
+    listeners.extend(serve_signing(config, signer, tls, &stopped).await?);
     let leases = tokio::spawn(lease::keep(signer.clone()));
     tracing::info!(keys = config.keys.len(), "serving");
 
@@ -111,16 +127,15 @@ pub async fn serve(config: SignerConfig) -> Result<(), ServeError> {
     tracing::info!("ending: no new signatures, letting the leases go");
     signer.close();
     let _ = leases.await;
-    lease::release(&signer).await;
+    lease::release(signer).await;
     // On loopback every client is a container of this pod or a process of this host: in a pod they have ended before us.
     if !config.listen.ip().is_loopback() {
         tokio::time::sleep(LINGER).await;
     }
     let _ = stop.send(true);
     for listener in listeners {
-        let _ = tokio::time::timeout(Duration::from_secs(1), listener).await;
+        let _ = tokio::time::timeout(HURRY, listener).await;
     }
-    signer.audit().end(Duration::from_secs(1)).await;
     Ok(())
 }
 

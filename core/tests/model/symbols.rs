@@ -46,7 +46,8 @@ impl Request {
             Self::Attestation(level, letter) => (0x13, 21, level, letter),
             Self::AttestationWithDal(level, letter) => (0x13, 23, level, letter),
             Self::Preattestation(level, letter) => (0x12, 20, level, letter),
-            Self::Operation => return vec![0x03],
+            // A delegation that is taken back: tag 110, source, five numbers, no baker.
+            Self::Operation => return [&[0x03][..], &[0x11; 32], &[110], &[0; 21], &[1, 1, 1, 1, 0]].concat(),
         };
         let hash = [u8::try_from(letter).unwrap(); 32];
         let mut payload = [&[magic][..], ChainId::MAINNET.as_bytes(), &[0x11; 32], &[tag, 0, 7]].concat();

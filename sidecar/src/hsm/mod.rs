@@ -14,6 +14,7 @@ pub use token::Token;
 use crossbeam_channel::{Sender, TrySendError};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tezos_signer_core::config::{HsmConfig, KeyConfig};
 use tezos_signer_core::key::{Digest, PublicKeyHash, Signature, TokenSignatureError};
@@ -123,6 +124,13 @@ struct Job {
 pub struct Hsm {
     jobs: Sender<Job>,
     health: Arc<Health>,
+    threads: Arc<Mutex<Threads>>,
+}
+
+/// The threads of the sessions, and what keeps them going.
+struct Threads {
+    go_on: Option<Sender<()>>,
+    running: Vec<JoinHandle<()>>,
 }
 
 /// How many signatures may wait for a session, before requests are turned away with 502.
@@ -135,11 +143,28 @@ impl Hsm {
         let (jobs, queue) = crossbeam_channel::bounded(QUEUE);
         let health = Arc::new(Health::default());
         let token = Arc::new(Token::new(config.clone()));
+        let (go_on, stop) = crossbeam_channel::bounded(0);
+        let mut running = Vec::new();
         for number in 0..config.sessions {
-            let worker = worker::Worker::new(token.clone(), keys.to_vec(), queue.clone(), health.clone());
-            std::thread::Builder::new().name(format!("hsm-session-{number}")).spawn(move || worker.run())?;
+            let worker = worker::Worker::new(token.clone(), keys.to_vec(), queue.clone(), health.clone(), stop.clone());
+            let thread = std::thread::Builder::new().name(format!("hsm-session-{number}"));
+            running.push(thread.spawn(move || worker.run())?);
         }
-        Ok(Self { jobs, health })
+        Ok(Self { jobs, health, threads: Arc::new(Mutex::new(Threads { go_on: Some(go_on), running })) })
+    }
+
+    /// Ends the threads, and waits until none is in a call of the library: a process that ended under one would crash. One
+    /// that hangs is waited for no longer than `patience`.
+    pub async fn stop(&self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        let is_running = || {
+            let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+            threads.go_on = None;
+            threads.running.iter().any(|thread| !thread.is_finished())
+        };
+        while is_running() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Signs `digest` with the key of `key`, within `deadline`. The signature is low-S and verified. One that comes later

@@ -24,6 +24,8 @@ pub(super) struct Worker {
     keys: Vec<KeyConfig>,
     queue: Receiver<Job>,
     health: Arc<Health>,
+    /// Disconnected when the thread is to end.
+    stop: Receiver<()>,
     session: Option<Ready>,
 }
 
@@ -51,11 +53,17 @@ impl Ready {
 }
 
 impl Worker {
-    pub(super) fn new(token: Arc<Token>, keys: Vec<KeyConfig>, queue: Receiver<Job>, health: Arc<Health>) -> Self {
-        Self { token, keys, queue, health, session: None }
+    pub(super) fn new(
+        token: Arc<Token>,
+        keys: Vec<KeyConfig>,
+        queue: Receiver<Job>,
+        health: Arc<Health>,
+        stop: Receiver<()>,
+    ) -> Self {
+        Self { token, keys, queue, health, stop, session: None }
     }
 
-    /// Works until the other end of the queue is gone.
+    /// Works until it is to stop.
     pub(super) fn run(mut self) {
         loop {
             if self.session.is_none() {
@@ -63,19 +71,24 @@ impl Worker {
                     Ok(ready) => self.session = Some(ready),
                     Err(error) => {
                         self.health.unreachable(&error);
-                        std::thread::sleep(REOPEN_PERIOD);
+                        if self.stop.recv_timeout(REOPEN_PERIOD) == Err(RecvTimeoutError::Disconnected) {
+                            return;
+                        }
                         continue;
                     }
                 }
             }
-            match self.queue.recv_timeout(PROBE_PERIOD) {
-                Ok(job) => self.serve(job),
-                Err(RecvTimeoutError::Timeout) => {
+            crossbeam_channel::select! {
+                recv(self.stop) -> _ => return,
+                recv(self.queue) -> job => match job {
+                    Ok(job) => self.serve(job),
+                    Err(_) => return,
+                },
+                default(PROBE_PERIOD) => {
                     if let Err(error) = self.on_session(Ready::probe) {
                         tracing::warn!(%error, "an idle HSM session was lost");
                     }
                 }
-                Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }

@@ -44,7 +44,7 @@ fn clients() -> [Client; 4] {
             }),
         },
         Client {
-            key: PublicKey::Bls12381(tz4.sk_to_pk()),
+            key: PublicKey::Bls12381(tz4.sk_to_pk().to_bytes()),
             sign: Box::new(move |message| {
                 let ciphersuite = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";
                 Signature::Bls12381(tz4.sign(message, ciphersuite, &[]).to_bytes())

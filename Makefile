@@ -32,7 +32,7 @@ demo: images ## See it sign on a real cluster (CLUSTER=current REGISTRY=… for 
 	target/tools/demo --cluster $(CLUSTER) --registry '$(REGISTRY)'
 
 .PHONY: test
-test: lint unit-test e2e-test ## Everything that must pass before a change lands
+test: lint unit-test fuzz-short e2e-test ## Everything that must pass before a change lands
 
 .PHONY: lint
 lint: tools ## Formatting, lints, generated files, the chart
@@ -50,6 +50,16 @@ unit-test: tools ## Tests that need no cluster (SoftHSM2 is the token)
 	$(call say,unit and integration tests)
 	cargo test --workspace --locked
 	for module in $(GO_MODULES); do (cd $$module && go test ./...); done
+
+.PHONY: fuzz
+fuzz: tools ## Random bytes against all that reads bytes of strangers, 10 minutes (SECONDS_EACH=120)
+	$(call say,fuzzing)
+	fuzz/run $(or $(SECONDS_EACH),120)
+
+.PHONY: fuzz-short
+fuzz-short: tools # A few seconds of it, on the corpus that is checked in
+	$(call say,fuzzing for a few seconds)
+	fuzz/run 5
 
 .PHONY: e2e-test
 e2e-test: images ## The promises, tried on the local cluster

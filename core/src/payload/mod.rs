@@ -164,6 +164,23 @@ pub enum DecodeError {
     Ambiguous(&'static str),
 }
 
+/// Why the body of a signing request holds no payload.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum BodyError {
+    /// Not a JSON string.
+    #[error("expected a JSON string of hex digits, such as \"11ab…\"")]
+    Json,
+    /// A string of something else.
+    #[error("the JSON string is not hex: {0}")]
+    Hex(#[from] hex::FromHexError),
+}
+
+/// The payload in the body of a signing request: a JSON string of hex digits, of either case.
+pub fn from_body(body: &[u8]) -> Result<Vec<u8>, BodyError> {
+    let text: String = serde_json::from_slice(body).map_err(|_| BodyError::Json)?;
+    Ok(hex::decode(text)?)
+}
+
 /// Decodes a whole payload. `unknown` says what becomes of a block or vote that is longer than any that is known.
 pub fn decode(bytes: &[u8], unknown: UnknownSuffix) -> Result<Payload, DecodeError> {
     let (&magic, rest) = bytes.split_first().ok_or(DecodeError::Empty)?;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use tezos_signer_core::audit::{AuditAnchor, LogId};
 use tezos_signer_core::key::{ChainId, Digest, Signature, SigningCurve, SigningPublicKey};
-use tezos_signer_core::payload::{Consensus, Payload, UnknownSuffix, decode};
+use tezos_signer_core::payload::{Consensus, OPERATION, Payload, UnknownSuffix, decode};
 use tezos_signer_core::policy::Permitted;
 use tezos_signer_core::position::{ConsensusKind, Level, Position};
 use tezos_signer_core::record::Record;
@@ -214,9 +214,11 @@ impl Symbols {
         let known = self.known(request);
         let decided = match known.consensus {
             Some(consensus) => self.decide_consensus(record, &consensus, &known.digest),
-            // Without a position: whatever the record says about signing at all.
-            None if self.record(record).suspend => Err("suspended"),
-            None => Ok(None),
+            None => match decide(&self.record(record), &Permitted::Operation, &known.digest, 0) {
+                Ok(Decision::Advance(_)) => Ok(None),
+                Ok(Decision::Replay(_)) => panic!("an operation is in no row"),
+                Err(_) => Err("suspended"),
+            },
         };
         let verdict = match decided {
             Ok(None) => Verdict::Sign,
@@ -292,14 +294,20 @@ impl Symbols {
                 };
                 self.with_step(&before, &step, consensus.kind, self.signature(signature))
             }
-            None => with_next_anchor(before),
+            None => {
+                let Ok(Decision::Advance(step)) = decide(&before, &Permitted::Operation, &known.digest, 0) else {
+                    panic!("{signature} was made without being allowed")
+                };
+                let sequence = before.audit.map_or(0, |anchor| anchor.sequence) + 1;
+                before.advanced(&step, self.signature(signature), anchor(sequence))
+            }
         };
         let next = self.number(&next);
         self.advances.borrow_mut().insert((record, signature), next);
         next
     }
 
-    /// The one call of [`Record::advanced`].
+    /// [`Record::advanced`] for a vote.
     fn with_step(&self, before: &Record, step: &Advance, kind: ConsensusKind, signature: Signature) -> Record {
         // That the anchor moves matters for operations only, where nothing else does: fewer states.
         let anchor = before.audit.unwrap_or_else(|| anchor(0));
@@ -396,7 +404,7 @@ impl Symbols {
 /// The level of a vote, from the bytes that the client sent.
 pub(crate) fn request_level(request: Request) -> Option<u32> {
     let payload = request.payload();
-    let level = payload.get(40..44)?;
+    let level = payload.get(40..44).filter(|_| payload[0] != OPERATION)?;
     Some(u32::from_be_bytes(level.try_into().unwrap()))
 }
 
@@ -404,12 +412,6 @@ pub(crate) fn request_level(request: Request) -> Option<u32> {
 /// `None` for what has no position.
 pub(crate) fn slashable_place(request: Request) -> Option<(u8, u32)> {
     Some((request.payload()[0], request_level(request)?))
-}
-
-fn with_next_anchor(mut record: Record) -> Record {
-    let sequence = record.audit.as_ref().map_or(0, |anchor| anchor.sequence) + 1;
-    record.audit = Some(anchor(sequence));
-    record
 }
 
 fn anchor(sequence: u64) -> AuditAnchor {

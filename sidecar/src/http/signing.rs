@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use tezos_signer_core::audit::Outcome;
 use tezos_signer_core::key::{PublicKeyHash, Signature};
+use tezos_signer_core::payload::from_body;
 
 /// The protocol's routes.
 pub fn router(signer: Arc<Signer>) -> Router {
@@ -90,9 +91,7 @@ fn parse(
     let key = parse_hash(key)?;
     let Query(query) = query.map_err(|rejection| Refused::Body(rejection.body_text()))?;
     let WholeBody(body) = body.map_err(|error| Refused::Body(error.to_string()))?;
-    let hex: String = serde_json::from_slice(&body)
-        .map_err(|_| Refused::Body("expected a JSON string of hex digits, such as \"11ab…\"".to_owned()))?;
-    let payload = hex::decode(&hex).map_err(|error| Refused::Body(format!("the JSON string is not hex: {error}")))?;
+    let payload = from_body(&body).map_err(|error| Refused::Body(error.to_string()))?;
     Ok((key, payload, query.authentication))
 }
 

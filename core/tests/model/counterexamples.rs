@@ -82,15 +82,12 @@ without! {
     /// The look before the sending alone keeps the promise; but a signer that asks the HSM in vain, three times, answers 502.
     silence_before_the_hsm: "◆ after a silence the store is asked before the HSM", PAUSES, FaultPaidOnce,
         rules => rules.ask_after_silence = false;
-    /// A hole in `sidecar::custody` of November 2026: `saw` counts a read as a sign of life (`confirmed`), so that the signer goes
-    /// on for a whole lease after a read that nobody saw, while the standby's patience is over. A PUT of the lease must end
-    /// the silence, and before the HSM is asked.
+    /// This and the next three were holes of the signer until the model showed them. Another read instead would be no better: what
+    /// it says may be old when the HSM has answered.
     reads: "only an own write ends a silence", PAUSES, NotShown, rules => rules.only_writes_end_silence = false;
     sending: "a silence begins with the sending", PAUSES, NotShown, rules => rules.silence_from_sending = false;
-    /// A hole in `sidecar::signer` of November 2026: nothing looks at the clock between the HSM's answer and the commit.
     slow_hsm: "a silence is looked for again after the HSM", PAUSES, NotShown, rules => rules.ask_before_sending = false;
-    /// A hole in `sidecar::custody` of November 2026: after a release whose answer was lost the signer reads, is still the
-    /// holder, and signs; the release lands after that.
+    /// The lost release lands after the read that showed its sender as the holder still.
     letting_go: "who asked to let the lease go renews before it signs", LEASE_FAULTS, NotShown,
         rules => rules.letting_go_is_silence = false;
     latch: "◆ a record that went back is refused", RESTORE, OneSignature, rules => rules.latch = false;
@@ -118,8 +115,8 @@ fn limit_a_restore_that_nobody_has_seen_more_than() {
     counterexample("(none: a limit)", in_::RESTORE_UNSEEN, Promise::OneSignature, |_| {});
 }
 
-/// The rules of the files. `failed_rename` was a hole in `sidecar::store::file` of November 2026: after an error of the rename the
-/// file was read again, and what it showed was released without a sync of the directory.
+/// The rules of the files. `failed_rename` was a hole until the model showed it: a rename that reported an error may have happened,
+/// and what the file then showed was released before the directory was synced.
 macro_rules! without_on_disk {
     ($($test:ident: $what:literal, $promise:ident, $rules:ident => $off:expr;)+) => {$(
         #[test]

@@ -284,23 +284,19 @@ impl Symbols {
         }
         let known = self.known(signature.request);
         let before = self.record(record);
-        let next = match known.consensus {
-            Some(consensus) => {
-                let weakened = self.weakened(&before, &consensus, &known.digest);
-                let Ok(Decision::Advance(step)) =
-                    decide(&weakened, &Permitted::Consensus(consensus), &known.digest, self.max_jump())
-                else {
-                    panic!("{signature} was made without being allowed")
-                };
-                self.with_step(&before, &step, consensus.kind, self.signature(signature))
-            }
-            None => {
-                let Ok(Decision::Advance(step)) = decide(&before, &Permitted::Operation, &known.digest, 0) else {
-                    panic!("{signature} was made without being allowed")
-                };
-                let sequence = before.audit.map_or(0, |anchor| anchor.sequence) + 1;
-                before.advanced(&step, self.signature(signature), anchor(sequence))
-            }
+        let allowed = |decided: Result<Decision, _>| match decided {
+            Ok(Decision::Advance(step)) => step,
+            _ => panic!("{signature} was made without being allowed"),
+        };
+        let next = if let Some(consensus) = known.consensus {
+            let weakened = self.weakened(&before, &consensus, &known.digest);
+            let request = Permitted::Consensus(consensus);
+            let step = allowed(decide(&weakened, &request, &known.digest, self.max_jump()));
+            self.with_step(&before, &step, consensus.kind, self.signature(signature))
+        } else {
+            let step = allowed(decide(&before, &Permitted::Operation, &known.digest, 0));
+            let sequence = before.audit.map_or(0, |anchor| anchor.sequence) + 1;
+            before.advanced(&step, self.signature(signature), anchor(sequence))
         };
         let next = self.number(&next);
         self.advances.borrow_mut().insert((record, signature), next);

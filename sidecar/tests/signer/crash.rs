@@ -95,14 +95,15 @@ fn note(answered: &Mutex<HashMap<Place, Signed>>, key: &KeyConfig, row: &str, at
     assert_eq!(*first, signed, "two signatures at {place:?}");
 }
 
-/// A tracer that makes fsync fail or dawdle. The process goes on as before when it is dropped.
+/// A tracer that makes a system call fail or dawdle. The process goes on as before when it is dropped.
 struct Strace(Child);
 
 impl Strace {
     /// `None`, and a word about it, where tracing is not permitted.
-    fn attach(signer: &Signer, fsync: &str) -> Option<Self> {
+    fn attach(signer: &Signer, calls: &str, fault: &str) -> Option<Self> {
         let mut child = Command::new("strace")
-            .args(["-f", "-p", &signer.id().to_string(), "-e", "trace=fsync", "-e", &format!("inject=fsync:{fsync}")])
+            .args(["-f", "-p", &signer.id().to_string(), "-e", &format!("trace={calls}")])
+            .args(["-e", &format!("inject={calls}:{fault}")])
             .stderr(Stdio::piped())
             .spawn()
             .expect("strace of the Debian package strace");
@@ -138,7 +139,7 @@ fn a_failed_fsync_ends_the_process_before_any_answer() {
         let home = Home::new();
         let (key, vote) = (home.tz3(), attestation(FLOOR + 1, 0, 1));
         let mut signer = Signer::start(&home);
-        let Some(strace) = Strace::attach(&signer, &format!("error=EIO:when={nth}")) else { return };
+        let Some(strace) = Strace::attach(&signer, "fsync", &format!("error=EIO:when={nth}")) else { return };
         assert!(signer.try_sign(&key, &vote).is_none(), "fsync {nth} failed, and there was an answer");
         assert_eq!(signer.ended().code(), Some(74), "fsync {nth}: {}", signer.log());
         assert!(signer.log().contains("could not be brought to disk"));
@@ -149,6 +150,20 @@ fn a_failed_fsync_ends_the_process_before_any_answer() {
         assert_eq!(signer.signature(&key, &vote), signature);
         signer.sign(&key, &attestation(FLOOR + 1, 0, 2)).refused(409);
     }
+}
+
+/// ◆ It may have happened all the same, and be taken back by a power loss after its text was believed.
+#[test]
+fn a_failed_rename_ends_the_process_before_any_answer() {
+    let home = Home::new();
+    let (key, vote) = (home.tz3(), attestation(FLOOR + 1, 0, 1));
+    let mut signer = Signer::start(&home);
+    let Some(strace) = Strace::attach(&signer, "rename,renameat,renameat2", "error=EIO:when=1") else { return };
+    assert!(signer.try_sign(&key, &vote).is_none(), "the rename failed, and there was an answer");
+    assert_eq!(signer.ended().code(), Some(74), "{}", signer.log());
+    drop(strace);
+    let signer = Signer::start(&home);
+    signer.signature(&key, &vote);
 }
 
 #[test]
@@ -176,7 +191,7 @@ fn sigterm_finishes_what_is_in_flight_and_ends_well() {
     let home = Home::new();
     let (key, vote) = (home.tz3(), attestation(FLOOR + 1, 0, 1));
     let mut signer = Signer::start(&home);
-    let Some(_slow_disk) = Strace::attach(&signer, "delay_enter=300000") else { return };
+    let Some(_slow_disk) = Strace::attach(&signer, "fsync", "delay_enter=300000") else { return };
     let signature = std::thread::scope(|scope| {
         let in_flight = scope.spawn(|| signer.signature(&key, &vote));
         let half_written = home.record_file(&key).with_extension("new");

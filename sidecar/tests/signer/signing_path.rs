@@ -181,6 +181,32 @@ fn after_a_silence_as_long_as_the_lease_the_record_is_read_before_the_token_is_a
     });
 }
 
+/// ◆ Nobody else sees a read, and a standby counts from what it sees.
+#[test]
+fn a_read_ends_no_silence_and_neither_does_a_release_that_failed() {
+    in_own_process(async |home| {
+        let duration = Duration::from_secs(2);
+        let terms = LeaseTerms { identity: "me".to_owned(), duration };
+        let inside = Inside::new(&home, &FaultyStore::leased(&home), Some(terms)).await;
+        let mut record = inside.custody().lock(deadline()).await.unwrap();
+        let (seen, _) = record.observe(deadline()).await.unwrap();
+        record.take(&seen, deadline()).await.unwrap();
+        drop(record);
+
+        tokio::time::sleep(duration).await;
+        inside.custody().lock(deadline()).await.unwrap().observe(deadline()).await.unwrap();
+        let writes = inside.store.writes();
+        inside.sign(&attestation(NEXT, 0, 1)).await.unwrap();
+        assert!(inside.store.writes() >= writes + 2, "the lease is renewed before the token is asked");
+
+        inside.store.fail_next([Fault::RequestLost]);
+        inside.custody().lock(deadline()).await.unwrap().release(deadline()).await.unwrap_err();
+        let writes = inside.store.writes();
+        inside.sign(&attestation(NEXT + 1, 0, 1)).await.unwrap();
+        assert!(inside.store.writes() >= writes + 2, "what was lost may still land, and a renewal comes before it");
+    });
+}
+
 #[test]
 fn a_record_that_went_back_is_refused_also_after_it_was_raised_again() {
     in_own_process(async |home| {

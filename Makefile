@@ -61,6 +61,14 @@ fuzz-short: tools # A few seconds of it, on the corpus that is checked in
 	$(call say,fuzzing for a few seconds)
 	fuzz/run 5
 
+.PHONY: mutants
+mutants: ## Weaken every comparison of the decision and the decoder; a test must fail for each (an hour)
+	$(call say,mutants)
+	cargo install --quiet --locked --root target/tools/.cargo-mutants --version 27.1.0 cargo-mutants
+	target/tools/.cargo-mutants/bin/cargo-mutants mutants --package tezos-signer-core --output target \
+		--file core/src/watermark.rs --file 'core/src/payload/**' -- --test watermark --test vectors --test operations \
+		--test operation_rules --test operation_types --test unknown_shapes
+
 .PHONY: e2e-test
 e2e-test: images ## The promises, tried on the local cluster
 	$(call say,end-to-end tests)

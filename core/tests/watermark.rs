@@ -411,6 +411,18 @@ proptest! {
     }
 }
 
+#[test]
+fn a_row_is_told_in_words_and_a_vote_can_be_replayed() {
+    let digest: Digest = DIGEST_A.parse().unwrap();
+    let Ok(Decision::Advance(step)) = decide(&record(&[]), &at(ConsensusKind::Block, 101, 0), &digest, 10) else {
+        panic!()
+    };
+    assert!(step.is_replayable());
+    let stored = [Stored::Floor, Stored::Digest(digest), Stored::Signature { digest, signature: signature(1) }];
+    let words = ["floor, nothing signed here", "digest, signature unknown", "signature"];
+    assert_eq!(stored.map(|stored| stored.describe()), words);
+}
+
 /// ◆ A generic operation has no row to rise, and takes the same path: it is refused where the record says so, and its commit
 /// moves the anchor.
 #[test]

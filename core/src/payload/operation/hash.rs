@@ -1,40 +1,9 @@
 //! Hashes and addresses that stand in operations, with their base58check text. Keys and their hashes: [`crate::key`].
 
 use crate::base58::{self, Base58Error};
-use crate::key::{KeyError, PublicKeyHash};
+use crate::key::{KeyError, PublicKeyHash, serde_as_text};
 use std::fmt;
 use std::str::FromStr;
-
-/// Text form by `Display` and `FromStr` for JSON and YAML.
-macro_rules! serde_as_text {
-    ($($name:ty),+) => {$(
-        impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Visitor;
-                impl serde::de::Visitor<'_> for Visitor {
-                    type Value = $name;
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str("a text")
-                    }
-                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
-                        text.parse().map_err(E::custom)
-                    }
-                }
-                deserializer.deserialize_str(Visitor)
-            }
-        }
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(self, f)
-            }
-        }
-    )+};
-}
 
 macro_rules! hashes {
     ($($(#[$doc:meta])* $name:ident $length:literal $what:literal [$($prefix:literal),+];)+) => {$(

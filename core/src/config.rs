@@ -1,8 +1,10 @@
 //! The signer's configuration file, a contract between two programs: the operator writes it with the types that the signer
 //! reads. Unknown fields are errors; every error names the field and the line.
 
+mod hsm;
 mod key;
 
+pub use hsm::{DEFAULT_EXIT_AFTER_SECONDS, DEFAULT_SESSIONS, HsmConfig, TokenSelector};
 pub use key::{KeyConfig, KeySelector};
 
 use crate::authentication::AuthorizedKeys;
@@ -105,26 +107,6 @@ fn default_max_connections() -> u16 {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_default_max_connections(value: &u16) -> bool {
     *value == DEFAULT_MAX_CONNECTIONS
-}
-
-/// How to reach the token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct HsmConfig {
-    /// The PKCS#11 library, an absolute path.
-    pub module: PathBuf,
-    /// The label of the token.
-    pub token: String,
-    /// The file that holds the PIN (for CloudHSM: `<crypto user>:<password>`). Read at each login; a line end at its end is
-    /// not part of the PIN.
-    pub pin_file: PathBuf,
-    /// How many sessions are open, each with a thread of its own: 1 to 16. Default: 4.
-    #[serde(default = "default_sessions")]
-    pub sessions: u8,
-}
-
-fn default_sessions() -> u8 {
-    4
 }
 
 /// Where the audit log is written.
@@ -247,9 +229,6 @@ impl SignerConfig {
 
     fn validated(self) -> Result<Self, ConfigError> {
         let wrong = |field: &str, reason: String| Err(ConfigError::Value { field: field.to_owned(), reason });
-        if !(1..=16).contains(&self.hsm.sessions) {
-            return wrong("hsm.sessions", format!("{} is not from 1 to 16", self.hsm.sessions));
-        }
         if !(100..=60_000).contains(&self.request_deadline_milliseconds) {
             let got = self.request_deadline_milliseconds;
             return wrong("requestDeadlineMilliseconds", format!("{got} is not from 100 to 60000"));

@@ -10,10 +10,12 @@ use k8s_openapi::api::core::v1::{EnvVar, PodTemplateSpec, Volume, VolumeMount};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 use tezos_signer_core::authentication::AuthorizedKeys;
 use tezos_signer_core::config::{
-    ADMIN_PORT, AuditConfig, ConfigMapConfig, DEFAULT_MAX_CONCURRENT_REQUESTS, DEFAULT_MAX_CONNECTIONS, HsmConfig,
-    KeyConfig, KeySelector, SIGNING_PORT, SignerConfig, WatermarkConfig,
+    ADMIN_PORT, AuditConfig, ConfigMapConfig, DEFAULT_EXIT_AFTER_SECONDS, DEFAULT_MAX_CONCURRENT_REQUESTS,
+    DEFAULT_MAX_CONNECTIONS, DEFAULT_SESSIONS, HsmConfig, KeyConfig, KeySelector, SIGNING_PORT, SignerConfig,
+    TokenSelector, WatermarkConfig,
 };
 use tezos_signer_core::key::{ChainId, SigningPublicKey};
 use tezos_signer_core::policy::PayloadKind;
@@ -211,15 +213,16 @@ fn hsm(spec: &HsmSpec) -> Result<(HsmConfig, PinSource, HsmAccess), Invalid> {
         return Err(Invalid::new(format!("spec.hsm.pkcs11.volumeMounts[{i}].name"), reason));
     }
     let sessions = match pkcs11.sessions {
-        None => 4,
+        None => DEFAULT_SESSIONS,
         Some(sessions) => u8::try_from(sessions)
             .map_err(|_| Invalid::new("spec.hsm.pkcs11.sessions", "expected a number from 1 to 16"))?,
     };
     let config = HsmConfig {
         module: pkcs11.module.clone().into(),
-        token: pkcs11.token.clone(),
+        token: TokenSelector::Label(pkcs11.token.clone()),
         pin_file: names::PIN_FILE.into(),
         sessions,
+        exit_after: Duration::from_secs(DEFAULT_EXIT_AFTER_SECONDS.into()),
     };
     Ok((config, pkcs11.pin.clone(), HsmAccess { volumes, volume_mounts, env }))
 }

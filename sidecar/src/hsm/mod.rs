@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tezos_signer_core::config::{HsmConfig, KeyConfig};
+use tezos_signer_core::config::{HsmConfig, KeyConfig, TokenSelector};
 use tezos_signer_core::key::{Digest, PublicKeyHash, Signature, TokenSignatureError};
 use tokio::sync::oneshot;
 
@@ -42,16 +42,18 @@ pub enum HsmError {
         code: String,
     },
     /// There is no such token, or it is not reachable now.
-    #[error("no token with label {label:?}; the library shows {seen}: is the HSM reachable, and hsm.token right?")]
+    #[error(
+        "no token with {token}; the library shows {seen}: is the HSM reachable, and hsm.token or hsm.serial right?"
+    )]
     NoToken {
-        /// The configured label.
-        label: String,
-        /// The labels that are there.
+        /// The configured one.
+        token: TokenSelector,
+        /// Those that are there.
         seen: String,
     },
     /// More than one token has the label.
-    #[error("more than one token has the label {0:?}: give them different labels")]
-    AmbiguousToken(String),
+    #[error("more than one token has {0}: give hsm.serial, its serial number, in place of hsm.token")]
+    AmbiguousToken(TokenSelector),
     /// The PIN file cannot be read.
     #[error("the PIN file {path} cannot be read ({reason}): check hsm.pinFile and its permissions")]
     PinFile {

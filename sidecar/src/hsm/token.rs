@@ -10,7 +10,7 @@ use cryptoki::types::AuthPin;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
-use tezos_signer_core::config::HsmConfig;
+use tezos_signer_core::config::{HsmConfig, TokenSelector};
 
 /// A token, whether it can be reached or not.
 pub struct Token {
@@ -95,20 +95,23 @@ impl Token {
     }
 
     fn find_slot(&self, library: &Pkcs11) -> Result<Slot, HsmError> {
-        let mut labels = Vec::new();
+        let mut seen = Vec::new();
         let mut found = Vec::new();
         for slot in library.get_slots_with_initialized_token().map_err(call_error)? {
-            let label = library.get_token_info(slot).map_err(call_error)?.label().to_owned();
-            if label == self.config.token {
+            let token = library.get_token_info(slot).map_err(call_error)?;
+            if match &self.config.token {
+                TokenSelector::Label(label) => token.label() == label,
+                TokenSelector::Serial(serial) => token.serial_number() == serial,
+            } {
                 found.push(slot);
             }
-            labels.push(format!("{label:?}"));
+            seen.push(format!("{:?} (serial number {:?})", token.label(), token.serial_number()));
         }
         match found[..] {
             [slot] => Ok(slot),
             [] => {
-                let seen = if labels.is_empty() { "none".to_owned() } else { labels.join(", ") };
-                Err(HsmError::NoToken { label: self.config.token.clone(), seen })
+                let seen = if seen.is_empty() { "none".to_owned() } else { seen.join(", ") };
+                Err(HsmError::NoToken { token: self.config.token.clone(), seen })
             }
             _ => Err(HsmError::AmbiguousToken(self.config.token.clone())),
         }

@@ -4,7 +4,9 @@
 mod hsm;
 mod key;
 
-pub use hsm::{DEFAULT_EXIT_AFTER_SECONDS, DEFAULT_SESSIONS, HsmConfig, TokenSelector};
+pub use hsm::{
+    DEFAULT_EXIT_AFTER_HANG_SECONDS, DEFAULT_EXIT_AFTER_SECONDS, DEFAULT_SESSIONS, HsmConfig, TokenSelector,
+};
 pub use key::{KeyConfig, KeySelector};
 
 use crate::authentication::AuthorizedKeys;

@@ -29,7 +29,7 @@ fn what_is_left_out_has_the_documented_default() {
     assert_eq!(config.listen.to_string(), "127.0.0.1:6732");
     assert_eq!(config.admin.to_string(), "[::]:9583");
     assert_eq!((config.request_deadline_milliseconds, config.hsm.sessions), (1500, 4));
-    assert_eq!(config.hsm.exit_after, Duration::from_mins(1));
+    assert_eq!((config.hsm.exit_after, config.hsm.exit_after_hang), (Duration::from_mins(1), Duration::from_secs(10)));
     assert_eq!((config.max_concurrent_requests, config.max_connections), (64, 512));
     assert_eq!((&config.unix_socket, &config.tls, &config.path_prefix), (&None, &None, &None));
     assert!(!config.allow_known_keys);
@@ -67,8 +67,8 @@ fn all_of_the_signing_port_is_read_and_written_and_its_defaults_are_not_written(
 fn a_token_is_named_by_its_label_or_its_serial_number() {
     let config = SignerConfig::from_yaml(&minimal()).unwrap();
     assert_eq!(config.hsm.token, TokenSelector::Label("hsm1".to_owned()));
-    assert!(!config.to_yaml().unwrap().contains("exitAfterSeconds"), "a default is written");
-    let text = minimal().replacen("token: hsm1", "serial: 0a1b, exitAfterSeconds: 30", 1);
+    assert!(!config.to_yaml().unwrap().contains("exitAfter"), "a default is written");
+    let text = minimal().replacen("token: hsm1", "serial: 0a1b, exitAfterSeconds: 30, exitAfterHangSeconds: 3", 1);
     let config = SignerConfig::from_yaml(&text).unwrap();
     assert_eq!(config.hsm.token, TokenSelector::Serial("0a1b".to_owned()));
     assert_eq!(SignerConfig::from_yaml(&config.to_yaml().unwrap()).unwrap(), config);
@@ -109,6 +109,7 @@ fn mistakes_are_told_with_field_and_line() {
         ("{configMap: {}}", "{configMap: {leaseDurationSeconds: 2}}", &["watermarks", "leaseDurationSeconds"]),
         ("/run/pin}", "/run/pin, sessions: 17}", &["hsm.sessions: 17", "1 to 16"]),
         ("/run/pin}", "/run/pin, exitAfterSeconds: 9}", &["hsm.exitAfterSeconds: 9", "10 to 3600"]),
+        ("/run/pin}", "/run/pin, exitAfterHangSeconds: 0}", &["hsm.exitAfterHangSeconds: 0", "3 to 3600"]),
         ("token: hsm1, ", "", &["hsm needs either token", "serial"]),
         ("token: hsm1", "token: hsm1, serial: 0a1b", &["hsm needs either token", "serial"]),
         ("watermarks:", "requestDeadlineMilliseconds: 5\nwatermarks:", &["requestDeadlineMilliseconds"]),

@@ -10,6 +10,9 @@ pub const DEFAULT_SESSIONS: u8 = 4;
 /// [`HsmConfig::exit_after`] by default, in seconds.
 pub const DEFAULT_EXIT_AFTER_SECONDS: u32 = 60;
 
+/// [`HsmConfig::exit_after_hang`] by default, in seconds.
+pub const DEFAULT_EXIT_AFTER_HANG_SECONDS: u32 = 10;
+
 /// How to reach the token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "HsmFields", into = "HsmFields")]
@@ -23,9 +26,12 @@ pub struct HsmConfig {
     pub pin_file: PathBuf,
     /// How many sessions are open, each with a thread of its own: 1 to 16. Default: 4.
     pub sessions: u8,
-    /// When the process ends itself, because the token has not signed for so long and nothing less has helped: a new process
-    /// may. 10 seconds to an hour, written in seconds. Default: 60.
+    /// When the process ends itself, because the token has given nothing but errors for so long and nothing less has helped:
+    /// a new process may. 10 seconds to an hour, written in seconds. Default: 60.
     pub exit_after: Duration,
+    /// The same where a call of the library does not return, and no other session signs: then nothing but a new process can
+    /// help. 3 seconds to an hour, written in seconds. Default: 10.
+    pub exit_after_hang: Duration,
 }
 
 /// How a token is found among those that the library shows.
@@ -61,6 +67,8 @@ struct HsmFields {
     // What is as by default is not written: a signer of an earlier release would not know the field.
     #[serde(default = "default_exit_after", skip_serializing_if = "is_default_exit_after")]
     exit_after_seconds: u32,
+    #[serde(default = "default_exit_after_hang", skip_serializing_if = "is_default_exit_after_hang")]
+    exit_after_hang_seconds: u32,
 }
 
 fn default_sessions() -> u8 {
@@ -76,6 +84,22 @@ fn is_default_exit_after(seconds: &u32) -> bool {
     *seconds == DEFAULT_EXIT_AFTER_SECONDS
 }
 
+fn default_exit_after_hang() -> u32 {
+    DEFAULT_EXIT_AFTER_HANG_SECONDS
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_default_exit_after_hang(seconds: &u32) -> bool {
+    *seconds == DEFAULT_EXIT_AFTER_HANG_SECONDS
+}
+
+fn duration(field: &str, least: u32, seconds: u32) -> Result<Duration, String> {
+    if (least..=3600).contains(&seconds) {
+        return Ok(Duration::from_secs(seconds.into()));
+    }
+    Err(format!("hsm.{field}: {seconds} is not from {least} to 3600"))
+}
+
 impl TryFrom<HsmFields> for HsmConfig {
     type Error = String;
     fn try_from(fields: HsmFields) -> Result<Self, String> {
@@ -87,15 +111,13 @@ impl TryFrom<HsmFields> for HsmConfig {
         if !(1..=16).contains(&fields.sessions) {
             return Err(format!("hsm.sessions: {} is not from 1 to 16", fields.sessions));
         }
-        if !(10..=3600).contains(&fields.exit_after_seconds) {
-            return Err(format!("hsm.exitAfterSeconds: {} is not from 10 to 3600", fields.exit_after_seconds));
-        }
         Ok(Self {
             module: fields.module,
             token,
             pin_file: fields.pin_file,
             sessions: fields.sessions,
-            exit_after: Duration::from_secs(fields.exit_after_seconds.into()),
+            exit_after: duration("exitAfterSeconds", 10, fields.exit_after_seconds)?,
+            exit_after_hang: duration("exitAfterHangSeconds", 3, fields.exit_after_hang_seconds)?,
         })
     }
 }
@@ -113,6 +135,7 @@ impl From<HsmConfig> for HsmFields {
             pin_file: config.pin_file,
             sessions: config.sessions,
             exit_after_seconds: u32::try_from(config.exit_after.as_secs()).unwrap_or(u32::MAX),
+            exit_after_hang_seconds: u32::try_from(config.exit_after_hang.as_secs()).unwrap_or(u32::MAX),
         }
     }
 }

@@ -13,9 +13,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use tezos_signer_core::authentication::AuthorizedKeys;
 use tezos_signer_core::config::{
-    ADMIN_PORT, AuditConfig, ConfigMapConfig, DEFAULT_EXIT_AFTER_SECONDS, DEFAULT_MAX_CONCURRENT_REQUESTS,
-    DEFAULT_MAX_CONNECTIONS, DEFAULT_SESSIONS, HsmConfig, KeyConfig, KeySelector, SIGNING_PORT, SignerConfig,
-    TokenSelector, WatermarkConfig,
+    ADMIN_PORT, AuditConfig, ConfigMapConfig, DEFAULT_EXIT_AFTER_HANG_SECONDS, DEFAULT_EXIT_AFTER_SECONDS,
+    DEFAULT_MAX_CONCURRENT_REQUESTS, DEFAULT_MAX_CONNECTIONS, DEFAULT_SESSIONS, HsmConfig, KeyConfig, KeySelector,
+    SIGNING_PORT, SignerConfig, TokenSelector, WatermarkConfig,
 };
 use tezos_signer_core::key::{ChainId, SigningPublicKey};
 use tezos_signer_core::policy::PayloadKind;
@@ -223,6 +223,7 @@ fn hsm(spec: &HsmSpec) -> Result<(HsmConfig, PinSource, HsmAccess), Invalid> {
         pin_file: names::PIN_FILE.into(),
         sessions,
         exit_after: Duration::from_secs(DEFAULT_EXIT_AFTER_SECONDS.into()),
+        exit_after_hang: Duration::from_secs(DEFAULT_EXIT_AFTER_HANG_SECONDS.into()),
     };
     Ok((config, pkcs11.pin.clone(), HsmAccess { volumes, volume_mounts, env }))
 }

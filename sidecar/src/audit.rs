@@ -4,6 +4,7 @@
 //! ◆ A line that was acknowledged is never lost, and one that could not be written never leaves a hole in the numbers: the
 //! head of the log moves only once the text is written, and what a failed write left behind is cut off again.
 
+use crate::ending;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
@@ -366,7 +367,7 @@ fn was_renamed(path: &Path, file: &File) -> bool {
 fn cut_off(file: &mut File, end: u64) {
     if let Err(error) = file.set_len(end).and_then(|()| file.seek(SeekFrom::Start(end))) {
         tracing::error!(%error, "half a line of the audit log cannot be cut off; the process ends");
-        std::process::exit(74);
+        ending::end(ending::WRITE_FAILED);
     }
 }
 
@@ -374,6 +375,6 @@ fn cut_off(file: &mut File, end: u64) {
 fn sync(log: &LogFile) {
     if let Err(error) = log.file.sync_data() {
         tracing::error!(path = %log.path.display(), %error, "the audit log could not be brought to disk; the process ends, nothing was signed");
-        std::process::exit(74);
+        ending::end(ending::WRITE_FAILED);
     }
 }

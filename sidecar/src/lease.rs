@@ -70,10 +70,10 @@ async fn step(signer: &Signer, key: &Key) -> Result<(), CustodyError> {
         // The store is ours alone. It is read once, so that a missing record is known before the first request.
         return record.current(deadline).await.map(|_| ());
     };
-    let health = signer.hsm().health();
+    let (health, hash) = (signer.hsm().health(), key.config.hash());
     let view = key.custody.view();
     if view.held {
-        let hsm_failed = health.failing_for().is_some_and(|time| time >= HSM_PATIENCE);
+        let hsm_failed = health.failing_for(&hash).is_some_and(|time| time >= HSM_PATIENCE);
         if hsm_failed || prefers_another(&view.lease, terms) {
             tracing::warn!(record = %key.custody.name(), hsm_failed, "letting the lease go");
             return record.release(deadline).await;
@@ -84,7 +84,7 @@ async fn step(signer: &Signer, key: &Key) -> Result<(), CustodyError> {
         return record.renew(deadline).await;
     }
     let (seen, unchanged) = record.observe(deadline).await?;
-    if health.reason().is_none() && may_take(&seen.lease, terms, unchanged) {
+    if health.reason(&hash).is_none() && may_take(&seen.lease, terms, unchanged) {
         record.take(&seen, deadline).await?;
         tracing::info!(record = %key.custody.name(), from = %seen.lease.holder_identity, "took the lease");
     }

@@ -7,6 +7,7 @@
 
 pub mod audit;
 pub mod custody;
+pub mod ending;
 pub mod hsm;
 pub mod http;
 pub mod lease;

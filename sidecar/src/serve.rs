@@ -2,7 +2,8 @@
 
 use crate::audit::{AuditError, AuditLog};
 use crate::custody::{Custody, LeaseTerms};
-use crate::hsm::Hsm;
+use crate::ending;
+use crate::hsm::{Hsm, HsmMetrics};
 use crate::http::fault::{Fault, FaultObserver};
 use crate::http::listener::{Listener, Service, UnixSocketError};
 use crate::http::port_metrics::{ConnectionMetrics, TlsMetrics};
@@ -57,12 +58,25 @@ pub enum ServeError {
     /// The audit log.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// The HSM cannot be used, and nothing helps that this process could do.
+    #[error("{0}; ending, a new process may reach the HSM")]
+    HsmGivenUp(String),
     /// The system.
     #[error("the system refused a thread or a signal handler: {0}")]
     System(#[from] std::io::Error),
     /// The metrics.
     #[error("the metrics cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
+}
+
+impl ServeError {
+    /// The status that the process ends with: what a supervisor sees.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::HsmGivenUp(_) => ending::TRY_AGAIN,
+            _ => 1,
+        }
+    }
 }
 
 /// The store of the configuration, and the terms of its leases.
@@ -98,11 +112,18 @@ pub async fn serve(config: SignerConfig) -> Result<(), ServeError> {
     });
     let deadline = Duration::from_millis(config.request_deadline_milliseconds.into());
     let audit = AuditLog::start(&config.audit, &identity)?;
-    let hsm = Hsm::start(&config.hsm, &config.keys)?;
+    let hsm = Hsm::start(&config.hsm, &config.keys, HsmMetrics::new()?.register(metrics.registry())?)?;
     let signer = Arc::new(Signer::new(keys, hsm, audit, metrics, deadline));
     let served = serve_until_terminated(&config, &signer, identity, tls).await;
     signer.audit().end(HURRY).await;
-    signer.hsm().stop(HURRY).await;
+    let is_out_of_the_library = signer.hsm().stop(HURRY).await;
+    let status = served.as_ref().map_or_else(ServeError::exit_status, |()| 0);
+    if !is_out_of_the_library {
+        if let Err(error) = &served {
+            tracing::error!(%error, "ending");
+        }
+        ending::end(status);
+    }
     served
 }
 
@@ -123,20 +144,25 @@ async fn serve_until_terminated(
     let leases = tokio::spawn(lease::keep(signer.clone()));
     tracing::info!(keys = config.keys.len(), "serving");
 
-    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    let given_up = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        reason = signer.hsm().given_up() => Some(reason),
+    };
     tracing::info!("ending: no new signatures, letting the leases go");
     signer.close();
     let _ = leases.await;
     lease::release(signer).await;
-    // On loopback every client is a container of this pod or a process of this host: in a pod they have ended before us.
-    if !config.listen.ip().is_loopback() {
+    // On loopback every client is a container of this pod or a process of this host: in a pod they have ended before us. And
+    // where the HSM was given up, the sooner the next process begins the better.
+    if !config.listen.ip().is_loopback() && given_up.is_none() {
         tokio::time::sleep(LINGER).await;
     }
     let _ = stop.send(true);
     for listener in listeners {
         let _ = tokio::time::timeout(HURRY, listener).await;
     }
-    Ok(())
+    given_up.map_or(Ok(()), |reason| Err(ServeError::HsmGivenUp(reason)))
 }
 
 /// Serves `router` on `address` in a task of its own, until `stopped`.

@@ -8,6 +8,7 @@ mod watermarks;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use tezos_signer::ending;
 use tezos_signer::hsm::HsmError;
 use tezos_signer::serve::{self, ServeError};
 use tezos_signer::store::StoreError;
@@ -57,6 +58,9 @@ enum Command {
     /// The audit log.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// End with a status, and nothing else.
+    #[command(name = ending::COMMAND, hide = true)]
+    End { status: u8 },
 }
 
 #[derive(Args)]
@@ -131,6 +135,15 @@ pub(crate) enum CommandError {
     Output(#[from] serde_json::Error),
 }
 
+impl CommandError {
+    pub(crate) fn exit_status(&self) -> u8 {
+        match self {
+            Self::Serve(error) => error.exit_status(),
+            _ => 1,
+        }
+    }
+}
+
 /// Runs one command to its end.
 pub(crate) fn run(arguments: Arguments) -> Result<(), CommandError> {
     match arguments.command {
@@ -147,12 +160,14 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), CommandError> {
         Command::Watermarks(command) => watermarks::run(command),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Audit(command) => audit::run(command),
+        Command::End { status } => std::process::exit(status.into()),
     }
 }
 
-/// One JSON object a line on stderr; `RUST_LOG` chooses what.
+/// One JSON object a line on stderr; `RUST_LOG` chooses what. By default not what cryptoki says of a session that it cannot
+/// close: a paragraph of the specification, and we tell why the session was given up.
 fn log_as_json() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,cryptoki=off"));
     tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 

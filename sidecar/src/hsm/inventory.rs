@@ -1,6 +1,6 @@
 //! The keys of a token: finding the one that the configuration means, listing them, making new ones.
 
-use super::token::{Token, call_error};
+use super::token::Token;
 use super::{HsmError, TRIAL};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
@@ -35,7 +35,7 @@ pub(super) fn find(session: &Session, key: &KeyConfig) -> Result<ObjectHandle, H
         KeySelector::Label(label) => Attribute::Label(label.clone().into_bytes()),
         KeySelector::Id(id) => Attribute::Id(id.clone()),
     };
-    let find = |class| session.find_objects(&[Attribute::Class(class), selector.clone()]).map_err(call_error);
+    let find = |class| session.find_objects(&[Attribute::Class(class), selector.clone()]);
     let private = match find(ObjectClass::PRIVATE_KEY)?[..] {
         [handle] => handle,
         [] => return Err(HsmError::NoKey { key: key.hash(), selector: key.selector.to_string() }),
@@ -83,7 +83,7 @@ fn time_to_sign(session: &Session, key: &KeyConfig) -> Result<Duration, HsmError
     let mut times = Vec::new();
     for _ in 0..TRIALS {
         let begin = Instant::now();
-        let raw = session.sign(&Mechanism::Ecdsa, handle, digest.as_bytes()).map_err(call_error)?;
+        let raw = session.sign(&Mechanism::Ecdsa, handle, digest.as_bytes())?;
         key.public_key.accept_token_signature(&digest, &raw)?;
         times.push(begin.elapsed());
     }
@@ -91,18 +91,23 @@ fn time_to_sign(session: &Session, key: &KeyConfig) -> Result<Duration, HsmError
     Ok(times[TRIALS / 2])
 }
 
-/// Every secp256k1 and P-256 key of the token whose public half it shows, by label.
+/// Every secp256k1 and P-256 key of the token whose public half it shows, on the public or the private object, by label.
 pub fn list(config: &HsmConfig) -> Result<Vec<KeyEntry>, HsmError> {
     let session = Token::new(config.clone()).open()?;
-    let mut keys = Vec::new();
-    for object in session.find_objects(&[Attribute::Class(ObjectClass::PUBLIC_KEY)]).map_err(call_error)? {
-        if let Some(public_key) = public_key_of(&session, object)? {
-            let attributes = session.get_attributes(object, &[AttributeType::Label]).map_err(call_error)?;
+    let mut keys: Vec<KeyEntry> = Vec::new();
+    for class in [ObjectClass::PUBLIC_KEY, ObjectClass::PRIVATE_KEY] {
+        for object in session.find_objects(&[Attribute::Class(class)])? {
+            let Some(public_key) = public_key_of(&session, object)? else { continue };
+            let attributes = session.get_attributes(object, &[AttributeType::Label])?;
             let label = attributes.into_iter().find_map(|attribute| match attribute {
                 Attribute::Label(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
                 _ => None,
             });
-            keys.push(KeyEntry::new(public_key, label.unwrap_or_default()));
+            let key = KeyEntry::new(public_key, label.unwrap_or_default());
+            // Where both halves show it, it is one key; under two labels, it is told twice.
+            if !keys.iter().any(|other| (&other.label, other.public_key_hash) == (&key.label, key.public_key_hash)) {
+                keys.push(key);
+            }
         }
     }
     keys.sort_by(|a, b| a.label.cmp(&b.label));
@@ -114,7 +119,7 @@ pub fn generate(config: &HsmConfig, label: &str, curve: SigningCurve) -> Result<
     let session = Token::new(config.clone()).open()?;
     let name = Attribute::Label(label.as_bytes().to_vec());
     for class in [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
-        if !session.find_objects(&[Attribute::Class(class), name.clone()]).map_err(call_error)?.is_empty() {
+        if !session.find_objects(&[Attribute::Class(class), name.clone()])?.is_empty() {
             return Err(HsmError::LabelTaken(label.to_owned()));
         }
     }
@@ -136,11 +141,9 @@ pub fn generate(config: &HsmConfig, label: &str, curve: SigningCurve) -> Result<
         name,
         id,
     ];
-    let (public, _) = session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private).map_err(call_error)?;
-    let public_key = public_key_of(&session, public)?.ok_or_else(|| HsmError::Call {
-        function: "C_GetAttributeValue".to_owned(),
-        code: "no CKA_EC_POINT for the new public key".to_owned(),
-    })?;
+    let (public, _) = session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)?;
+    let public_key = public_key_of(&session, public)?
+        .ok_or_else(|| HsmError::Nonsense("the new public key has no CKA_EC_POINT".to_owned()))?;
     Ok(KeyEntry::new(public_key, label.to_owned()))
 }
 
@@ -155,7 +158,7 @@ fn oid(curve: SigningCurve) -> &'static [u8] {
 /// The public key that an object shows; `None` where it shows none, or one of another curve.
 fn public_key_of(session: &Session, object: ObjectHandle) -> Result<Option<SigningPublicKey>, HsmError> {
     let wanted = [AttributeType::KeyType, AttributeType::EcParams, AttributeType::EcPoint];
-    let attributes = session.get_attributes(object, &wanted).map_err(call_error)?;
+    let attributes = session.get_attributes(object, &wanted)?;
     let (mut is_ec, mut curve, mut point) = (false, None, Vec::new());
     for attribute in attributes {
         match attribute {

@@ -1,38 +1,63 @@
-//! The PKCS#11 library and its token: loading, finding the slot, opening sessions, logging in. Everything here happens one
-//! at a time, under one lock; what happens on an open session is in [`super::worker`].
+//! The PKCS#11 library and its token: loading, finding the slot, opening sessions, logging in, starting anew. All of it one at
+//! a time, under one lock. A call of the library is made either under that lock, or on an [`OpenSession`], which is counted:
+//! so who has the lock and sees none open knows that nothing is in the library.
 
 use super::HsmError;
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Function, Pkcs11};
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
-use cryptoki::session::{Session, UserType};
+use cryptoki::session::{Session, SessionState, UserType};
 use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
+use parking_lot::Mutex;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 use tezos_signer_core::config::{HsmConfig, TokenSelector};
 
+/// How long one thread waits for another that is opening a session.
+const TURN: Duration = Duration::from_secs(1);
+
+/// How soon after a login that failed the next one is made, whoever wants it.
+const LOGIN_PERIOD: Duration = Duration::from_millis(250);
+
+/// How long sessions that are about to be closed are waited for before the library is finalized.
+const DRAIN: Duration = Duration::from_millis(500);
+
 /// A token, whether it can be reached or not.
-pub struct Token {
+pub(super) struct Token {
     config: HsmConfig,
     state: Mutex<State>,
-    /// Counts the sessions that are open: the library is finalized only when there is none.
+    /// Counts the open sessions but for the anchor.
     sessions: Arc<()>,
 }
 
 #[derive(Default)]
 struct State {
+    /// Loaded once: unloading a library that has threads of its own crashes.
     library: Option<Pkcs11>,
+    initialised: bool,
     /// The token's slot, which stays the same while the library is initialised. Not looked up again: CloudHSM asks its HSMs
     /// for it, and SoftHSM2 on a read-only file system has forgotten the label after the first login.
     slot: Option<Slot>,
+    /// A session that nothing is done on. It keeps the login, which ends with the last session, and CloudHSM's connections.
+    anchor: Option<Session>,
     /// When the PIN file that the token refused was last written, and what the token said.
     refused_pin: Option<(Option<SystemTime>, HsmError)>,
+    /// When a login last failed for another reason, and why.
+    failed_login: Option<(Instant, HsmError)>,
+    /// The HSM says that nobody is logged in, whatever the library says.
+    login_lost: bool,
+    /// When the library was last finalized.
+    finalized: Option<Instant>,
 }
 
-/// A logged-in read-write session. CloudHSM knows no read-only ones.
-pub struct OpenSession {
+/// A logged-in read-write session, closed when dropped. CloudHSM knows no read-only ones.
+///
+/// An error of closing is nothing to act on: what is wrong with the session was told when it failed, and one that stays open
+/// ends with the library.
+pub(super) struct OpenSession {
     session: Session,
+    /// Dropped after the session, so that it is closed when it counts no more.
     _counted: Arc<()>,
 }
 
@@ -45,60 +70,97 @@ impl Deref for OpenSession {
 
 impl Token {
     /// Nothing is loaded before the first session is opened.
-    pub fn new(config: HsmConfig) -> Self {
+    pub(super) fn new(config: HsmConfig) -> Self {
         Self { config, state: Mutex::default(), sessions: Arc::new(()) }
     }
 
-    /// Opens a session and logs in. Where nothing of the library is in use and its token has vanished, the library is
-    /// initialised anew: many libraries look for tokens only then.
-    pub fn open(&self) -> Result<OpenSession, HsmError> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = self.open_locked(&mut state);
-        let unused = Arc::strong_count(&self.sessions) == 1;
-        if unused
-            && matches!(result, Err(HsmError::NoToken { .. } | HsmError::Call { .. }))
-            && let Some(library) = state.library.take()
-        {
-            state.slot = None;
-            if let Err(error) = library.finalize() {
-                tracing::warn!(error = %call_error(error), "the PKCS#11 library could not be finalized");
-            }
-        }
-        result
-    }
-
-    fn open_locked(&self, state: &mut State) -> Result<OpenSession, HsmError> {
+    /// Opens a session, and logs in where nobody has.
+    pub(super) fn open(&self) -> Result<OpenSession, HsmError> {
+        let mut state = self.state.try_lock_for(TURN).ok_or(HsmError::OpeningElsewhere)?;
+        let state = &mut *state;
         let library = self.library(state)?;
         let slot = match state.slot {
             Some(slot) => slot,
             None => *state.slot.insert(self.find_slot(&library)?),
         };
-        let session = library.open_rw_session(slot).map_err(call_error)?;
-        self.log_in(state, &session)?;
-        Ok(OpenSession { session, _counted: self.sessions.clone() })
+        let session = OpenSession { session: library.open_rw_session(slot)?, _counted: self.sessions.clone() };
+        if state.login_lost || session.get_session_info()?.session_state() != SessionState::RwUser {
+            self.log_in(state, &session)?;
+            state.login_lost = false;
+            // One that was there has lost its login, and so is good for nothing.
+            state.anchor = Some(library.open_rw_session(slot)?);
+        }
+        Ok(session)
+    }
+
+    /// The HSM does not know of the login: the next session logs in again.
+    pub(super) fn login_lost(&self) {
+        if let Some(mut state) = self.state.try_lock_for(TURN) {
+            state.login_lost = true;
+        }
+    }
+
+    /// Finalizes the library, so that [`Self::open`] initialises it anew: many libraries look for tokens, and reconnect, only
+    /// then. Not while a session is open or anything is in the library, because finalizing it under a call crashes the
+    /// process; and not more often than each `period`. `None` where it was not tried. One that could not be finalized is
+    /// initialised anew all the same.
+    pub(super) fn finalize(&self, period: Duration) -> Option<Result<(), HsmError>> {
+        let mut state = self.state.try_lock_for(TURN)?;
+        let too_soon = state.finalized.is_some_and(|at| at.elapsed() < period);
+        if !state.initialised || too_soon || !self.is_drained() {
+            return None;
+        }
+        let library = state.library.clone()?;
+        *state = State {
+            library: state.library.take(),
+            finalized: Some(Instant::now()),
+            refused_pin: state.refused_pin.take(),
+            failed_login: state.failed_login.take(),
+            ..State::default()
+        };
+        Some(library.finalize().map_err(HsmError::from))
+    }
+
+    /// Waits for sessions that are about to be closed. The lock is held: none is opened meanwhile.
+    fn is_drained(&self) -> bool {
+        let begin = Instant::now();
+        while Arc::strong_count(&self.sessions) > 1 {
+            if begin.elapsed() >= DRAIN {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        true
     }
 
     fn library(&self, state: &mut State) -> Result<Pkcs11, HsmError> {
-        if let Some(library) = &state.library {
-            return Ok(library.clone());
+        let library = match state.library.take() {
+            Some(library) => library,
+            None => self.load()?,
+        };
+        state.library = Some(library.clone());
+        if !state.initialised {
+            match library.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+                Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => state.initialised = true,
+                Err(error) => return Err(error.into()),
+            }
         }
+        Ok(library)
+    }
+
+    fn load(&self) -> Result<Pkcs11, HsmError> {
         let library = Pkcs11::new(&self.config.module)
             .map_err(|error| HsmError::Library { module: self.config.module.clone(), reason: error.to_string() })?;
-        match library.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
-            Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
-            Err(error) => return Err(call_error(error)),
-        }
-        // Unloading a library that has threads of its own crashes; one clone is kept for the life of the process.
+        // Kept for the life of the process, whatever becomes of this token.
         std::mem::forget(library.clone());
-        state.library = Some(library.clone());
         Ok(library)
     }
 
     fn find_slot(&self, library: &Pkcs11) -> Result<Slot, HsmError> {
         let mut seen = Vec::new();
         let mut found = Vec::new();
-        for slot in library.get_slots_with_initialized_token().map_err(call_error)? {
-            let token = library.get_token_info(slot).map_err(call_error)?;
+        for slot in library.get_slots_with_initialized_token()? {
+            let token = library.get_token_info(slot)?;
             if match &self.config.token {
                 TokenSelector::Label(label) => token.label() == label,
                 TokenSelector::Serial(serial) => token.serial_number() == serial,
@@ -127,13 +189,17 @@ impl Token {
         {
             return Err(error.clone());
         }
+        if let Some((at, error)) = &state.failed_login
+            && at.elapsed() < LOGIN_PERIOD
+        {
+            return Err(error.clone());
+        }
         let text = std::fs::read_to_string(path).map_err(unreadable)?;
         let pin = AuthPin::new(text.trim_end_matches(['\r', '\n']).into());
+        state.refused_pin = None;
+        state.failed_login = None;
         match session.login(UserType::User, Some(&pin)) {
-            Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {
-                state.refused_pin = None;
-                Ok(())
-            }
+            Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
             Err(Error::Pkcs11(
                 code @ (RvError::PinIncorrect
                 | RvError::PinLocked
@@ -143,35 +209,15 @@ impl Token {
                 | RvError::UserPinNotInitialized),
                 _,
             )) => {
-                let error = HsmError::PinRefused(code_name(&code));
+                let error = HsmError::PinRefused(code);
                 state.refused_pin = Some((written, error.clone()));
                 Err(error)
             }
-            Err(error) => Err(call_error(error)),
+            Err(error) => {
+                let error = HsmError::from(error);
+                state.failed_login = Some((Instant::now(), error.clone()));
+                Err(error)
+            }
         }
     }
-}
-
-/// What failed, by the names of the PKCS#11 specification. `Display` of cryptoki's error is a paragraph of it.
-pub(super) fn call_error(error: Error) -> HsmError {
-    match error {
-        Error::Pkcs11(code, function) => HsmError::Call { function: function_name(function), code: code_name(&code) },
-        other => HsmError::Call { function: "the PKCS#11 library".to_owned(), code: other.to_string() },
-    }
-}
-
-fn function_name(function: Function) -> String {
-    format!("C_{function:?}")
-}
-
-/// `DeviceError` → `CKR_DEVICE_ERROR`.
-fn code_name(code: &RvError) -> String {
-    let mut name = "CKR".to_owned();
-    for c in format!("{code:?}").chars() {
-        if c.is_ascii_uppercase() {
-            name.push('_');
-        }
-        name.push(c.to_ascii_uppercase());
-    }
-    name
 }

@@ -1,17 +1,23 @@
-//! The thread of one session: it opens the session, finds the keys, and signs what comes off the queue. A session on which
-//! anything failed is dropped, and the next one is opened with keys found anew, because handles belong to their session.
-//! While it has none it takes nothing off the queue: another thread's session may work.
+//! The thread of one session: it opens the session, finds the keys, and signs what comes off the queue. What fails is tried
+//! again up the ladder: on the same session a little later, on a new session with keys found anew, because handles belong to
+//! their session, and where no session signs with the library initialised anew. While it has no session it takes nothing off
+//! the queue: another thread's may work.
 
-use super::token::{OpenSession, Token, call_error};
-use super::{Health, HsmError, Job, inventory};
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use super::health::{Health, SeatNumber};
+use super::metrics::{HsmMetrics, Step};
+use super::remedy::Remedy;
+use super::token::{OpenSession, Token};
+use super::{HsmError, Job, TRIAL, inventory};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use cryptoki::error::RvError;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::ObjectHandle;
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tezos_signer_core::config::KeyConfig;
-use tezos_signer_core::key::{Digest, PublicKeyHash, Signature, SigningPublicKey};
+use tezos_signer_core::key::{Digest, PublicKeyHash, Signature};
 
 /// How often an idle session is probed.
 const PROBE_PERIOD: Duration = Duration::from_secs(1);
@@ -19,126 +25,352 @@ const PROBE_PERIOD: Duration = Duration::from_secs(1);
 /// How long after a failed attempt to open a session the next one is made.
 const REOPEN_PERIOD: Duration = Duration::from_millis(250);
 
-pub(super) struct Worker {
-    token: Arc<Token>,
-    keys: Vec<KeyConfig>,
-    queue: Receiver<Job>,
-    health: Arc<Health>,
-    /// Disconnected when the thread is to end.
-    stop: Receiver<()>,
-    session: Option<Ready>,
+/// How often a key that the token did not have is looked for again. CloudHSM asks every HSM for it.
+const FIND_PERIOD: Duration = Duration::from_secs(5);
+
+/// How long a busy HSM is given before each further try on the same session.
+const WAITS: [Duration; 3] = [Duration::from_millis(5), Duration::from_millis(20), Duration::from_millis(80)];
+
+/// How often one job is begun before its error is answered: it goes back to the queue for another session to try.
+const TRIES: u8 = 4;
+
+/// For how long nothing signs before the library is initialised anew, and how often: where an error says that this may help,
+/// and else.
+const RESTART_SOON: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(1));
+const RESTART_LATE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(5));
+
+/// The same thing is not logged more often.
+const LOG_PERIOD: Duration = Duration::from_secs(10);
+
+/// What a thread is in the library for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doing {
+    Opening,
+    Signing,
+    Closing,
 }
 
-/// A session in which every configured key was found and compared.
+impl Doing {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Opening => "opening a session",
+            Self::Signing => "signing",
+            Self::Closing => "closing a session",
+        }
+    }
+}
+
+/// A thread's place, as others see it.
+pub(super) struct Seat {
+    pub(super) number: SeatNumber,
+    doing: Mutex<Option<(Doing, Instant)>>,
+    abandoned: AtomicBool,
+}
+
+impl Seat {
+    pub(super) fn new(number: SeatNumber) -> Self {
+        Self { number, doing: Mutex::default(), abandoned: AtomicBool::new(false) }
+    }
+
+    /// What it is in the library for, and since when; `None` where it is not in it.
+    pub(super) fn doing(&self) -> Option<(Doing, Instant)> {
+        *self.doing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Another thread takes its place: this one ends when it comes back.
+    pub(super) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::SeqCst)
+    }
+
+    fn during<T>(&self, doing: Doing, act: impl FnOnce() -> T) -> T {
+        let set = |value| *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = value;
+        set(Some((doing, Instant::now())));
+        let done = act();
+        set(None);
+        done
+    }
+}
+
+/// What all threads share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) token: Arc<Token>,
+    pub(super) keys: Arc<[KeyConfig]>,
+    pub(super) queue: Receiver<Job>,
+    /// The other end of the queue, for jobs that another session may do better.
+    pub(super) back: Sender<Job>,
+    pub(super) health: Arc<Health>,
+    pub(super) metrics: HsmMetrics,
+    /// Disconnected when the threads are to end.
+    pub(super) stop: Receiver<()>,
+    /// When a thread last could not open a session that signs, and why. While none signs one of them tries at a time, for
+    /// all: an HSM that is in trouble is not asked by every thread.
+    pub(super) unopened: Arc<Mutex<Option<(Instant, HsmError)>>>,
+}
+
+pub(super) struct Worker {
+    shared: Shared,
+    seat: Arc<Seat>,
+    session: Option<Ready>,
+    /// Since when this thread could not open a session that signs.
+    failing_since: Option<Instant>,
+    /// Whether the HSM was too busy for the last trial signature.
+    was_busy: bool,
+    logged: Option<(Instant, String)>,
+}
+
+/// A session that has signed.
 struct Ready {
     session: OpenSession,
-    keys: HashMap<PublicKeyHash, (ObjectHandle, SigningPublicKey)>,
+    keys: BTreeMap<PublicKeyHash, Found>,
+    /// When keys that the token did not have were last looked for.
+    searched: Instant,
+}
+
+struct Found {
+    config: KeyConfig,
+    /// Or why there is none.
+    handle: Result<ObjectHandle, HsmError>,
 }
 
 impl Ready {
-    /// A trial signature with each key. Only a signature proves that the HSM signs: sessions open and attributes are read
-    /// also where it cannot.
-    fn probe(&self) -> Result<(), HsmError> {
-        self.keys.keys().try_for_each(|key| self.sign(key, &Digest::of(super::TRIAL)).map(|_| ()))
-    }
-
     fn sign(&self, key: &PublicKeyHash, digest: &Digest) -> Result<Signature, HsmError> {
-        let Some((handle, public_key)) = self.keys.get(key) else {
+        let Some(Found { config, handle }) = self.keys.get(key) else {
             return Err(HsmError::NoKey { key: *key, selector: "not configured".to_owned() });
         };
         // CKM_ECDSA signs the 32 bytes as they are; the variants that hash would hash the digest again.
-        let raw = self.session.sign(&Mechanism::Ecdsa, *handle, digest.as_bytes()).map_err(call_error)?;
-        Ok(public_key.accept_token_signature(digest, &raw)?)
+        let raw = self.session.sign(&Mechanism::Ecdsa, handle.clone()?, digest.as_bytes())?;
+        Ok(config.public_key.accept_token_signature(digest, &raw)?)
     }
 }
 
 impl Worker {
-    pub(super) fn new(
-        token: Arc<Token>,
-        keys: Vec<KeyConfig>,
-        queue: Receiver<Job>,
-        health: Arc<Health>,
-        stop: Receiver<()>,
-    ) -> Self {
-        Self { token, keys, queue, health, stop, session: None }
+    pub(super) fn new(shared: Shared, seat: Arc<Seat>) -> Self {
+        Self { shared, seat, session: None, failing_since: None, was_busy: false, logged: None }
     }
 
-    /// Works until it is to stop.
+    /// Works until it is to stop, or was abandoned.
     pub(super) fn run(mut self) {
-        loop {
-            if self.session.is_none() {
-                match self.open() {
-                    Ok(ready) => self.session = Some(ready),
-                    Err(error) => {
-                        self.health.unreachable(&error);
-                        if self.stop.recv_timeout(REOPEN_PERIOD) == Err(RecvTimeoutError::Disconnected) {
-                            return;
-                        }
-                        continue;
-                    }
+        while !self.seat.is_abandoned() {
+            if self.session.is_none() && !self.open() {
+                if self.shared.stop.recv_timeout(REOPEN_PERIOD) == Err(RecvTimeoutError::Disconnected) {
+                    break;
                 }
+                continue;
             }
             crossbeam_channel::select! {
-                recv(self.stop) -> _ => return,
-                recv(self.queue) -> job => match job {
-                    Ok(job) => self.serve(job),
-                    Err(_) => return,
+                recv(self.shared.stop) -> _ => break,
+                recv(self.shared.queue) -> job => match job {
+                    Ok(job) => self.serve(&job),
+                    Err(_) => break,
                 },
-                default(PROBE_PERIOD) => {
-                    if let Err(error) = self.on_session(Ready::probe) {
-                        tracing::warn!(%error, "an idle HSM session was lost");
+                default(PROBE_PERIOD) => self.probe(),
+            }
+        }
+        self.close();
+    }
+
+    /// Signs, or answers why not, or lets another session try.
+    fn serve(&mut self, job: &Job) {
+        if job.is_over() {
+            return;
+        }
+        let tries = job.begin();
+        let mut waits = WAITS.iter();
+        let mut is_new = false;
+        while !job.is_over() && !self.seat.is_abandoned() {
+            let Some(ready) = &self.session else { break };
+            let error = match self.seat.during(Doing::Signing, || ready.sign(&job.key, &job.digest)) {
+                // If nobody waits any more, the signature is dropped unseen, and so needs no watermark.
+                Ok(signature) => {
+                    self.shared.health.signs(self.seat.number, &job.key);
+                    return job.answer(Ok(signature));
+                }
+                Err(error) => error,
+            };
+            self.failed(&error);
+            match (error.remedy(), waits.next()) {
+                (Remedy::Nothing, _) => {
+                    self.shared.health.fails(self.seat.number, &job.key, &error);
+                    return job.answer(Err(error));
+                }
+                (Remedy::Wait, Some(wait)) => {
+                    self.step(Step::Retry, &error);
+                    // Each session a little later than the one before, so that they do not come all at once.
+                    std::thread::sleep(*wait + *wait / 8 * (self.seat.number % 8) as u32);
+                }
+                _ => {
+                    self.give_up_session(&error);
+                    if is_new || !self.open() {
+                        return if tries < TRIES { self.give_back(job) } else { job.answer(Err(error)) };
                     }
+                    is_new = true;
                 }
             }
         }
     }
 
-    fn serve(&mut self, job: Job) {
-        // The second attempt is on a session of its own: the first one's may just have been old.
-        let mut result = Err(HsmError::Timeout);
-        for _ in 0..2 {
-            if job.reply.is_closed() || Instant::now() >= job.deadline {
-                break;
-            }
-            result = self.on_session(|ready| ready.sign(&job.key, &job.digest));
-            if let Err(error) = &result {
-                tracing::warn!(%error, "the HSM did not sign");
-            } else {
-                break;
-            }
+    /// For another session; and where none signs, until one does or the job is over.
+    fn give_back(&self, job: &Job) {
+        if self.shared.back.try_send(job.clone()).is_err() {
+            job.answer(Err(HsmError::Busy));
         }
-        // If nobody waits any more, the signature is dropped unseen, and so needs no watermark.
-        let _ = job.reply.send(result);
     }
 
-    /// Does something on the session, opened if there is none; drops it if that fails.
-    fn on_session<T>(&mut self, act: impl Fn(&Ready) -> Result<T, HsmError>) -> Result<T, HsmError> {
-        let ready = match self.session.take() {
-            Some(ready) => ready,
-            None => self.open()?,
-        };
-        match act(&ready) {
-            Ok(done) => {
-                self.session = Some(ready);
-                self.health.works();
-                Ok(done)
+    /// A trial signature with each key.
+    fn probe(&mut self) {
+        let Some(mut ready) = self.session.take() else { return };
+        if ready.searched.elapsed() >= FIND_PERIOD {
+            ready.searched = Instant::now();
+            for found in ready.keys.values_mut().filter(|found| found.handle.is_err()) {
+                found.handle = self.seat.during(Doing::Opening, || inventory::find(&ready.session, &found.config));
+            }
+        }
+        let tried = self.try_each_key(&ready);
+        self.session = Some(ready);
+        match tried {
+            Err(error) if error.remedy() == Remedy::Wait && !self.was_busy => {
+                self.was_busy = true;
+                self.step(Step::Retry, &error);
+            }
+            Err(error) => self.give_up_session(&error),
+            Ok(()) => self.was_busy = false,
+        }
+    }
+
+    /// Signs a trial with each key. Only a signature proves that the HSM signs: sessions open and attributes are read also
+    /// where it cannot. Fails only where the session is no good, or no key signs.
+    fn try_each_key(&self, ready: &Ready) -> Result<(), HsmError> {
+        let mut first_error = None;
+        let mut any = false;
+        for key in ready.keys.keys() {
+            match self.seat.during(Doing::Signing, || ready.sign(key, &Digest::of(TRIAL))) {
+                Ok(_) => {
+                    any = true;
+                    self.shared.health.signs(self.seat.number, key);
+                }
+                Err(error) => {
+                    self.failed(&error);
+                    if !error.may_concern_one_key() {
+                        return Err(error);
+                    }
+                    self.shared.health.fails(self.seat.number, key, &error);
+                    first_error.get_or_insert(error);
+                }
+            }
+        }
+        first_error.filter(|_| !any).map_or(Ok(()), Err)
+    }
+
+    /// Opens a session that signs. Where there is none, and there has been none for a while, it is tried with the library
+    /// initialised anew.
+    fn open(&mut self) -> bool {
+        let failing_for = self.failing_since.get_or_insert_with(Instant::now).elapsed();
+        let mut tried = self.another_has_tried().map_or_else(|| self.try_to_open(), Err);
+        if let Err(error) = &tried {
+            let (patience, period) = if error.remedy() == Remedy::Library { RESTART_SOON } else { RESTART_LATE };
+            let may_help = failing_for >= patience
+                && !matches!(error, HsmError::PinRefused(_) | HsmError::OpeningElsewhere)
+                && !self.shared.health.any_session_signs();
+            if may_help && let Some(finalized) = self.seat.during(Doing::Opening, || self.shared.token.finalize(period))
+            {
+                self.step(Step::Library, error);
+                if let Err(error) = finalized {
+                    self.failed(&error);
+                }
+                tried = self.try_to_open();
+            }
+        }
+        match tried {
+            Ok(()) => {
+                self.failing_since = None;
+                self.was_busy = false;
+                true
             }
             Err(error) => {
-                self.health.session_lost(&error);
-                Err(error)
+                self.shared.health.lost(self.seat.number, &error, Instant::now());
+                self.log("no session that signs can be opened", None, &error);
+                false
             }
         }
     }
 
-    fn open(&self) -> Result<Ready, HsmError> {
-        let session = self.token.open()?;
-        let mut keys = HashMap::new();
-        for key in &self.keys {
-            keys.insert(key.hash(), (inventory::find(&session, key)?, key.public_key.clone()));
+    /// What another thread was told a moment ago, if no session signs.
+    fn another_has_tried(&self) -> Option<HsmError> {
+        let unopened = self.shared.unopened.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, error) = unopened.as_ref()?;
+        (at.elapsed() < REOPEN_PERIOD && !self.shared.health.any_session_signs()).then(|| error.clone())
+    }
+
+    fn try_to_open(&mut self) -> Result<(), HsmError> {
+        let opened = self.seat.during(Doing::Opening, || {
+            let session = self.shared.token.open()?;
+            let mut keys = BTreeMap::new();
+            for config in self.shared.keys.iter() {
+                let handle = match inventory::find(&session, config) {
+                    Err(error) if !error.may_concern_one_key() => return Err(error),
+                    found => found,
+                };
+                keys.insert(config.hash(), Found { config: config.clone(), handle });
+            }
+            Ok(Ready { session, keys, searched: Instant::now() })
+        });
+        let tried = match opened {
+            Ok(ready) => {
+                let tried = self.try_each_key(&ready);
+                self.session = Some(ready);
+                tried
+            }
+            Err(error) => {
+                self.failed(&error);
+                Err(error)
+            }
+        };
+        if let Err(error) = &tried {
+            self.close();
+            let failure = (Instant::now(), error.clone());
+            *self.shared.unopened.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
         }
-        let ready = Ready { session, keys };
-        ready.probe()?;
-        self.health.session_opened();
-        Ok(ready)
+        tried
+    }
+
+    fn give_up_session(&mut self, error: &HsmError) {
+        self.step(Step::Session, error);
+        self.close();
+        self.shared.health.lost(self.seat.number, error, Instant::now());
+    }
+
+    /// Once for each error of the token.
+    fn failed(&self, error: &HsmError) {
+        self.shared.metrics.failed(error);
+        if matches!(error, HsmError::Call { code: RvError::UserNotLoggedIn, .. }) {
+            self.shared.token.login_lost();
+        }
+    }
+
+    fn close(&mut self) {
+        if let Some(ready) = self.session.take() {
+            self.seat.during(Doing::Closing, || drop(ready));
+        }
+    }
+
+    fn step(&mut self, step: Step, error: &HsmError) {
+        self.shared.metrics.stepped(step);
+        self.log("the HSM did not sign", Some(step), error);
+    }
+
+    fn log(&mut self, what: &str, step: Option<Step>, error: &HsmError) {
+        let reason = error.to_string();
+        let again = matches!(&self.logged, Some((at, known)) if *known == reason && at.elapsed() < LOG_PERIOD);
+        if again {
+            return;
+        }
+        let (function, code) = error.call().unzip();
+        tracing::warn!(session = self.seat.number, step = step.map(Step::name), function, code, %reason, "{what}");
+        self.logged = Some((Instant::now(), reason));
     }
 }

@@ -28,7 +28,7 @@ impl Admin {
 
     /// Why nothing, or not every key, can be signed with now. One sentence each.
     fn reasons(&self) -> Vec<String> {
-        let hsm = self.signer.hsm().health().reason();
+        let hsm = self.signer.hsm().health().reasons();
         let keys = self.signer.keys().filter_map(|key| {
             let view = key.custody.view();
             let problem = match (view.problem, view.record, view.held) {
@@ -53,7 +53,8 @@ impl Admin {
 
     fn status(&self) -> Value {
         let reasons = self.reasons();
-        let hsm = self.signer.hsm().health().reason();
+        let health = self.signer.hsm().health();
+        let hsm = health.reasons();
         let keys: Vec<Value> = self
             .signer
             .keys()
@@ -71,6 +72,7 @@ impl Admin {
                     "holder": view.lease.holder_identity,
                     "held": view.held,
                     "reason": view.problem,
+                    "hsm": health.reason(&key.config.hash()),
                     "rows": rows.collect::<serde_json::Map<_, _>>(),
                 })
             })
@@ -79,7 +81,7 @@ impl Admin {
             "ready": reasons.is_empty() && !self.signer.is_closing(),
             "started": self.started(&reasons),
             "identity": self.identity,
-            "hsm": { "ready": hsm.is_none(), "reason": hsm },
+            "hsm": { "ready": hsm.is_empty(), "reason": (!hsm.is_empty()).then(|| hsm.join("; ")) },
             "tls": self.tls.as_ref().map(|tls| json!({ "notAfter": tls.not_after(), "reason": tls.reason() })),
             "keys": keys,
             "reasons": self.with_tls(reasons),
@@ -126,7 +128,7 @@ fn probe(ok: bool, reasons: &[String]) -> Response {
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
     let signer = &admin.signer;
     let leases = signer.keys().map(|key| (key.config.hash().to_string(), key.custody.view().held));
-    signer.metrics().observe_state(signer.hsm().health().reason().is_none(), signer.audit(), leases);
+    signer.metrics().observe_state(signer.hsm().health().reasons().is_empty(), signer.audit(), leases);
     match signer.metrics().text() {
         Ok(text) => ([("content-type", "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),

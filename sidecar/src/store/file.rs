@@ -2,6 +2,7 @@
 //! signature on this host only.
 
 use super::{Basis, Snapshot, Store, StoreError};
+use crate::ending;
 use async_trait::async_trait;
 use rustix::fs::{FlockOperation, flock};
 use std::collections::BTreeMap;
@@ -108,7 +109,7 @@ fn sync(file: &File, path: &Path) {
 
 fn exit_after_failed_write(path: &Path, error: &std::io::Error) -> ! {
     tracing::error!(path = %path.display(), %error, "a watermark could not be brought to disk; the process ends, nothing was signed");
-    std::process::exit(74)
+    ending::end(ending::WRITE_FAILED)
 }
 
 fn text_of(record: &Record) -> String {

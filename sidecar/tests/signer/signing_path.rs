@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tezos_signer::audit::AuditLog;
 use tezos_signer::custody::{Custody, CustodyError, LeaseTerms};
-use tezos_signer::hsm::Hsm;
+use tezos_signer::hsm::{Hsm, HsmMetrics};
 use tezos_signer::metrics::Metrics;
 use tezos_signer::signer::{Key, Request, SignError, Signer};
 use tezos_signer::store::Store as _;
@@ -34,12 +34,12 @@ pub(crate) struct Inside {
 impl Inside {
     pub(crate) async fn new(home: &Home, store: &Arc<FaultyStore>, terms: Option<LeaseTerms>) -> Self {
         let (config, key) = (home.config(), home.tz3());
-        let hsm = Hsm::start(&config.hsm, std::slice::from_ref(&key)).unwrap();
+        let hsm = Hsm::start(&config.hsm, std::slice::from_ref(&key), HsmMetrics::new().unwrap()).unwrap();
         let custody = Custody::new(key.record_name(), store.clone(), terms);
         let keys = [Key::new(key.clone(), custody, AuthorizedKeys::default())];
         let audit = AuditLog::start(&AuditConfig::default(), "a-test").unwrap();
         let signer = Arc::new(Signer::new(keys, hsm, audit, Metrics::new().unwrap(), Duration::from_millis(1500)));
-        until("the token can be used", async || signer.hsm().health().reason().is_none()).await;
+        until("the token can be used", async || signer.hsm().health().reasons().is_empty()).await;
         Self { store: store.clone(), signer, key }
     }
 

@@ -1,0 +1,78 @@
+//! What helps against an error of the token: the classification of the codes. Codes say little of what is really wrong, and
+//! for CloudHSM nobody has published which ones come when, so this only says where the ladder begins. Where one step does not
+//! help the next one is taken, whatever the code.
+
+use super::HsmError;
+use cryptoki::error::RvError;
+
+/// The steps of the ladder, the cheapest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Remedy {
+    /// None that this process could take: what was asked or configured is wrong.
+    Nothing,
+    /// Another try on the same session, a little later: the HSM is busy.
+    Wait,
+    /// A new session, with its keys found anew.
+    Session,
+    /// A new session; and where that does not help, the library initialised anew.
+    Library,
+}
+
+impl HsmError {
+    pub(super) fn remedy(&self) -> Remedy {
+        match self {
+            Self::Call { code, .. } => of_code(*code),
+            Self::NoToken { .. } => Remedy::Library,
+            Self::BadSignature(_) | Self::Nonsense(_) => Remedy::Session,
+            _ => Remedy::Nothing,
+        }
+    }
+
+    /// Whether it may be one key's matter only, so that the session is good for the others.
+    pub(super) fn may_concern_one_key(&self) -> bool {
+        match self {
+            Self::NoKey { .. } | Self::AmbiguousKey(_) | Self::WrongKey { .. } | Self::BadSignature(_) => true,
+            // CloudHSM returns CKR_FUNCTION_FAILED for a key that is on too few HSMs.
+            Self::Call { code, .. } => matches!(
+                code,
+                RvError::FunctionFailed
+                    | RvError::KeyHandleInvalid
+                    | RvError::KeyFunctionNotPermitted
+                    | RvError::KeyTypeInconsistent
+            ),
+            _ => false,
+        }
+    }
+}
+
+fn of_code(code: RvError) -> Remedy {
+    match code {
+        RvError::ArgumentsBad
+        | RvError::MechanismInvalid
+        | RvError::MechanismParamInvalid
+        | RvError::DataInvalid
+        | RvError::DataLenRange
+        | RvError::KeyFunctionNotPermitted
+        | RvError::KeyTypeInconsistent
+        | RvError::PinIncorrect
+        | RvError::PinLocked
+        | RvError::PinExpired
+        | RvError::UserPinNotInitialized => Remedy::Nothing,
+
+        // CloudHSM returns CKR_FUNCTION_FAILED where it throttles.
+        RvError::FunctionFailed | RvError::DeviceMemory | RvError::HostMemory | RvError::SessionCount => Remedy::Wait,
+
+        RvError::SessionHandleInvalid
+        | RvError::SessionClosed
+        | RvError::OperationActive
+        | RvError::OperationNotInitialized
+        | RvError::BufferTooSmall
+        | RvError::ObjectHandleInvalid
+        | RvError::KeyHandleInvalid
+        | RvError::UserNotLoggedIn => Remedy::Session,
+
+        // CKR_DEVICE_ERROR, CKR_DEVICE_REMOVED, CKR_GENERAL_ERROR, CKR_TOKEN_NOT_PRESENT, CKR_SLOT_ID_INVALID,
+        // CKR_CRYPTOKI_NOT_INITIALIZED, CKR_FUNCTION_CANCELED, what a vendor defines, and what nobody has thought of.
+        _ => Remedy::Library,
+    }
+}

@@ -1,0 +1,160 @@
+//! Looks after the threads of the sessions. A PKCS#11 call cannot be interrupted: a thread whose call does not return is given
+//! up and another takes its place, up to a limit. Where nothing helps any more, the process is told to end: a new one may do
+//! better.
+
+use super::HsmError;
+use super::worker::{Doing, Seat, Shared, Worker};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tezos_signer_core::config::HsmConfig;
+use tokio::sync::watch;
+
+/// How often it looks.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// When a session that does not return from a signature no longer counts as one that signs.
+const SUSPECT: Duration = Duration::from_secs(1);
+
+/// When a thread is given up: after so long in a signature, and in anything else. Opening a session may rightly take long.
+const GIVE_UP_SIGNING: Duration = Duration::from_secs(2);
+const GIVE_UP_ELSE: Duration = Duration::from_secs(10);
+
+/// How many times more patient a process is with calls that hang before its first signature.
+const PATIENCE_AT_START: u32 = 5;
+
+pub(super) struct Supervisor {
+    shared: Shared,
+    /// How many threads may hang, beside those that work.
+    limit: usize,
+    exit_after: Duration,
+    exit_after_hang: Duration,
+    threads: Vec<Thread>,
+    last_number: u64,
+    given_up: watch::Sender<Option<String>>,
+}
+
+struct Thread {
+    seat: Arc<Seat>,
+    handle: JoinHandle<()>,
+}
+
+impl Supervisor {
+    /// With one thread for each session of `config`. `given_up` is told why the process should end.
+    pub(super) fn start(
+        config: &HsmConfig,
+        shared: Shared,
+        given_up: watch::Sender<Option<String>>,
+    ) -> std::io::Result<Self> {
+        let sessions = usize::from(config.sessions);
+        let mut supervisor = Self {
+            shared,
+            limit: 2 * sessions,
+            exit_after: config.exit_after,
+            exit_after_hang: config.exit_after_hang,
+            threads: Vec::new(),
+            last_number: 0,
+            given_up,
+        };
+        for _ in 0..sessions {
+            supervisor.spawn()?;
+        }
+        Ok(supervisor)
+    }
+
+    fn spawn(&mut self) -> std::io::Result<()> {
+        self.last_number += 1;
+        let seat = Arc::new(Seat::new(self.last_number));
+        self.shared.health.joins(seat.number);
+        let worker = Worker::new(self.shared.clone(), seat.clone());
+        let thread = std::thread::Builder::new().name(format!("hsm-session-{}", seat.number));
+        self.threads.push(Thread { seat, handle: thread.spawn(move || worker.run())? });
+        Ok(())
+    }
+
+    /// Until the threads are to end, and have; those that hang are not waited for.
+    pub(super) fn run(mut self) {
+        while self.shared.stop.recv_timeout(LOOK).is_err_and(|error| error.is_timeout()) {
+            self.look();
+        }
+        for thread in self.threads {
+            while !thread.handle.is_finished() {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+    }
+
+    fn look(&mut self) {
+        self.threads.retain(|thread| !thread.handle.is_finished());
+        let mut hangs = Vec::new();
+        for Thread { seat, .. } in &self.threads {
+            let Some((doing, since)) = seat.doing() else { continue };
+            let (suspect, give_up) = match doing {
+                Doing::Signing => (SUSPECT, GIVE_UP_SIGNING),
+                Doing::Opening | Doing::Closing => (GIVE_UP_ELSE, GIVE_UP_ELSE),
+            };
+            if since.elapsed() >= suspect {
+                self.shared.health.lost(seat.number, &HsmError::Hangs(doing.name()), since);
+            }
+            if since.elapsed() >= give_up {
+                hangs.push((seat.clone(), doing));
+            }
+        }
+        self.shared.metrics.hang(hangs.len());
+        let (abandoned, new): (Vec<_>, Vec<_>) = hangs.iter().partition(|(seat, _)| seat.is_abandoned());
+        let allowed = self.limit.saturating_sub(abandoned.len());
+        for (seat, doing) in new.iter().take(allowed) {
+            self.replace(seat, *doing);
+        }
+        self.consider_the_end(hangs.len(), new.len() > allowed);
+    }
+
+    fn replace(&mut self, seat: &Seat, doing: Doing) {
+        seat.abandon();
+        self.shared.health.leaves(seat.number);
+        self.shared.metrics.replaced();
+        tracing::warn!(
+            session = seat.number,
+            doing = doing.name(),
+            "the PKCS#11 library does not return: another thread takes over"
+        );
+        if let Err(error) = self.spawn() {
+            self.give_up(format!("the system refused a thread: {error}"));
+        }
+    }
+
+    fn consider_the_end(&self, hanging: usize, beyond_limit: bool) {
+        let Some((time, error)) = self.shared.health.nothing_signs() else {
+            if beyond_limit {
+                self.give_up(format!("{hanging} calls of the PKCS#11 library do not return"));
+            }
+            return;
+        };
+        let seconds = time.as_secs();
+        if hanging > 0 {
+            // One that has never signed would only be followed by another such.
+            let patience = self.exit_after_hang * if self.shared.health.has_signed() { 1 } else { PATIENCE_AT_START };
+            if time >= patience {
+                self.give_up(format!(
+                    "nothing has signed for {seconds} s, and {hanging} calls of the PKCS#11 library do not return: {error}"
+                ));
+            }
+        } else if self.shared.health.has_signed()
+            && time >= self.exit_after
+            && !matches!(error, HsmError::PinRefused(_))
+        {
+            self.give_up(format!("nothing has signed for {seconds} s: {error}"));
+        }
+    }
+
+    fn give_up(&self, reason: String) {
+        self.given_up.send_if_modified(|told| {
+            if told.is_none() {
+                tracing::error!(step = "exit", %reason, "the process ends, a new one may reach the HSM");
+                *told = Some(reason);
+                return true;
+            }
+            false
+        });
+    }
+}

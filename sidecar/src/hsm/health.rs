@@ -11,6 +11,9 @@ use tezos_signer_core::key::PublicKeyHash;
 /// One thread with its session. A thread that takes another's place has another number.
 pub(super) type SeatNumber = u64;
 
+/// Another reason is not logged more often: threads may fail in turns, each in its own way.
+const LOG_PERIOD: Duration = Duration::from_secs(1);
+
 /// What is known of the token.
 pub struct Health {
     state: Mutex<State>,
@@ -32,6 +35,7 @@ enum KeyHealth {
     Fails {
         since: Instant,
         error: HsmError,
+        logged: Instant,
     },
 }
 
@@ -113,16 +117,19 @@ impl Health {
                 continue;
             }
             match health {
-                KeyHealth::Fails { error: known, .. } => {
-                    if known.to_string() != error.to_string() {
+                // What another thread waits for says less than what that one met.
+                KeyHealth::Fails { .. } if matches!(error, HsmError::OpeningElsewhere) => {}
+                KeyHealth::Fails { error: known, logged, .. } => {
+                    if logged.elapsed() >= LOG_PERIOD && known.to_string() != error.to_string() {
                         tracing::warn!(%key, reason = %error, "the HSM does not sign");
-                        *known = error.clone();
+                        *logged = Instant::now();
                     }
+                    *known = error.clone();
                 }
                 KeyHealth::NotTriedYet | KeyHealth::Signs => {
                     self.metrics.key(key, false);
                     tracing::warn!(%key, reason = %error, "the HSM does not sign");
-                    *health = KeyHealth::Fails { since, error: error.clone() };
+                    *health = KeyHealth::Fails { since, error: error.clone(), logged: Instant::now() };
                 }
             }
         }
@@ -177,11 +184,71 @@ impl Health {
         let state = self.state();
         let mut last: Option<(Instant, &HsmError)> = None;
         for health in state.keys.values() {
-            let KeyHealth::Fails { since, error } = health else { return None };
+            let KeyHealth::Fails { since, error, .. } = health else { return None };
             if last.is_none_or(|(last, _)| *since > last) {
                 last = Some((*since, error));
             }
         }
         last.map(|(since, error)| (since.elapsed(), error.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tezos_signer_core::key::SigningPublicKey;
+
+    const KEYS: [&str; 2] = [
+        "p2pk66Y3178eHvgWFA4CDsgGPhbkWtwrYCVUKJnsAi41eGP7MbHKv24",
+        "p2pk688cprNqHHt5iodkEVD1NaCNRMKxk3VTDRrkB1KmmFLnnGw9Gpk",
+    ];
+
+    fn two_keys_on_two_seats() -> (Health, [PublicKeyHash; 2]) {
+        let keys = KEYS.map(|key| key.parse::<SigningPublicKey>().unwrap().hash());
+        let health = Health::new(keys, HsmMetrics::new().unwrap());
+        assert_eq!(health.reasons(), ["the HSM has not been reached yet"]);
+        assert_eq!(health.failing_for(&keys[0]), None);
+        for seat in [1, 2] {
+            health.joins(seat);
+            keys.iter().for_each(|key| health.signs(seat, key));
+        }
+        assert!(health.reasons().is_empty() && health.has_signed());
+        (health, keys)
+    }
+
+    #[test]
+    fn a_key_fails_when_no_session_signs_with_it() {
+        let (health, [a, b]) = two_keys_on_two_seats();
+        health.lost(1, &HsmError::Timeout, Instant::now());
+        assert!(health.reasons().is_empty(), "another session signs");
+        let no_key = HsmError::NoKey { key: b, selector: "label \"b\"".to_owned() };
+        health.fails(2, &b, &no_key);
+        assert_eq!(health.reasons(), [format!("{b}: {no_key}")]);
+        assert_eq!((health.reason(&a), health.failing_for(&a)), (None, None));
+        assert!(health.nothing_signs().is_none() && health.any_session_signs());
+        health.lost(2, &HsmError::Timeout, Instant::now());
+        assert!(health.nothing_signs().is_some() && !health.any_session_signs());
+        health.signs(1, &b);
+        assert_eq!(health.reason(&b), None);
+        assert!(health.reason(&a).is_some());
+    }
+
+    #[test]
+    fn what_is_wrong_with_all_keys_is_said_once() {
+        let (health, _) = two_keys_on_two_seats();
+        for seat in [1, 2] {
+            health.lost(seat, &HsmError::Timeout, Instant::now());
+        }
+        assert_eq!(health.reasons(), [HsmError::Timeout.to_string()]);
+    }
+
+    #[test]
+    fn a_thread_that_was_given_up_counts_for_nothing() {
+        let (health, [a, _]) = two_keys_on_two_seats();
+        health.lost(1, &HsmError::Timeout, Instant::now());
+        health.leaves(2);
+        health.lost(1, &HsmError::Timeout, Instant::now());
+        health.signs(2, &a);
+        assert!(health.reason(&a).is_some());
     }
 }

@@ -76,3 +76,26 @@ fn of_code(code: RvError) -> Remedy {
         _ => Remedy::Library,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cryptoki::context::Function;
+
+    #[test]
+    fn the_ladder_begins_where_the_code_says() {
+        let remedy = |code| HsmError::Call { function: Function::Sign, code }.remedy();
+        for (begin, codes) in [
+            (Remedy::Nothing, &[RvError::ArgumentsBad, RvError::MechanismInvalid, RvError::PinLocked][..]),
+            (Remedy::Wait, &[RvError::FunctionFailed, RvError::DeviceMemory, RvError::SessionCount]),
+            (Remedy::Session, &[RvError::SessionHandleInvalid, RvError::KeyHandleInvalid, RvError::UserNotLoggedIn]),
+            (Remedy::Library, &[RvError::DeviceError, RvError::TokenNotPresent, RvError::CryptokiNotInitialized]),
+            // What a vendor or a later specification defines may be anything.
+            (Remedy::Library, &[RvError::VendorDefined(0x8000_0001), RvError::UnknownErrorCode(0x7fff)]),
+        ] {
+            for code in codes {
+                assert_eq!(remedy(*code), begin, "{code:?}");
+            }
+        }
+    }
+}

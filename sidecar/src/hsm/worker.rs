@@ -274,7 +274,7 @@ impl Worker {
         if let Err(error) = &tried {
             let (patience, period) = if error.remedy() == Remedy::Library { RESTART_SOON } else { RESTART_LATE };
             let may_help = failing_for >= patience
-                && !matches!(error, HsmError::PinRefused(_) | HsmError::OpeningElsewhere)
+                && !matches!(error, HsmError::PinRefused(_) | HsmError::PinFile { .. } | HsmError::OpeningElsewhere)
                 && !self.shared.health.any_session_signs();
             if may_help && let Some(finalized) = self.seat.during(Doing::Opening, || self.shared.token.finalize(period))
             {

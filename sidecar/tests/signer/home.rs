@@ -56,14 +56,19 @@ impl Home {
         let conf = format!("directories.tokendir = {}\nlog.level = ERROR\n", home.tokens().display());
         std::fs::write(home.softhsm_conf(), conf).unwrap();
         home.write_pin(PIN);
+        home.add_token("test");
+        home.configure(&[]);
+        home
+    }
+
+    /// Makes a token with [`PIN`].
+    pub(crate) fn add_token(&self, label: &str) {
         let made = Command::new("softhsm2-util")
-            .args(["--init-token", "--free", "--label", "test", "--so-pin", "12345678", "--pin", PIN])
-            .env("SOFTHSM2_CONF", home.softhsm_conf())
+            .args(["--init-token", "--free", "--label", label, "--so-pin", "12345678", "--pin", PIN])
+            .env("SOFTHSM2_CONF", self.softhsm_conf())
             .output()
             .expect("softhsm2-util of the Debian package softhsm2");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        home.configure(&[]);
-        home
     }
 
     /// The home that another process made and will remove.

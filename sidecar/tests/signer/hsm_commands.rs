@@ -34,6 +34,17 @@ fn keys_and_check_work_where_cloudhsms_rules_hold_and_the_point_is_shown_anywher
         module.set(&cloud_hsm);
         module.run(&home, &["check"]).succeeded();
     }
+    // A point on the private object is enough to list a key, and on none there is nothing to list.
+    let listed = |point| {
+        module.set(&Control { point, ..Control::default() });
+        let keys: Value =
+            serde_json::from_str(&module.run(&home, &["keys", "list", "--output", "json"]).succeeded()).unwrap();
+        keys.as_array().unwrap().iter().map(|key| key["label"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(PointOn::Public), ["tz2", "tz3"]);
+    assert_eq!(listed(PointOn::Private), ["tz2", "tz3"]);
+    assert_eq!(listed(PointOn::Nowhere), [""; 0]);
+
     module.set(&Control { cloud_hsm: true, handles_per_session: true, ..Control::default() });
     let made = module.run(&home, &["keys", "generate", "--label", "made", "--curve", "p256"]).succeeded();
     assert!(made.contains("  - publicKey: p2pk") && made.contains("    label: \"made\""), "{made}");
@@ -45,4 +56,20 @@ fn keys_and_check_work_where_cloudhsms_rules_hold_and_the_point_is_shown_anywher
     assert!(module.run(&home, &["check"]).failed().contains("it was not released"));
     module.set(&Control { rules: vec![Rule::new("C_Login", 0x30)], ..Control::default() });
     assert!(module.run(&home, &["check"]).failed().contains("C_Login returned CKR_DEVICE_ERROR"));
+}
+
+#[test]
+fn a_token_is_chosen_by_its_label_and_where_two_have_it_by_its_serial_number() {
+    let home = Home::new();
+    let token = |seen: &str| seen.split("serial number \"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    edit(&home.config_file(), "\"token\": \"test\"", "\"token\": \"nobody\"");
+    let said = home.run(&["check"]).failed();
+    assert!(said.contains("no token with label \"nobody\"; the library shows \"test\" (serial number"), "{said}");
+    let serial = token(&said);
+    edit(&home.config_file(), "\"token\": \"nobody\"", "\"token\": \"test\"");
+    home.add_token("test");
+    let said = home.run(&["check"]).failed();
+    assert!(said.contains("more than one token has label \"test\": give hsm.serial"), "{said}");
+    edit(&home.config_file(), "\"token\": \"test\"", &format!("\"serial\": \"{serial}\""));
+    home.run(&["check"]).succeeded();
 }

@@ -74,3 +74,41 @@ fn a_token_that_opens_sessions_but_does_not_sign_is_not_well() {
     signer.signature(&home.tz3(), &attestation(FLOOR + 1, 0, 1));
     assert_eq!(module.state().violations, Vec::<String>::new());
 }
+
+#[test]
+fn one_login_serves_all_sessions_and_a_refused_pin_is_not_tried_again_until_its_file_changes() {
+    let home = Home::new();
+    let module = FaultyModule::install(&home);
+    let logins = || module.state().calls.get("C_Login").copied().unwrap_or_default();
+    let signer = ready(&home, &module);
+    let sessions = || signer.metric("tezos_signer_hsm_sessions");
+    wait_for("both sessions", || (sessions() == Some(2)).then_some(()));
+    assert_eq!(logins(), 1);
+
+    home.write_pin("cu_user:another-PIN");
+    let dead = Rule::new("C_SignInit", DEVICE_ERROR).times(1);
+    module.set(&Control { rules: vec![dead], needs_reinitialising: true, ..Control::default() });
+    let reason = || signer.admin("/status").json()["hsm"]["reason"].as_str().unwrap_or_default().to_owned();
+    wait_for("the refusal", || reason().contains("C_Login returned CKR_PIN_INCORRECT").then_some(()));
+    // Both threads want a session meanwhile, more than once.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert_eq!(logins(), 2);
+    assert!(!signer.log().contains("another-PIN"));
+
+    home.write_pin(crate::home::PIN);
+    signer.signature(&home.tz3(), &attestation(FLOOR + 1, 0, 1));
+    assert_eq!(module.state().violations, Vec::<String>::new());
+}
+
+#[test]
+fn a_key_that_is_missing_stops_that_key_only_and_is_found_when_it_comes() {
+    let home = Home::new();
+    home.edit_config("\"label\": \"tz2\"", "\"label\": \"later\"");
+    let signer = Signer::start_unready(&home);
+    wait_for("a signature", || (signer.sign(&home.tz3(), &attestation(FLOOR + 1, 0, 1)).status == 200).then_some(()));
+    let message = signer.sign(&home.tz2(), &attestation(FLOOR + 1, 0, 1)).refused(502);
+    assert!(message.contains("\"later\"") && message.contains("is not in the token"), "{message}");
+    assert_eq!(signer.admin("/startupz").status, 503);
+    assert_eq!(signer.metric(&format!("tezos_signer_hsm_key_up{{key=\"{}\"}}", home.tz3().hash())), Some(1));
+    assert_eq!(signer.metric(&format!("tezos_signer_hsm_key_up{{key=\"{}\"}}", home.tz2().hash())), Some(0));
+}

@@ -129,7 +129,7 @@ pub(crate) enum CommandError {
     Hsm(#[from] HsmError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the asynchronous runtime cannot be started: {0}")]
+    #[error("the system refused a thread: {0}")]
     Runtime(std::io::Error),
     #[error("the output cannot be written: {0}")]
     Output(#[from] serde_json::Error),

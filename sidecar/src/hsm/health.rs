@@ -210,7 +210,9 @@ mod tests {
         assert_eq!(health.failing_for(&keys[0]), None);
         for seat in [1, 2] {
             health.joins(seat);
-            keys.iter().for_each(|key| health.signs(seat, key));
+            for key in &keys {
+                health.signs(seat, key);
+            }
         }
         assert!(health.reasons().is_empty() && health.has_signed());
         (health, keys)

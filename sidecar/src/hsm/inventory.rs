@@ -70,11 +70,28 @@ pub struct Examined {
 /// How many trial signatures [`examine`] makes with each key.
 const TRIALS: usize = 5;
 
-/// Logs in to the token, and tries each of `keys`.
-pub fn examine(config: &HsmConfig, keys: &[KeyConfig]) -> Result<Vec<Examined>, HsmError> {
-    let session = Token::new(config.clone()).open()?;
-    let examined = keys.iter().map(|key| Examined { key: key.hash(), time_to_sign: time_to_sign(&session, key) });
-    Ok(examined.collect())
+/// Logs in to the token, and tries each of `keys`. Where the library does not return for `exitAfterHangSeconds`, what was not
+/// tried before is [`HsmError::Hangs`], and a thread stays in it: the process then ends by [`crate::ending::end`] only.
+pub fn examine(config: &HsmConfig, keys: &[KeyConfig]) -> std::io::Result<Result<Vec<Examined>, HsmError>> {
+    let (tell, told) = crossbeam_channel::unbounded();
+    let (token, to_try) = (Token::new(config.clone()), keys.to_vec());
+    std::thread::Builder::new().name("hsm-check".to_owned()).spawn(move || match token.open() {
+        Err(error) => drop(tell.send(Err(error))),
+        Ok(session) => {
+            for key in to_try {
+                let _ = tell.send(Ok(time_to_sign(&session, &key)));
+            }
+        }
+    })?;
+    let mut hangs = false;
+    let mut next = || {
+        let patience = if hangs { Duration::ZERO } else { config.exit_after_hang };
+        told.recv_timeout(patience).unwrap_or_else(|_| {
+            hangs = true;
+            Ok(Err(HsmError::Hangs("opening a session or signing")))
+        })
+    };
+    Ok(keys.iter().map(|key| Ok(Examined { key: key.hash(), time_to_sign: next()? })).collect())
 }
 
 fn time_to_sign(session: &Session, key: &KeyConfig) -> Result<Duration, HsmError> {

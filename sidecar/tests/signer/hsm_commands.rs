@@ -56,6 +56,9 @@ fn keys_and_check_work_where_cloudhsms_rules_hold_and_the_point_is_shown_anywher
     assert!(module.run(&home, &["check"]).failed().contains("it was not released"));
     module.set(&Control { rules: vec![Rule::new("C_Login", 0x30)], ..Control::default() });
     assert!(module.run(&home, &["check"]).failed().contains("C_Login returned CKR_DEVICE_ERROR"));
+    edit(&home.config_file(), "\"sessions\": 2", "\"sessions\": 2, \"exitAfterHangSeconds\": 3");
+    module.set(&Control { rules: vec![Rule::hang("C_Login")], ..Control::default() });
+    assert!(module.run(&home, &["check"]).failed().contains("the PKCS#11 library does not return"));
 }
 
 #[test]

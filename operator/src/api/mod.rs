@@ -3,10 +3,12 @@
 //! What the schema cannot say (checksums, curves, the shape of a pod) is checked by
 //! [`validate`](crate::controller::validate).
 
+mod cloud_hsm;
 mod crd;
 mod status;
 mod tezos_signer;
 
+pub use cloud_hsm::*;
 pub use crd::{CrdError, crd_yaml, helm_template};
 pub use status::{KeyStatus, TezosSignerStatus};
 pub use tezos_signer::*;

@@ -4,6 +4,7 @@
 #![allow(unreachable_pub)]
 
 use super::TezosSignerStatus;
+use super::cloud_hsm::CloudHsmSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -161,7 +162,7 @@ impl From<AllowedKind> for ConsensusKind {
         .message("spec.hsm: exactly one of cloudHsm and pkcs11 is needed")
 )]
 pub struct HsmSpec {
-    /// An AWS CloudHSM cluster. Not available in this release: use `pkcs11` with the client's library in a volume.
+    /// An AWS CloudHSM cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cloud_hsm: Option<CloudHsmSpec>,
     /// Any PKCS#11 library.
@@ -169,48 +170,41 @@ pub struct HsmSpec {
     pub pkcs11: Option<Pkcs11Spec>,
 }
 
-/// An AWS CloudHSM cluster.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct CloudHsmSpec {
-    /// The addresses of the HSMs' network interfaces.
-    #[schemars(length(min = 1, max = 28), inner(length(min = 1, max = 253)))]
-    pub addresses: Vec<String>,
-    /// The certificate that the cluster was initialised with (customerCA.crt).
-    pub customer_ca: CustomerCa,
-    /// An image that holds the CloudHSM client for PKCS#11.
-    #[schemars(length(min = 1, max = 1024))]
-    pub client_image: String,
-    /// The crypto user and its password, as `user:password`.
-    pub pin: PinSource,
-}
-
-/// Where customerCA.crt is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct CustomerCa {
-    /// The name of a ConfigMap with the key `customerCA.crt`.
-    #[schemars(length(min = 1, max = 253))]
-    pub config_map: String,
-}
-
 /// A PKCS#11 library and the token it reaches.
 #[derive(Debug, Clone, PartialEq, KubeSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.token) != has(self.serial)")
+        .message("exactly one of token (the token's label) and serial (its serial number) is needed, to find the token")
+)]
 pub struct Pkcs11Spec {
     /// The library, an absolute path in the signer's container.
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(validation = Rule::new("self.startsWith('/')").message("module: expected an absolute path, such as /opt/cloudhsm/lib/libcloudhsm_pkcs11.so"))]
     pub module: String,
     /// The label of the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
-    pub token: String,
+    pub token: Option<String>,
+    /// The serial number of the token, where labels are not unique.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16))]
+    pub serial: Option<String>,
     /// Where the PIN is.
     pub pin: PinSource,
     /// How many sessions are open at once. Default: 4.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 16))]
     pub sessions: Option<i32>,
+    /// After how many seconds of nothing but errors the signer ends itself, so that the kubelet starts a new process: the last
+    /// thing that it tries against a token or a library that fails. Default: 60.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 10, max = 3600))]
+    pub exit_after_seconds: Option<i32>,
+    /// The same where a call of the library does not return and no other session signs: only a new process ends it. Default: 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 3, max = 3600))]
+    pub exit_after_hang_seconds: Option<i32>,
     /// Volumes of the pod that only the signer's container mounts: the library, its configuration.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "any_objects")]

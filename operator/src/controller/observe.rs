@@ -2,7 +2,7 @@
 
 use crate::controller::build::names;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ContainerState, Pod};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 use kube::ResourceExt as _;
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
@@ -147,12 +147,14 @@ fn waiting_for(pod: &Pod) -> (bool, String) {
     if let Some(condition) = unscheduled {
         return (false, format!("no node takes it: {}", condition.message.as_deref().unwrap_or("no reason given")));
     }
+    if let Some(reason) = status.init_container_statuses.iter().flatten().find_map(|c| client_failure(pod, c)) {
+        return (false, reason);
+    }
     let Some(signer) = status.init_container_statuses.iter().flatten().find(|c| c.name == names::SIGNER_CONTAINER)
     else {
         return (true, "no node has started it yet".to_owned());
     };
-    let ended = |state: &Option<ContainerState>| Some(state.as_ref()?.terminated.as_ref()?.exit_code);
-    if let Some(code) = ended(&signer.state).or_else(|| ended(&signer.last_state)) {
+    if let Some(code) = ended(signer.state.as_ref()).or_else(|| ended(signer.last_state.as_ref())) {
         let logs =
             format!("kubectl logs {} -c signer says why (--previous, if it has been started again)", pod.name_any());
         return (false, format!("its signer ended with exit code {code}; {logs}"));
@@ -165,7 +167,7 @@ fn waiting_for(pod: &Pod) -> (bool, String) {
             (true, "its volumes are being mounted; kubectl describe pod says what is missing if this lasts".to_owned())
         }
         // These come in turn, with messages that differ: one sentence for them.
-        ("ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName", _) => {
+        (reason, _) if is_pull_failure(reason) => {
             let image = &signer.image;
             (
                 false,
@@ -178,3 +180,35 @@ fn waiting_for(pod: &Pod) -> (bool, String) {
         (reason, message) => (false, format!("its signer is not started: {reason} {}", message.unwrap_or_default())),
     }
 }
+
+fn ended(state: Option<&ContainerState>) -> Option<i32> {
+    Some(state?.terminated.as_ref()?.exit_code)
+}
+
+fn is_pull_failure(reason: &str) -> bool {
+    ["ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"].contains(&reason)
+}
+
+/// Why the CloudHSM client does not come into the pod, where that is one of its containers' doing.
+fn client_failure(pod: &Pod, container: &ContainerStatus) -> Option<String> {
+    if ![names::CLIENT_CONTAINER, names::CONFIGURE_CONTAINER].contains(&container.name.as_str()) {
+        return None;
+    }
+    let (pod, name, image) = (pod.name_any(), &container.name, &container.image);
+    let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+    if waiting.and_then(|waiting| waiting.reason.as_deref()).is_some_and(is_pull_failure) {
+        return Some(format!(
+            "the image {image} of the CloudHSM client cannot be pulled; kubectl describe pod {pod} says why"
+        ));
+    }
+    match ended(container.state.as_ref()).or_else(|| ended(container.last_state.as_ref())) {
+        None | Some(0) => None,
+        Some(code) => Some(format!(
+            "{name}, which brings the CloudHSM client into the pod, ended with exit code {code}; kubectl logs {pod} -c {name} \
+             says why"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,20 +2,22 @@
 //!
 //! Every error names the field as the user wrote it, and says what to do.
 
+mod cloud_hsm;
+mod hsm;
 mod template;
 
-use crate::api::{HsmSpec, InitialWatermarkSpec, KeySpec, PinSource, TezosSigner};
-use crate::controller::build::names;
-use k8s_openapi::api::core::v1::{EnvVar, PodTemplateSpec, Volume, VolumeMount};
+pub use cloud_hsm::{CloudHsmClient, ClusterAddress};
+pub use hsm::{HsmAccess, Pkcs11Access};
+
+use crate::api::{InitialWatermarkSpec, KeySpec, PinSource, TezosSigner};
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
 use tezos_signer_core::authentication::AuthorizedKeys;
 use tezos_signer_core::config::{
-    ADMIN_PORT, AuditConfig, ConfigMapConfig, DEFAULT_EXIT_AFTER_HANG_SECONDS, DEFAULT_EXIT_AFTER_SECONDS,
-    DEFAULT_MAX_CONCURRENT_REQUESTS, DEFAULT_MAX_CONNECTIONS, DEFAULT_SESSIONS, HsmConfig, KeyConfig, KeySelector,
-    SIGNING_PORT, SignerConfig, TokenSelector, WatermarkConfig,
+    ADMIN_PORT, AuditConfig, ConfigMapConfig, DEFAULT_MAX_CONCURRENT_REQUESTS, DEFAULT_MAX_CONNECTIONS, HsmConfig,
+    KeyConfig, KeySelector, SIGNING_PORT, SignerConfig, WatermarkConfig,
 };
 use tezos_signer_core::key::{ChainId, SigningPublicKey};
 use tezos_signer_core::policy::PayloadKind;
@@ -68,7 +70,7 @@ pub struct ValidSigner {
     pub config: String,
     /// Where the PIN is.
     pub pin: PinSource,
-    /// What the PKCS#11 library needs in the signer's container.
+    /// What the PKCS#11 library needs of the pod.
     pub hsm: HsmAccess,
     /// The baker's pod.
     pub template: PodTemplateSpec,
@@ -76,17 +78,6 @@ pub struct ValidSigner {
     pub image: Option<String>,
     /// Whether nothing is to be signed.
     pub suspend: bool,
-}
-
-/// What the PKCS#11 library needs of the pod.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct HsmAccess {
-    /// Volumes of the pod.
-    pub volumes: Vec<Volume>,
-    /// Their mounts in the signer's container.
-    pub volume_mounts: Vec<VolumeMount>,
-    /// Environment of the signer's container.
-    pub env: Vec<EnvVar>,
 }
 
 /// The record that a key without one starts with.
@@ -112,9 +103,8 @@ pub fn validate(signer: &TezosSigner) -> Result<ValidSigner, Invalid> {
     let chain: ChainId = spec.chain.parse().map_err(|error| Invalid::new("spec.chain", error))?;
     let keys = keys(&spec.keys, chain)?;
     let initial = spec.initial_watermark.as_ref().map(initial_watermark).transpose()?;
-    let (hsm, pin, access) = hsm(&spec.hsm)?;
-    let reserved: Vec<&str> = access.volumes.iter().map(|volume| volume.name.as_str()).collect();
-    let template = template::validate(&baker.template, &reserved)?;
+    let (hsm, pin, access) = hsm::validate(&spec.hsm)?;
+    let template = template::validate(&baker.template, &access.reserved_volumes())?;
     let config = config(keys.clone(), hsm, spec.lease_duration_seconds)?;
     let image = spec.image.clone();
     Ok(ValidSigner { identity, keys, initial, config, pin, hsm: access, template, image, suspend: spec.suspend })
@@ -188,44 +178,6 @@ fn initial_watermark(spec: &InitialWatermarkSpec) -> Result<InitialWatermark, In
         _ => return Err(Invalid::new("spec.initialWatermark", "exactly one of level and fresh: true is needed")),
     };
     Ok(InitialWatermark { record, not_after: spec.not_after.0 })
-}
-
-fn hsm(spec: &HsmSpec) -> Result<(HsmConfig, PinSource, HsmAccess), Invalid> {
-    if spec.cloud_hsm.is_some() {
-        let reason = "not available in this release; use spec.hsm.pkcs11 with module \
-                      /opt/cloudhsm/lib/libcloudhsm_pkcs11.so, and the client's files in volumes";
-        return Err(Invalid::new("spec.hsm.cloudHsm", reason));
-    }
-    let Some(pkcs11) = &spec.pkcs11 else {
-        return Err(Invalid::new("spec.hsm", "exactly one of cloudHsm and pkcs11 is needed"));
-    };
-    let volumes: Vec<Volume> = parse_all("spec.hsm.pkcs11.volumes", &pkcs11.volumes)?;
-    for (i, volume) in volumes.iter().enumerate() {
-        template::refuse_own_name(&format!("spec.hsm.pkcs11.volumes[{i}].name"), &volume.name)?;
-    }
-    let env: Vec<EnvVar> = parse_all("spec.hsm.pkcs11.env", &pkcs11.env)?;
-    if let Some(i) = env.iter().position(|var| names::OWN_ENV.contains(&var.name.as_str())) {
-        return Err(Invalid::new(format!("spec.hsm.pkcs11.env[{i}].name"), "the operator sets this one"));
-    }
-    let volume_mounts: Vec<VolumeMount> = parse_all("spec.hsm.pkcs11.volumeMounts", &pkcs11.volume_mounts)?;
-    if let Some(i) = volume_mounts.iter().position(|mount| volumes.iter().all(|volume| volume.name != mount.name)) {
-        let reason = format!("there is no volume {:?} in spec.hsm.pkcs11.volumes", volume_mounts[i].name);
-        return Err(Invalid::new(format!("spec.hsm.pkcs11.volumeMounts[{i}].name"), reason));
-    }
-    let sessions = match pkcs11.sessions {
-        None => DEFAULT_SESSIONS,
-        Some(sessions) => u8::try_from(sessions)
-            .map_err(|_| Invalid::new("spec.hsm.pkcs11.sessions", "expected a number from 1 to 16"))?,
-    };
-    let config = HsmConfig {
-        module: pkcs11.module.clone().into(),
-        token: TokenSelector::Label(pkcs11.token.clone()),
-        pin_file: names::PIN_FILE.into(),
-        sessions,
-        exit_after: Duration::from_secs(DEFAULT_EXIT_AFTER_SECONDS.into()),
-        exit_after_hang: Duration::from_secs(DEFAULT_EXIT_AFTER_HANG_SECONDS.into()),
-    };
-    Ok((config, pkcs11.pin.clone(), HsmAccess { volumes, volume_mounts, env }))
 }
 
 /// The text of the configuration, read back with the signer's own eyes.

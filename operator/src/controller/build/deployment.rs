@@ -1,10 +1,11 @@
 //! The baker's pod, with the signer as its native sidecar.
 //!
-//! The signer is the first init container, so that it starts before everything of the user's and ends after it; its startup
-//! probe holds the rest back until it can sign. Only its container has the API token, the PIN and the configuration.
+//! The signer is an init container before all of the user's, so that it starts before them and ends after them; its startup
+//! probe holds the rest back until it can sign. Only its container has the API token, the PIN and the configuration. What
+//! brings the HSM's client to it runs before, and ends.
 
-use super::{config, names, owned};
-use crate::controller::validate::ValidSigner;
+use super::{cloud_hsm, config, names, owned};
+use crate::controller::validate::{HsmAccess, ValidSigner};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapProjection, ConfigMapVolumeSource, Container, ContainerPort, DownwardAPIProjection,
@@ -60,17 +61,23 @@ pub(super) fn deployment(signer: &ValidSigner, image: &str, config_map: &str) ->
 fn pod(signer: &ValidSigner, image: &str, config_map: &str) -> PodTemplateSpec {
     let mut template = signer.template.clone();
     let spec = template.spec.get_or_insert_default();
-    let others: Vec<String> =
+    let mut without_aws: Vec<String> =
         spec.init_containers.iter().flatten().chain(&spec.containers).map(|container| container.name.clone()).collect();
+    let mut own = vec![container(signer, image)];
+    if let HsmAccess::CloudHsm(client) = &signer.hsm {
+        // AWS is asked, if at all, by the container that configures the client.
+        without_aws.extend([names::CLIENT_CONTAINER, names::SIGNER_CONTAINER].map(str::to_owned));
+        own.splice(0..0, cloud_hsm::init_containers(client, |name| plain_container(name, image)));
+    }
 
     let metadata = template.metadata.get_or_insert_default();
     metadata.labels.get_or_insert_default().extend(names::labels(&signer.identity));
     let annotations = metadata.annotations.get_or_insert_default();
     annotations.insert(names::CONFIG_ANNOTATION.to_owned(), config_map.to_owned());
     // The EKS identity webhook would give every container AWS credentials of the signer's ServiceAccount.
-    annotations.insert("eks.amazonaws.com/skip-containers".to_owned(), others.join(","));
+    annotations.insert("eks.amazonaws.com/skip-containers".to_owned(), without_aws.join(","));
 
-    spec.init_containers.get_or_insert_default().insert(0, container(signer, image));
+    spec.init_containers.get_or_insert_default().splice(0..0, own);
     spec.volumes.get_or_insert_default().extend(volumes(signer, config_map));
     spec.service_account_name = Some(names::service_account(&signer.identity));
     spec.automount_service_account_token = Some(false);
@@ -84,7 +91,6 @@ fn pod(signer: &ValidSigner, image: &str, config_map: &str) -> PodTemplateSpec {
 fn container(signer: &ValidSigner, image: &str) -> Container {
     let mut env: Vec<EnvVar> =
         names::OWN_ENV.iter().zip(["metadata.name", "metadata.uid", "status.podIP"]).map(field).collect();
-    env.extend(signer.hsm.env.iter().cloned());
     let mount = |name: &str, path: &str| VolumeMount {
         name: name.to_owned(),
         mount_path: path.to_owned(),
@@ -96,11 +102,14 @@ fn container(signer: &ValidSigner, image: &str) -> Container {
         mount(names::PIN_VOLUME, PIN_DIRECTORY),
         mount(names::TOKEN_VOLUME, TOKEN_DIRECTORY),
     ];
-    volume_mounts.extend(signer.hsm.volume_mounts.iter().cloned());
+    match &signer.hsm {
+        HsmAccess::Pkcs11(access) => {
+            env.extend(access.env.iter().cloned());
+            volume_mounts.extend(access.volume_mounts.iter().cloned());
+        }
+        HsmAccess::CloudHsm(client) => volume_mounts.extend(cloud_hsm::volume_mounts(client)),
+    }
     Container {
-        name: names::SIGNER_CONTAINER.to_owned(),
-        image: Some(image.to_owned()),
-        image_pull_policy: Some("IfNotPresent".to_owned()),
         args: Some(vec!["serve".to_owned(), "--config".to_owned(), format!("{CONFIG_DIRECTORY}/{}", config::FILE)]),
         restart_policy: Some("Always".to_owned()),
         env: Some(env),
@@ -114,6 +123,16 @@ fn container(signer: &ValidSigner, image: &str) -> Container {
         startup_probe: Some(probe("/startupz", 1, 1, STARTUP_FAILURES)),
         readiness_probe: Some(probe("/readyz", 2, 2, 2)),
         liveness_probe: Some(probe("/livez", 5, 5, 6)),
+        ..plain_container(names::SIGNER_CONTAINER, image)
+    }
+}
+
+/// A container with no rights, no command and no mounts.
+fn plain_container(name: &str, image: &str) -> Container {
+    Container {
+        name: name.to_owned(),
+        image: Some(image.to_owned()),
+        image_pull_policy: Some("IfNotPresent".to_owned()),
         resources: Some(resources()),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
@@ -198,7 +217,10 @@ fn volumes(signer: &ValidSigner, config_map: &str) -> Vec<Volume> {
         },
         token_volume(),
     ];
-    volumes.extend(signer.hsm.volumes.iter().cloned());
+    match &signer.hsm {
+        HsmAccess::Pkcs11(access) => volumes.extend(access.volumes.iter().cloned()),
+        HsmAccess::CloudHsm(client) => volumes.extend(cloud_hsm::volumes(client, config_map, READABLE)),
+    }
     volumes
 }
 

@@ -4,6 +4,7 @@
 //! golden file of the tests changes only when every baker is meant to restart.
 
 mod access;
+mod cloud_hsm;
 mod config;
 mod deployment;
 pub mod names;

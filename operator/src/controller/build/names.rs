@@ -6,17 +6,32 @@ use std::collections::BTreeMap;
 /// The signer's container.
 pub const SIGNER_CONTAINER: &str = "signer";
 
-/// The volumes that the operator adds to the pod; only the signer's container mounts them.
-pub const OWN_VOLUMES: [&str; 3] = [CONFIG_VOLUME, PIN_VOLUME, TOKEN_VOLUME];
+/// Copies the CloudHSM client to where the signer finds it.
+pub const CLIENT_CONTAINER: &str = "signer-cloudhsm-client";
+/// Has AWS's program write the client's configuration.
+pub const CONFIGURE_CONTAINER: &str = "signer-cloudhsm-configure";
+
+/// The containers that the operator adds to the pod.
+pub const OWN_CONTAINERS: [&str; 3] = [SIGNER_CONTAINER, CLIENT_CONTAINER, CONFIGURE_CONTAINER];
+
+/// The volumes that the operator adds to the pod; only its own containers mount them.
+pub const OWN_VOLUMES: [&str; 6] =
+    [CONFIG_VOLUME, PIN_VOLUME, TOKEN_VOLUME, CLIENT_VOLUME, CLIENT_CONFIG_VOLUME, CLIENT_TLS_VOLUME];
 pub(super) const CONFIG_VOLUME: &str = "signer-config";
 pub(super) const PIN_VOLUME: &str = "signer-pin";
 pub(super) const TOKEN_VOLUME: &str = "signer-token";
+pub(super) const CLIENT_VOLUME: &str = "signer-cloudhsm";
+pub(super) const CLIENT_CONFIG_VOLUME: &str = "signer-cloudhsm-config";
+pub(super) const CLIENT_TLS_VOLUME: &str = "signer-cloudhsm-tls";
 
 /// The variables that the operator sets in the signer's container.
 pub const OWN_ENV: [&str; 3] = ["POD_NAME", "POD_UID", "POD_IP"];
 
 /// Where the signer finds the PIN.
 pub const PIN_FILE: &str = "/run/secrets/hsm/pin";
+
+/// AWS's library, where its package installs it; the library expects its configuration beside it.
+pub const CLOUD_HSM_MODULE: &str = "/opt/cloudhsm/lib/libcloudhsm_pkcs11.so";
 
 /// Whose work an object is.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";

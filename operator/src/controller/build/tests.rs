@@ -51,7 +51,7 @@ fn only_the_signer_has_the_token_the_pin_and_the_configuration() {
     let signer = &pod.init_containers.as_ref().unwrap()[0];
     assert_eq!(signer.name, names::SIGNER_CONTAINER);
     assert_eq!(signer.restart_policy.as_deref(), Some("Always"));
-    for volume in names::OWN_VOLUMES {
+    for volume in [names::CONFIG_VOLUME, names::PIN_VOLUME, names::TOKEN_VOLUME] {
         assert!(signer.volume_mounts.iter().flatten().any(|mount| mount.name == volume), "{volume}");
         assert!(pod.containers.iter().flat_map(|c| c.volume_mounts.iter().flatten()).all(|mount| mount.name != volume));
     }

@@ -67,8 +67,8 @@ fn refuse_account(spec: &PodSpec) -> Result<(), Invalid> {
 }
 
 fn check_container(field: &str, container: &Container, reserved: &[&str]) -> Result<(), Invalid> {
-    if container.name == names::SIGNER_CONTAINER {
-        let reason = format!("{:?} is the name of the signer's own container; choose another", container.name);
+    if names::OWN_CONTAINERS.contains(&container.name.as_str()) {
+        let reason = format!("{:?} is the name of a container that the operator adds; choose another", container.name);
         return Err(Invalid::new(format!("{field}.name"), reason));
     }
     let mounts = container.volume_mounts.iter().flatten().map(|mount| &mount.name);

@@ -12,9 +12,22 @@ pub(crate) fn example() -> TezosSigner {
     signer
 }
 
+/// The one for CloudHSM.
+pub(crate) fn cloud_hsm_example() -> TezosSigner {
+    let text = include_str!("../../../examples/tezossigner-cloudhsm.yaml");
+    let mut signer: TezosSigner = serde_yaml::from_str(text).unwrap();
+    signer.metadata.namespace = Some("bakers".to_owned());
+    signer.metadata.uid = Some("11111111-2222-3333-4444-555555555555".to_owned());
+    signer
+}
+
 /// What the example becomes when the field at `pointer` is `value` (null: left out).
 fn with(pointer: &str, value: Value) -> Result<ValidSigner, Invalid> {
-    let mut object = serde_json::to_value(example()).unwrap();
+    with_field_of(&example(), pointer, value)
+}
+
+pub(super) fn with_field_of(signer: &TezosSigner, pointer: &str, value: Value) -> Result<ValidSigner, Invalid> {
+    let mut object = serde_json::to_value(signer).unwrap();
     let (parent, field) = pointer.rsplit_once('/').unwrap();
     let parent = object.pointer_mut(parent).unwrap();
     match parent {
@@ -65,7 +78,12 @@ fn every_error_names_its_field() {
             "spec.keys[1].publicKey: tz3LUdmLdpj2ZpVY7uTQfYuxarVykqYXxvPA stands there twice",
         ),
         ("/spec/hsm", json!({}), "spec.hsm: exactly one of"),
-        ("/spec/hsm/pkcs11/sessions", json!(17), "spec: hsm.sessions: 17"),
+        ("/spec/hsm/pkcs11/sessions", json!(17), "spec.hsm.pkcs11.sessions: 17 is not"),
+        ("/spec/hsm/pkcs11/exitAfterSeconds", json!(9), "spec.hsm.pkcs11.exitAfterSeconds: 9 is not"),
+        ("/spec/hsm/pkcs11/exitAfterHangSeconds", json!(2), "spec.hsm.pkcs11.exitAfterHangSeconds: 2 is not"),
+        ("/spec/hsm/pkcs11/serial", json!("1"), "spec.hsm.pkcs11: exactly one of token"),
+        ("/spec/hsm/pkcs11/token", Value::Null, "spec.hsm.pkcs11: exactly one of token"),
+        ("/spec/hsm/pkcs11/token", json!(""), "spec.hsm.pkcs11.token: empty"),
         ("/spec/hsm/pkcs11/env", json!([{"name": "POD_UID"}]), "spec.hsm.pkcs11.env[0].name: the operator sets"),
         ("/spec/hsm/pkcs11/env", json!([{"nam": "A"}]), "spec.hsm.pkcs11.env[0]"),
         (

@@ -1,0 +1,39 @@
+//! What is said of a pod whose signer cannot answer yet.
+
+use super::*;
+use serde_json::{Value, json};
+
+fn waiting(containers: &Value) -> (bool, String) {
+    let pod = json!({"metadata": {"name": "p"}, "status": {"initContainerStatuses": containers}});
+    waiting_for(&serde_json::from_value(pod).unwrap())
+}
+
+fn container(name: &str, state: &Value, last: &Value) -> Value {
+    json!({
+        "name": name, "image": "registry.example/x:1", "imageID": "", "ready": false, "restartCount": 0,
+        "state": state, "lastState": last,
+    })
+}
+
+#[test]
+fn a_client_that_does_not_come_into_the_pod_is_said() {
+    let signer = || container("signer", &json!({"waiting": {"reason": "PodInitializing"}}), &json!({}));
+    let none = json!({});
+    let failed = json!({"terminated": {"exitCode": 3}});
+    let backing_off = json!({"waiting": {"reason": "CrashLoopBackOff"}});
+    let (starting, said) = waiting(&json!([container("signer-cloudhsm-configure", &backing_off, &failed), signer()]));
+    assert!(
+        !starting && said.contains("ended with exit code 3; kubectl logs p -c signer-cloudhsm-configure"),
+        "{said}"
+    );
+    let no_image = json!({"waiting": {"reason": "ImagePullBackOff"}});
+    let (starting, said) = waiting(&json!([container("signer-cloudhsm-client", &no_image, &none), signer()]));
+    assert!(!starting && said.contains("registry.example/x:1 of the CloudHSM client cannot be pulled"), "{said}");
+    // Failed once, and done since.
+    let done = json!({"terminated": {"exitCode": 0}});
+    let (starting, said) = waiting(&json!([container("signer-cloudhsm-client", &done, &failed), signer()]));
+    assert!(starting, "{said}");
+    // The user's own containers are the user's.
+    let mine = container("fetch", &json!({"terminated": {"exitCode": 3}}), &none);
+    assert!(waiting(&json!([mine, signer()])).0);
+}

@@ -77,6 +77,12 @@ e2e-test: images ## The promises, tried on the local cluster
 .PHONY: bench
 bench: demo ## The figures: a vote through the sidecar beside a bare PUT and a bare C_Sign (part of the demo)
 
+.PHONY: verify-cloudhsm
+verify-cloudhsm: ## Try on your CloudHSM cluster what only one can show (CONFIG=signer.yaml WATCH=seconds); docs/cloudhsm.md
+	@[[ -r '$(CONFIG)' ]] || { echo 'CONFIG must name a configuration file of the signer whose section hsm reaches the cluster'; exit 1; }
+	VERIFY_CLOUDHSM_CONFIG='$(realpath $(CONFIG))' VERIFY_CLOUDHSM_WATCH='$(or $(WATCH),0)' \
+		cargo test --quiet --package tezos-signer --locked --test signer -- --ignored --exact --nocapture verify_cloudhsm::a_real_cluster
+
 .PHONY: cluster-up
 cluster-up: tools ## Start the local cluster
 	target/tools/cluster up

@@ -28,6 +28,7 @@ mod policy;
 mod protocol;
 mod tls;
 mod unix_socket;
+mod verify_cloudhsm;
 mod watermark;
 
 // From inside: the library, with faults where no outsider can put them.

@@ -79,7 +79,8 @@ func (l *layer) addFile(target, source string, mode int64) error {
 	return nil
 }
 
-// addTree takes a file, a directory with all that is below, or nothing when there is no such thing yet.
+// addTree takes a file, a directory with all that is below, or nothing when there is no such thing yet. Of a file's mode, only
+// whether it can be executed counts.
 func (l *layer) addTree(target, source string) error {
 	return filepath.WalkDir(source, func(file string, found fs.DirEntry, err error) error {
 		if os.IsNotExist(err) && file == source {
@@ -92,7 +93,13 @@ func (l *layer) addTree(target, source string) error {
 		if err != nil {
 			return err
 		}
-		return l.addFile(path.Join(target, filepath.ToSlash(below)), file, 0o644)
+		mode := int64(0o644)
+		if info, err := os.Stat(file); err != nil {
+			return err
+		} else if info.Mode()&0o111 != 0 {
+			mode = 0o755
+		}
+		return l.addFile(path.Join(target, filepath.ToSlash(below)), file, mode)
 	})
 }
 

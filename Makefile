@@ -18,7 +18,7 @@ say = @printf '\n\033[1m== %s  (%s)\033[0m\n' "$(1)" "$$(date +%T)"
 
 .PHONY: help
 help: ## List the verbs
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
 
 .PHONY: demo
 demo: images ## See it sign on a real cluster (CLUSTER=current REGISTRY=… for yours)

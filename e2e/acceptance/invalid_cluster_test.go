@@ -38,7 +38,15 @@ func TestInvalidTezosSigners(t *testing.T) {
 		"long-name":         {func(metadata, _ object) { metadata["name"] = strings.Repeat("a", 41) }, "name"},
 		"dotted-name":       {func(metadata, _ object) { metadata["name"] = "a.b" }, "name"},
 		"unknown-field":     {func(_, spec object) { spec["chian"] = "mainnet" }, "chian"},
-		"shared-processes":  {func(_, spec object) { podSpec(spec)["shareProcessNamespace"] = true }, "shareProcessNamespace"},
+		"two-token-names":   {func(_, spec object) { spec["hsm"].(object)["pkcs11"].(object)["serial"] = "1" }, "serial"},
+		"hsm-two-ways":      {func(_, spec object) { cloudHSM(spec)["clusterId"] = "cluster-abcdefghijk" }, "clusterId"},
+		"hsm-no-region": {func(_, spec object) {
+			delete(cloudHSM(spec), "addresses")
+			cloudHSM(spec)["clusterId"] = "cluster-abcdefghijk"
+		}, "region"},
+		"hsm-bad-address":  {func(_, spec object) { cloudHSM(spec)["addresses"] = []any{"10.0.1.300"} }, "addresses[0]"},
+		"hsm-bad-retry":    {func(_, spec object) { cloudHSM(spec)["retryMode"] = "off" }, "retryMode"},
+		"shared-processes": {func(_, spec object) { podSpec(spec)["shareProcessNamespace"] = true }, "shareProcessNamespace"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -79,6 +87,21 @@ func mistyped(key string) string {
 		last = "2"
 	}
 	return key[:len(key)-1] + last
+}
+
+// cloudHSM is spec.hsm.cloudHsm, which takes the place of what stands in spec.hsm.
+func cloudHSM(spec map[string]any) map[string]any {
+	hsm := spec["hsm"].(map[string]any)
+	if found, is := hsm["cloudHsm"].(map[string]any); is {
+		return found
+	}
+	made := map[string]any{
+		"addresses":  []any{"10.0.1.6"},
+		"customerCa": map[string]any{"configMap": "cloudhsm-ca"},
+		"pin":        hsm["pkcs11"].(map[string]any)["pin"],
+	}
+	spec["hsm"] = map[string]any{"cloudHsm": made}
+	return made
 }
 
 func podSpec(spec map[string]any) map[string]any {

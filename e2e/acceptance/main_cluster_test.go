@@ -38,7 +38,7 @@ var (
 	keysLock sync.Mutex
 )
 
-const keysOfEachCurve = 8
+const keysOfEachCurve = 12
 
 func TestMain(m *testing.M) {
 	if os.Getenv("E2E") != "1" {

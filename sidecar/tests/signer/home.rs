@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 use tezos_signer_core::config::{KeyConfig, SignerConfig};
 
-const SOFTHSM: &str = "/usr/lib/softhsm/libsofthsm2.so";
+pub(crate) const SOFTHSM: &str = "/usr/lib/softhsm/libsofthsm2.so";
 
 /// Like CloudHSM's: user and password. Long enough to be looked for in outputs.
 pub(crate) const PIN: &str = "cu_user:a-PIN-that-nobody-may-see";
@@ -104,6 +104,13 @@ impl Home {
         let Value::Object(fields) = fields else { panic!("{fields} is no object") };
         let mut config: Value = serde_json::from_str(&std::fs::read_to_string(self.config_file()).unwrap()).unwrap();
         config.as_object_mut().unwrap().extend(fields);
+        std::fs::write(self.config_file(), serde_json::to_string_pretty(&config).unwrap()).unwrap();
+    }
+
+    /// Sets a field of the configuration's `hsm`.
+    pub(crate) fn set_hsm(&self, field: &str, value: impl Into<Value>) {
+        let mut config: Value = serde_json::from_str(&std::fs::read_to_string(self.config_file()).unwrap()).unwrap();
+        config["hsm"][field] = value.into();
         std::fs::write(self.config_file(), serde_json::to_string_pretty(&config).unwrap()).unwrap();
     }
 

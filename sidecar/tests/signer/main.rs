@@ -1,5 +1,6 @@
 //! What the signer promises, tried on real parts: the program as a process, a SoftHSM2 token of each test's own, real files,
-//! and a real API server where `E2E_KUBECONFIG` names one. Needs the Debian packages softhsm2, opensc and strace.
+//! and a real API server where `E2E_KUBECONFIG` names one. Needs the Debian packages softhsm2, opensc, strace,
+//! p11-kit, p11-kit-modules and iproute2; and root, for network namespaces.
 //!
 //! One test program, so that it is linked once. Of a file that is not a test, the first comment says what it stands for.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -10,9 +11,12 @@ mod certificates;
 mod faulty_module;
 mod faulty_store;
 mod home;
+mod namespace;
 mod own_process;
 mod payload;
 mod process;
+mod relay;
+mod remote_token;
 mod wire;
 
 // From outside: the program.
@@ -24,6 +28,7 @@ mod explain;
 mod hostile;
 mod hsm_commands;
 mod hsm_faults;
+mod hsm_network;
 mod policy;
 mod protocol;
 mod tls;

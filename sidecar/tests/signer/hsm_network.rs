@@ -1,0 +1,225 @@
+//! A network to the HSM that fails: cut, aborted, stalled, slow, unplugged, its other end restarted or not there at the start.
+//! What is answered meanwhile, what is never answered, and that the signer signs again by itself once the network is well.
+
+use crate::home::{FLOOR, Home};
+use crate::payload::attestation;
+use crate::process::{Signer, wait_for};
+use crate::remote_token::RemoteToken;
+use std::time::{Duration, Instant};
+use tezos_signer_core::config::KeyConfig;
+
+/// The deadline of a request, and a second for a machine that does other things too.
+const ANSWERED: Duration = Duration::from_millis(1500 + 1000);
+
+/// Once the network is well: the next signature, where the library goes on as it was.
+const RECOVERED: Duration = Duration::from_secs(1);
+
+/// And where it had to be initialised again.
+const REINITIALISED: Duration = Duration::from_secs(3);
+
+/// Asks for votes of both keys as Octez does: for a vote that was answered 502, again.
+struct Baker<'a> {
+    signer: &'a Signer,
+    keys: [KeyConfig; 2],
+    asked: u32,
+}
+
+impl<'a> Baker<'a> {
+    fn new(home: &Home, signer: &'a Signer) -> Self {
+        Self { signer, keys: [home.tz3(), home.tz2()], asked: 0 }
+    }
+
+    /// One request: whether it was signed, and if not, why. What was signed is signed only once.
+    fn ask(&mut self) -> Result<(), String> {
+        let (key, level) = (&self.keys[self.asked as usize % 2], FLOOR + 1 + self.asked / 2);
+        let vote = attestation(level, 0, 1);
+        let begin = Instant::now();
+        let answer = self.signer.sign(key, &vote);
+        assert!(begin.elapsed() < ANSWERED, "{answer:?} after {:?}", begin.elapsed());
+        if answer.status != 200 {
+            return Err(answer.refused(502));
+        }
+        let signature = answer.signature(key, &vote);
+        assert_eq!(self.signer.signature(key, &vote), signature);
+        self.signer.sign(key, &attestation(level, 0, 2)).refused(409);
+        self.asked += 1;
+        Ok(())
+    }
+
+    /// Asks for so long, and returns what was answered.
+    fn ask_for(&mut self, duration: Duration) -> Vec<Result<(), String>> {
+        let begin = Instant::now();
+        let mut answers = Vec::new();
+        while begin.elapsed() < duration {
+            answers.push(self.ask());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        answers
+    }
+
+    /// Asks until a signature of each key comes, which must be soon.
+    fn recovers_within(&mut self, limit: Duration) {
+        let begin = Instant::now();
+        for _ in 0..2 {
+            while let Err(reason) = self.ask() {
+                let status = self.signer.admin("/status").body;
+                assert!(
+                    begin.elapsed() < limit,
+                    "{reason} {:?} after the fault: {status} {}",
+                    begin.elapsed(),
+                    self.signer.log()
+                );
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        let log = self.signer.log();
+        assert!(begin.elapsed() < limit, "signed {:?} after the fault: {log}", begin.elapsed());
+    }
+}
+
+/// A signer that signs, and asks for votes; then `fault`, which leaves the network well; then it signs again in time.
+fn signs_again_after(limit: Duration, fault: impl FnOnce(&RemoteToken, &mut Baker<'_>)) {
+    let home = Home::new();
+    let token = RemoteToken::install(&home);
+    let signer = token.start_ready(&home);
+    let mut baker = Baker::new(&home, &signer);
+    baker.recovers_within(REINITIALISED);
+    fault(&token, &mut baker);
+    baker.recovers_within(limit);
+    let all = baker.ask_for(Duration::from_millis(500));
+    assert!(all.iter().all(Result::is_ok), "{all:?}: {}", signer.log());
+}
+
+fn all_failed(answers: &[Result<(), String>]) {
+    assert!(!answers.is_empty() && answers.iter().all(Result::is_err), "{answers:?}");
+}
+
+#[test]
+fn a_connection_that_is_cut_again_and_again() {
+    signs_again_after(REINITIALISED, |token, baker| {
+        token.relay().cut();
+        baker.recovers_within(REINITIALISED);
+        token.relay().cut();
+    });
+}
+
+#[test]
+fn a_connection_that_is_aborted_under_a_call() {
+    signs_again_after(REINITIALISED, |token, baker| {
+        token.relay().hold();
+        let _ = baker.ask();
+        token.relay().reset();
+        token.relay().release();
+    });
+}
+
+#[test]
+fn an_answer_that_breaks_off_in_the_middle() {
+    signs_again_after(REINITIALISED, |token, baker| {
+        token.relay().truncate();
+        wait_for("the answer", || (!token.relay().truncates()).then_some(()));
+        let _ = baker.ask();
+    });
+}
+
+#[test]
+fn a_server_that_is_away_for_two_seconds_and_starts_again() {
+    signs_again_after(REINITIALISED, |token, baker| {
+        token.stop_server();
+        all_failed(&baker.ask_for(Duration::from_secs(2)));
+        let hsm = baker.signer.admin("/status").json()["hsm"].to_string();
+        assert!(hsm.contains("C_") && hsm.contains("CKR_"), "{hsm}");
+        token.start_server();
+    });
+}
+
+#[test]
+fn a_cable_that_is_out_for_two_seconds() {
+    signs_again_after(REINITIALISED, |token, baker| {
+        token.network.unplug();
+        all_failed(&baker.ask_for(Duration::from_secs(2)));
+        token.network.plug();
+    });
+}
+
+#[test]
+fn a_stall_of_three_seconds() {
+    signs_again_after(RECOVERED, |token, baker| {
+        token.relay().hold();
+        all_failed(&baker.ask_for(Duration::from_secs(3)));
+        token.relay().release();
+    });
+}
+
+#[test]
+fn a_network_that_takes_30_ms_a_message() {
+    signs_again_after(RECOVERED, |token, baker| {
+        token.relay().delay(Duration::from_millis(30));
+        let answers = baker.ask_for(Duration::from_secs(5));
+        assert!(answers.iter().filter(|answer| answer.is_ok()).count() > answers.len() / 2, "{answers:?}");
+        token.relay().delay(Duration::ZERO);
+    });
+}
+
+/// The library blocks for ever in a connection that nothing comes through any more; a new process makes a new one.
+#[test]
+fn a_stall_without_end_ends_the_process_with_75_and_the_next_one_signs() {
+    let home = Home::new();
+    home.set_hsm("exitAfterHangSeconds", 5);
+    let token = RemoteToken::install(&home);
+    let mut signer = token.start_ready(&home);
+    Baker::new(&home, &signer).recovers_within(REINITIALISED);
+    token.relay().freeze();
+    let begin = Instant::now();
+    let mut baker = Baker::new(&home, &signer);
+    baker.asked = 10;
+    all_failed(&baker.ask_for(Duration::from_secs(3)));
+    assert_eq!(signer.ended().code(), Some(75), "{}", signer.log());
+    let took = begin.elapsed();
+    assert!((4..10).contains(&took.as_secs()), "ended after {took:?}: {}", signer.log());
+
+    let signer = token.start_ready(&home);
+    let mut baker = Baker::new(&home, &signer);
+    baker.asked = 10;
+    baker.recovers_within(RECOVERED);
+}
+
+/// Waits, says why, and signs once the HSM is there.
+fn starts_without_hsm(home: &Home, mut token: RemoteToken, bring: impl FnOnce(&mut RemoteToken)) {
+    let signer = token.start(home);
+    let reason = wait_for("a reason", || {
+        let startupz = signer.admin("/startupz");
+        assert_eq!(startupz.status, 503, "{startupz:?}");
+        (!startupz.body.contains("has not been reached yet")).then_some(startupz.body)
+    });
+    assert!(reason.contains("C_") || reason.contains("test"), "names neither a function nor the token: {reason}");
+    let mut baker = Baker::new(home, &signer);
+    all_failed(&baker.ask_for(Duration::from_secs(2)));
+    bring(&mut token);
+    baker.recovers_within(REINITIALISED);
+    wait_for("/startupz", || (signer.admin("/startupz").status == 200).then_some(()));
+}
+
+#[test]
+fn at_the_start_nobody_listens() {
+    let home = Home::new();
+    let token = RemoteToken::install(&home);
+    token.stop_server();
+    starts_without_hsm(&home, token, |token| token.start_server());
+}
+
+#[test]
+fn at_the_start_the_cable_is_out() {
+    let home = Home::new();
+    let token = RemoteToken::install(&home);
+    token.network.unplug();
+    starts_without_hsm(&home, token, |token| token.network.plug());
+}
+
+/// p11-kit-client.so initialises well then, and has no slots.
+#[test]
+fn at_the_start_the_library_has_no_slots() {
+    let home = Home::new();
+    let token = RemoteToken::install_without_relay(&home);
+    starts_without_hsm(&home, token, RemoteToken::connect);
+}

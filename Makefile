@@ -32,7 +32,7 @@ demo: images ## See it sign on a real cluster (CLUSTER=current REGISTRY=… for 
 	target/tools/demo --cluster $(CLUSTER) --registry '$(REGISTRY)'
 
 .PHONY: test
-test: lint unit-test fuzz-short e2e-test ## Everything that must pass before a change lands
+test: lint unit-test fuzz-short soak-short e2e-test ## Everything that must pass before a change lands
 
 .PHONY: lint
 lint: tools ## Formatting, lints, generated files, the chart
@@ -60,6 +60,18 @@ fuzz: tools ## Random bytes against all that reads bytes of strangers, 10 minute
 fuzz-short: tools # A few seconds of it, on the corpus that is checked in
 	$(call say,fuzzing for a few seconds)
 	fuzz/run 5
+
+SOAK := cargo test --locked --package tezos-signer --test signer -- --ignored --exact soak::soak --nocapture
+
+.PHONY: soak
+soak: tools ## Load while the HSM and its network fail at random, then the ledger is checked (MINUTES=30 SEED=…)
+	$(call say,soak)
+	SOAK_SECONDS=$$(($(or $(MINUTES),30) * 60)) SEED=$(SEED) $(SOAK)
+
+.PHONY: soak-short
+soak-short: tools # 40 seconds of it
+	$(call say,soak for 40 seconds)
+	SOAK_SECONDS=40 SEED=$(SEED) $(SOAK)
 
 .PHONY: mutants
 mutants: ## Weaken every comparison of the decision and the decoder; a test must fail for each (an hour)

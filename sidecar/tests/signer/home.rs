@@ -37,14 +37,17 @@ impl Home {
     }
 
     pub(crate) fn without_records() -> Self {
+        Self::with_keys(&[("tz3", "p256"), ("tz2", "secp256k1")])
+    }
+
+    /// With keys of these labels and curves, and without records.
+    pub(crate) fn with_keys(keys: &[(&str, &str)]) -> Self {
         let home = Self::without_keys();
-        let keys: Vec<Value> = [("tz3", "p256"), ("tz2", "secp256k1")]
-            .map(|(label, curve)| {
-                let made = home.run(&["keys", "generate", "--label", label, "--curve", curve, "--output", "json"]);
-                serde_json::from_str(&made.succeeded()).unwrap()
-            })
-            .into();
-        home.configure(&keys);
+        let made = keys.iter().map(|(label, curve)| {
+            let made = home.run(&["keys", "generate", "--label", label, "--curve", curve, "--output", "json"]);
+            serde_json::from_str(&made.succeeded()).unwrap()
+        });
+        home.configure(&made.collect::<Vec<_>>());
         home
     }
 

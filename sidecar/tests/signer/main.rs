@@ -31,6 +31,7 @@ mod hsm_faults;
 mod hsm_network;
 mod policy;
 mod protocol;
+mod soak;
 mod tls;
 mod unix_socket;
 mod verify_cloudhsm;

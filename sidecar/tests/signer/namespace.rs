@@ -49,7 +49,9 @@ impl Namespace {
         std::thread::spawn(move || {
             move_into_link_name_space(place.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
             drop(place);
-            errands.iter().for_each(|errand| errand());
+            for errand in errands {
+                errand();
+            }
         });
         let namespace = Self { link, address: address(2), thread };
         namespace.run(move || {

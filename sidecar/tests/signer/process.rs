@@ -2,7 +2,7 @@
 
 use crate::home::Home;
 use reqwest::blocking::{Client, RequestBuilder};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::Value;
 use std::fs::File;
 use std::net::SocketAddr;
@@ -143,6 +143,12 @@ impl Signer {
 
     pub(crate) fn kill(&self) {
         kill_process(Pid::from_child(&self.child), Signal::KILL).unwrap();
+    }
+
+    /// Whether it runs no more; how it ended is left for [`Signer::ended`].
+    pub(crate) fn has_ended(&self) -> bool {
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(Pid::from_child(&self.child)), look).unwrap().is_some()
     }
 
     /// Waits for its end.

@@ -86,8 +86,8 @@ impl Relay {
 
     /// What the present connections carry waits for ever; new ones are well.
     pub(crate) fn freeze(&self) {
-        let mut state = self.shared.state();
-        state.frozen = state.connections.clone();
+        let state = &mut *self.shared.state();
+        state.frozen.clone_from(&state.connections);
     }
 
     /// Each message takes so much longer, in each direction.
@@ -103,6 +103,11 @@ impl Relay {
     /// Whether that is still to come.
     pub(crate) fn truncates(&self) -> bool {
         self.shared.state().truncates
+    }
+
+    /// All answers are passed on whole again.
+    pub(crate) fn truncate_no_more(&self) {
+        self.shared.state().truncates = false;
     }
 
     /// Ends the present connections in good order; new ones are well.

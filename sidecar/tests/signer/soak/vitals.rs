@@ -1,0 +1,50 @@
+//! What a process holds, and what must not grow.
+
+use crate::process::Signer;
+
+#[derive(Clone, Debug)]
+pub(super) struct Vitals {
+    pub(super) process: u32,
+    pub(super) threads: usize,
+    /// Those of the sessions.
+    pub(super) hsm_threads: usize,
+    pub(super) sessions: Option<u64>,
+    pub(super) descriptors: usize,
+    pub(super) memory_kib: u64,
+}
+
+impl Vitals {
+    pub(super) fn of(signer: &Signer) -> Self {
+        let process = signer.id();
+        let list = |what: &str| std::fs::read_dir(format!("/proc/{process}/{what}")).into_iter().flatten().flatten();
+        let names = list("task").filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+        let names: Vec<String> = names.collect();
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+        let memory =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
+        Self {
+            process,
+            threads: names.len(),
+            hsm_threads: names.iter().filter(|name| name.starts_with("hsm-session")).count(),
+            sessions: signer.metric("tezos_signer_hsm_sessions"),
+            descriptors: list("fd").count(),
+            memory_kib: memory.unwrap_or_default(),
+        }
+    }
+
+    /// What has grown since `first`, beyond what connections and caches come and go with.
+    pub(super) fn grown_since(&self, first: &Self) -> Vec<String> {
+        let mut grown = Vec::new();
+        let mut compare = |what: &str, before: u64, now: u64, allowed: u64| {
+            if now > before + allowed {
+                grown.push(format!("{what}: {before} at first, {now} at last"));
+            }
+        };
+        compare("threads", first.threads as u64, self.threads as u64, 8);
+        compare("threads of sessions", first.hsm_threads as u64, self.hsm_threads as u64, 0);
+        compare("sessions", first.sessions.unwrap_or(0), self.sessions.unwrap_or(0), 0);
+        compare("file descriptors", first.descriptors as u64, self.descriptors as u64, 12);
+        compare("memory in KiB", first.memory_kib, self.memory_kib, first.memory_kib / 2 + 16 * 1024);
+        grown
+    }
+}

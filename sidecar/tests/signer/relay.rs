@@ -84,10 +84,15 @@ impl Relay {
         self.shared.changed.notify_all();
     }
 
-    /// What the present connections carry waits for ever; new ones are well.
+    /// What the present connections carry waits until [`Relay::thaw`], or for ever; new ones are well.
     pub(crate) fn freeze(&self) {
         let state = &mut *self.shared.state();
         state.frozen.clone_from(&state.connections);
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.shared.state().frozen.clear();
+        self.shared.changed.notify_all();
     }
 
     /// Each message takes so much longer, in each direction.

@@ -232,7 +232,8 @@ impl Disturbance {
                 Action::Server => token.start_server(),
                 Action::Cable => token.network.plug(),
                 Action::Truncate => token.relay().truncate_no_more(),
-                Action::Freeze | Action::Cut | Action::Module(_) => {}
+                Action::Freeze => token.relay().thaw(),
+                Action::Cut | Action::Module(_) => {}
             },
         }
     }

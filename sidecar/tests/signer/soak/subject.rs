@@ -137,8 +137,7 @@ impl Subject {
         if ended_process {
             self.restart(disturbance);
         } else if disturbance.lasts.is_none() {
-            let log = self.signer.read().unwrap().log();
-            self.book().wrong.push(format!("{}: the process did not end in {lasts:?}: {log}", disturbance.what));
+            self.book().wrong.push(format!("{} {}: no end in {lasts:?}", disturbance.sort, disturbance.what));
         }
         let end = self.begin.elapsed();
         {
@@ -159,7 +158,7 @@ impl Subject {
         let mut signer = self.signer.write().unwrap();
         let status = signer.ended();
         if status.code() != Some(75) || disturbance.lasts.is_some() {
-            self.book().wrong.push(format!("{}: the process ended with {status}: {}", disturbance.what, signer.log()));
+            self.book().wrong.push(format!("{} {}: ended with {status}", disturbance.sort, disturbance.what));
         }
         *signer = start(&self.home, &self.hsm);
         let mut book = self.book();

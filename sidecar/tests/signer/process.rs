@@ -103,6 +103,13 @@ impl Signer {
         text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
     }
 
+    /// The sum of the counters of a name that have a label.
+    pub(crate) fn metric_sum(&self, name: &str, label: &str) -> u64 {
+        let text = self.admin("/metrics").body;
+        let with_label = text.lines().filter(|line| line.starts_with(&format!("{name}{{")) && line.contains(label));
+        with_label.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum()
+    }
+
     pub(crate) fn admin(&self, path: &str) -> Answer {
         Answer::of(self.client.get(format!("{}{path}", self.admin)))
     }

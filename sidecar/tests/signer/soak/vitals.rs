@@ -10,6 +10,8 @@ pub(super) struct Vitals {
     pub(super) hsm_threads: usize,
     pub(super) sessions: Option<u64>,
     pub(super) descriptors: usize,
+    /// p11-kit-client.so 0.24.1 keeps the descriptor of each.
+    pub(super) failed_initialisations: u64,
     pub(super) memory_kib: u64,
 }
 
@@ -28,6 +30,7 @@ impl Vitals {
             hsm_threads: names.iter().filter(|name| name.starts_with("hsm-session")).count(),
             sessions: signer.metric("tezos_signer_hsm_sessions"),
             descriptors: list("fd").count(),
+            failed_initialisations: signer.metric_sum("tezos_signer_hsm_errors_total", r#"function="C_Initialize""#),
             memory_kib: memory.unwrap_or_default(),
         }
     }
@@ -43,7 +46,12 @@ impl Vitals {
         compare("threads", first.threads as u64, self.threads as u64, 8);
         compare("threads of sessions", first.hsm_threads as u64, self.hsm_threads as u64, 0);
         compare("sessions", first.sessions.unwrap_or(0), self.sessions.unwrap_or(0), 0);
-        compare("file descriptors", first.descriptors as u64, self.descriptors as u64, 12);
+        compare(
+            "file descriptors",
+            first.descriptors as u64,
+            self.descriptors as u64,
+            12 + self.failed_initialisations,
+        );
         compare("memory in KiB", first.memory_kib, self.memory_kib, first.memory_kib / 2 + 16 * 1024);
         grown
     }

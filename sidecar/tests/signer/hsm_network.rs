@@ -88,6 +88,10 @@ fn signs_again_after(limit: Duration, fault: impl FnOnce(&RemoteToken, &mut Bake
     baker.recovers_within(limit);
     let all = baker.ask_for(Duration::from_millis(500));
     assert!(all.iter().all(Result::is_ok), "{all:?}: {}", signer.log());
+    // As many threads as sessions: one whose call came back at last has ended.
+    wait_for("the threads of two sessions", || (signer.session_threads() == 2).then_some(()));
+    assert_eq!(signer.metric("tezos_signer_hsm_sessions"), Some(2));
+    assert_eq!(signer.metric("tezos_signer_hsm_hung_calls"), Some(0));
 }
 
 fn all_failed(answers: &[Result<(), String>]) {
@@ -97,8 +101,10 @@ fn all_failed(answers: &[Result<(), String>]) {
 #[test]
 fn a_connection_that_is_cut_again_and_again() {
     signs_again_after(REINITIALISED, |token, baker| {
+        let library = r#"tezos_signer_hsm_recoveries_total{step="library"}"#;
         token.relay().cut();
         baker.recovers_within(REINITIALISED);
+        assert!(baker.signer.metric(library) > Some(0));
         token.relay().cut();
     });
 }
@@ -147,6 +153,8 @@ fn a_stall_of_three_seconds() {
     signs_again_after(RECOVERED, |token, baker| {
         token.relay().hold();
         all_failed(&baker.ask_for(Duration::from_secs(3)));
+        assert_eq!(baker.signer.metric("tezos_signer_hsm_up"), Some(0));
+        assert!(baker.signer.metric("tezos_signer_hsm_hung_calls") > Some(0));
         token.relay().release();
     });
 }
@@ -175,6 +183,7 @@ fn a_stall_without_end_ends_the_process_with_75_and_the_next_one_signs() {
     baker.asked = 10;
     all_failed(&baker.ask_for(Duration::from_secs(3)));
     assert_eq!(signer.ended().code(), Some(75), "{}", signer.log());
+    assert!(signer.log().contains(r#""step":"exit""#), "{}", signer.log());
     let took = begin.elapsed();
     assert!((4..10).contains(&took.as_secs()), "ended after {took:?}: {}", signer.log());
 
@@ -213,6 +222,24 @@ fn at_the_start_the_cable_is_out() {
     let token = RemoteToken::install(&home);
     token.network.unplug();
     starts_without_hsm(&home, token, |token| token.network.plug());
+}
+
+/// Even to initialise the library never returns: a new process would only wait for the same.
+#[test]
+fn at_the_start_the_network_stalls() {
+    let home = Home::new();
+    let token = RemoteToken::install(&home);
+    token.relay().hold();
+    let signer = token.start(&home);
+    wait_for("a reason", || {
+        let startupz = signer.admin("/startupz");
+        assert_eq!(startupz.status, 503, "{startupz:?}");
+        startupz.body.contains("the PKCS#11 library does not return").then_some(())
+    });
+    let mut baker = Baker::new(&home, &signer);
+    all_failed(&baker.ask_for(Duration::from_secs(2)));
+    token.relay().release();
+    baker.recovers_within(REINITIALISED);
 }
 
 /// p11-kit-client.so initialises well then, and has no slots.

@@ -152,6 +152,13 @@ impl Signer {
         kill_process(Pid::from_child(&self.child), Signal::KILL).unwrap();
     }
 
+    /// How many threads it has that sessions of the HSM belong to.
+    pub(crate) fn session_threads(&self) -> usize {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id())).into_iter().flatten().flatten();
+        let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+        names.filter(|name| name.starts_with("hsm-session")).count()
+    }
+
     /// Whether it runs no more; how it ended is left for [`Signer::ended`].
     pub(crate) fn has_ended(&self) -> bool {
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;

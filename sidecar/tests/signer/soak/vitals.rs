@@ -19,15 +19,13 @@ impl Vitals {
     pub(super) fn of(signer: &Signer) -> Self {
         let process = signer.id();
         let list = |what: &str| std::fs::read_dir(format!("/proc/{process}/{what}")).into_iter().flatten().flatten();
-        let names = list("task").filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
-        let names: Vec<String> = names.collect();
         let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
         let memory =
             status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
         Self {
             process,
-            threads: names.len(),
-            hsm_threads: names.iter().filter(|name| name.starts_with("hsm-session")).count(),
+            threads: list("task").count(),
+            hsm_threads: signer.session_threads(),
             sessions: signer.metric("tezos_signer_hsm_sessions"),
             descriptors: list("fd").count(),
             failed_initialisations: signer.metric_sum("tezos_signer_hsm_errors_total", r#"function="C_Initialize""#),

@@ -64,13 +64,15 @@ fuzz-short: tools # A few seconds of it, on the corpus that is checked in
 SOAK := cargo test --locked --package tezos-signer --test signer -- --ignored --exact soak::soak --nocapture
 
 .PHONY: soak
-soak: tools ## Load while the HSM and its network fail at random, then the ledger is checked (MINUTES=30 SEED=…)
+soak: ## Load while the HSM and its network fail at random, then the ledger is checked (MINUTES=30 SEED=…)
 	$(call say,soak)
+	e2e/cluster/install packages
 	SOAK_SECONDS=$$(($(or $(MINUTES),30) * 60)) SEED=$(SEED) $(SOAK)
 
 .PHONY: soak-short
-soak-short: tools # 40 seconds of it
+soak-short: # 40 seconds of it
 	$(call say,soak for 40 seconds)
+	e2e/cluster/install packages
 	SOAK_SECONDS=40 SEED=$(SEED) $(SOAK)
 
 .PHONY: mutants

@@ -38,9 +38,9 @@ const DEVICE_ERROR: u64 = 0x30;
 const USER_NOT_LOGGED_IN: u64 = 0x101;
 const PIN_INCORRECT: u64 = 0xa0;
 
-/// What is called for each signature, and only on the way to one.
+/// What is called for each signature, and only on the way to one or from one.
 const SIGNING: [&str; 3] = ["C_SignInit", "C_Sign", "*"];
-const OPENING: [&str; 9] = [
+const OPENING: [&str; 12] = [
     "C_OpenSession",
     "C_Login",
     "C_FindObjectsInit",
@@ -49,6 +49,9 @@ const OPENING: [&str; 9] = [
     "C_GetAttributeValue",
     "C_GetSlotList",
     "C_GetTokenInfo",
+    "C_GetSessionInfo",
+    "C_CloseSession",
+    "C_Finalize",
     "C_Initialize",
 ];
 
@@ -193,7 +196,8 @@ impl Disturbance {
 
     /// Whether sessions may stay open in the library because it failed to close them.
     pub(super) fn strikes_closing(&self) -> bool {
-        matches!(&self.action, Action::Module(control) if control.rules.iter().any(|rule| rule.function == "*"))
+        let closes = |rule: &Rule| rule.function == "*" || rule.function == "C_CloseSession";
+        matches!(&self.action, Action::Module(control) if control.rules.iter().any(closes))
     }
 
     pub(super) fn begin(&self, hsm: &Hsm) {

@@ -14,6 +14,7 @@ use crate::metrics::Metrics;
 use crate::signer::{Key, Signer};
 use crate::store::{ConfigMapStore, FileStore, Store, StoreError};
 use axum::Router;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,6 +98,7 @@ pub async fn serve(config: SignerConfig) -> Result<(), ServeError> {
     if config.keys.is_empty() {
         return Err(ServeError::Config("keys is empty in the configuration: there is nothing to sign with"));
     }
+    raise_file_limit();
     let metrics = Metrics::new()?;
     let tls = match &config.tls {
         Some(tls) => Some(Arc::new(Tls::load(tls, TlsMetrics::register(metrics.registry())?)?)),
@@ -125,6 +127,15 @@ pub async fn serve(config: SignerConfig) -> Result<(), ServeError> {
         ending::end(status);
     }
     served
+}
+
+/// As many open files as the system lets this process have. A usual soft limit, 1024, is reached by the connections of two full
+/// listeners; and some PKCS#11 libraries keep a file for each attempt to reach an HSM that is not there.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
 }
 
 /// From the first listener to the last answer.

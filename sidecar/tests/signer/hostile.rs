@@ -7,7 +7,7 @@ use crate::wire::{Wire, post, sign_path};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::json;
 use std::net::{SocketAddr, TcpStream};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tezos_signer_core::config::KeyConfig;
@@ -320,4 +320,32 @@ fn a_process_that_ends_closes_connections_with_a_word() {
     assert!(asking.is_closed());
     assert!(signer.ended().success());
     assert!(idle.is_closed());
+}
+
+/// A usual soft limit of 1024 is less than two listeners' connections.
+#[test]
+fn the_limit_of_open_files_is_raised_to_what_the_system_allows() {
+    let home = Home::new();
+    let mut signer = Command::new("prlimit")
+        .args(["--nofile=256:1024", env!("CARGO_BIN_EXE_tezos-signer"), "serve", "--config"])
+        .arg(home.config_file())
+        .env("SOFTHSM2_CONF", home.softhsm_conf())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let limits = format!("/proc/{}/limits", signer.id());
+    let is_raised = || {
+        let text = std::fs::read_to_string(&limits).unwrap_or_default();
+        text.lines().any(|line| {
+            line.split_whitespace().collect::<Vec<_>>() == ["Max", "open", "files", "1024", "1024", "files"]
+        })
+    };
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_raised() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let raised = is_raised();
+    signer.kill().unwrap();
+    signer.wait().unwrap();
+    assert!(raised, "the soft limit stays");
 }

@@ -23,7 +23,8 @@ pub struct Control {
     pub key_unavailable: bool,
     /// For so many milliseconds from when this is first read, everything that needs the HSM is `CKR_DEVICE_ERROR`.
     pub node_lost_for_ms: Option<u64>,
-    /// After a `CKR_DEVICE_ERROR`, everything fails until the library is initialised again.
+    /// After a `CKR_DEVICE_ERROR`, everything fails until the library is initialised again, also under a later control that
+    /// says so.
     pub needs_reinitialising: bool,
     /// What is wrong with signatures.
     pub signature: Option<WrongSignature>,
@@ -54,12 +55,24 @@ pub struct Rule {
     /// It does not return before the rule is gone from the control file.
     #[serde(default)]
     pub hang: bool,
+    /// It is well, but has found nothing: `C_GetSlotList` and `C_FindObjects`.
+    #[serde(default)]
+    pub empty: bool,
+    /// Only in this session. See [`State::open`].
+    #[serde(default)]
+    pub session: Option<u64>,
+    /// Only where it is about the key with this `CKA_LABEL`: an object that is named, or what the session last searched or
+    /// signs with.
+    #[serde(default)]
+    pub key: Option<String>,
 }
 
 impl Rule {
     /// `function` returns `code`, until the control changes.
     pub fn new(function: &str, code: u64) -> Self {
-        Self { function: function.to_owned(), code, count: None, every: 0, delay_ms: 0, hang: false }
+        let function = function.to_owned();
+        let (count, every, delay_ms, hang, empty) = (None, 0, 0, false, false);
+        Self { function, code, count, every, delay_ms, hang, empty, session: None, key: None }
     }
 
     /// Only so often.
@@ -69,9 +82,35 @@ impl Rule {
         self
     }
 
+    /// Only each so manieth call.
+    #[must_use]
+    pub fn each(mut self, every: u64) -> Self {
+        self.every = every;
+        self
+    }
+
+    /// Only in this session.
+    #[must_use]
+    pub fn in_session(mut self, session: u64) -> Self {
+        self.session = Some(session);
+        self
+    }
+
+    /// Only for the key with this label.
+    #[must_use]
+    pub fn of_key(mut self, label: &str) -> Self {
+        self.key = Some(label.to_owned());
+        self
+    }
+
     /// `function` hangs, and fails with nothing when it is let go.
     pub fn hang(function: &str) -> Self {
         Self { hang: true, ..Self::new(function, 0) }
+    }
+
+    /// `function` finds nothing.
+    pub fn empty(function: &str) -> Self {
+        Self { empty: true, ..Self::new(function, 0) }
     }
 
     /// `function` takes so long.
@@ -113,12 +152,24 @@ pub enum PointOn {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct State {
+    /// The one of the control that is in force.
+    pub serial: u64,
     /// How many sessions are open.
     pub sessions: u64,
+    /// Which: they are numbered from 1, as they are opened.
+    pub open: Vec<u64>,
+    /// How many of them were to be closed, and a fault met that.
+    pub unclosed: u64,
     /// The most that were.
     pub most_sessions: u64,
     /// How often the rules of the present control struck.
     pub struck: u64,
+    /// How often each of them did.
+    pub struck_by_rule: Vec<u64>,
+    /// When one last did, in microseconds since 1970.
+    pub struck_at_us: u64,
+    /// How many calls hang.
+    pub hanging: u64,
     /// Calls of the functions that change something, by name.
     pub calls: BTreeMap<String, u64>,
     /// What no caller may do, and this one did.

@@ -14,12 +14,16 @@ pub(crate) struct Handles {
 }
 
 /// One session.
-#[derive(Default, Clone, Copy)]
+#[derive(Default)]
 pub(crate) struct Open {
     /// The handle below.
     pub(crate) real: CK_SESSION_HANDLE,
     /// Whether a call is in it now.
     pub(crate) busy: bool,
+    /// Whether the caller could not close it.
+    pub(crate) unclosed: bool,
+    /// The label of the key that it last searched or signs with, where a rule asks for it.
+    pub(crate) key: Option<String>,
     /// Whether the key that it signs with is a secp256k1 one.
     pub(crate) is_secp256k1: bool,
 }
@@ -45,6 +49,16 @@ impl Handles {
 
     pub(crate) fn len(&self) -> u64 {
         self.sessions.len() as u64
+    }
+
+    pub(crate) fn unclosed(&self) -> u64 {
+        self.sessions.values().filter(|open| open.unclosed).count() as u64
+    }
+
+    pub(crate) fn list(&self) -> Vec<CK_SESSION_HANDLE> {
+        let mut list: Vec<_> = self.sessions.keys().copied().collect();
+        list.sort_unstable();
+        list
     }
 }
 

@@ -13,7 +13,7 @@ use std::ffi::c_void;
 use std::path::PathBuf;
 use std::ptr;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How often a hanging call looks whether it may go on.
 const LOOK: Duration = Duration::from_millis(2);
@@ -26,7 +26,8 @@ struct Inner {
     control: Control,
     text: Vec<u8>,
     read_at: Option<Instant>,
-    struck: Vec<(u64, u64)>,
+    /// How many calls each rule was for.
+    seen: Vec<u64>,
     dead: bool,
     handles: Handles,
     in_flight: u64,
@@ -122,18 +123,27 @@ impl Module {
     fn read_control(&self, inner: &mut Inner) {
         let text = std::fs::read(&self.control).unwrap_or_default();
         if text != inner.text || inner.read_at.is_none() {
-            inner.control = serde_json::from_slice(&text).unwrap_or_default();
-            inner.struck = vec![(0, 0); inner.control.rules.len()];
+            let read = if text.is_empty() { Ok(Control::default()) } else { serde_json::from_slice(&text) };
+            inner.control = read.unwrap_or_else(|error| {
+                self.violation(inner, format!("{} is no control file: {error}", self.control.display()));
+                Control::default()
+            });
+            inner.seen = vec![0; inner.control.rules.len()];
+            inner.state.serial = inner.control.serial;
             inner.state.struck = 0;
+            inner.state.struck_by_rule = inner.seen.clone();
             inner.read_at = Some(Instant::now());
-            inner.dead = false;
+            inner.dead &= inner.control.needs_reinitialising;
             inner.text = text;
+            self.publish(inner);
         }
     }
 
     /// Brings what was seen to the state file.
     fn publish(&self, inner: &mut Inner) {
+        inner.state.open = inner.handles.list();
         inner.state.sessions = inner.handles.len();
+        inner.state.unclosed = inner.handles.unclosed();
         inner.state.most_sessions = inner.state.most_sessions.max(inner.state.sessions);
         let path = State::path(&self.control);
         let new = path.with_extension("state-new");
@@ -155,6 +165,8 @@ impl Module {
 struct Call {
     module: &'static Module,
     session: Option<CK_SESSION_HANDLE>,
+    /// Whether it shall find nothing.
+    empty: bool,
 }
 
 impl Drop for Call {
@@ -172,60 +184,130 @@ fn asks_the_hsm(function: &str) -> bool {
     !matches!(function, "C_Initialize" | "C_Finalize" | "C_GetInfo" | "C_CloseSession")
 }
 
+/// What a call is about.
+#[derive(Clone, Copy)]
+enum About {
+    /// No session.
+    Library,
+    /// A session, and the key that it last searched or signs with.
+    Session(CK_SESSION_HANDLE),
+    /// An object in a session, by the handle that the caller has.
+    Object(CK_SESSION_HANDLE, CK_OBJECT_HANDLE),
+    /// A search in a session, by the template that the caller has given.
+    Search(CK_SESSION_HANDLE, *const CK_ATTRIBUTE, CK_ULONG),
+}
+
+impl About {
+    fn session(self) -> Option<CK_SESSION_HANDLE> {
+        match self {
+            About::Library => None,
+            About::Session(session) | About::Object(session, _) | About::Search(session, _, _) => Some(session),
+        }
+    }
+
+    /// The label of the key, asked of the module below where it must be; kept for the calls that follow in the session.
+    fn key(self, call: &Call, inner: &mut Inner) -> Option<String> {
+        let open = inner.handles.get(self.session()?)?;
+        let label = match self {
+            About::Library => None,
+            About::Session(_) => return open.key.clone(),
+            About::Object(session, object) => {
+                attribute(call, open.real, handles::take(session, object, false)?, CKA_LABEL)
+            }
+            About::Search(_, template, count) => (0..usize::try_from(count).unwrap_or_default())
+                .map(|i| unsafe { &*template.add(i) })
+                .find(|attribute| attribute.type_ == CKA_LABEL && !attribute.pValue.is_null())
+                .map(|attribute| {
+                    let length = usize::try_from(attribute.ulValueLen).unwrap_or_default();
+                    unsafe { std::slice::from_raw_parts(attribute.pValue.cast::<u8>(), length) }.to_vec()
+                }),
+        };
+        open.key = label.map(|label| String::from_utf8_lossy(&label).into_owned());
+        open.key.clone()
+    }
+}
+
 /// What becomes of a call of `function`: an error, or it goes on, perhaps later.
 fn begin(function: &'static str) -> Result<Call, CK_RV> {
+    let call = enter(function)?;
+    fail(call, function, About::Library)
+}
+
+/// A call in a session: as [`begin`], and the session's handle below. The session is in use from now on, also while a fault
+/// holds the call.
+fn begin_in(function: &'static str, about: About) -> Result<(Call, CK_SESSION_HANDLE), CK_RV> {
+    let mut call = enter(function)?;
+    let session = about.session().unwrap_or_default();
+    let mut inner = call.module.inner();
+    let found = inner.handles.get(session).map(|open| (open.real, std::mem::replace(&mut open.busy, true)));
+    let (what, code) = match found {
+        Some((real, false)) => {
+            drop(inner);
+            call.session = Some(session);
+            return Ok((fail(call, function, about)?, real));
+        }
+        None => ("which is not open", CKR_SESSION_HANDLE_INVALID),
+        Some((_, true)) => ("where another call is", CKR_OPERATION_ACTIVE),
+    };
+    call.module.violation(&mut inner, format!("{function} in session {session}, {what}"));
+    drop(inner);
+    Err(code)
+}
+
+fn enter(function: &'static str) -> Result<Call, CK_RV> {
     let module = module()?;
     let mut inner = module.inner();
     module.read_control(&mut inner);
     inner.in_flight += 1;
     *inner.state.calls.entry(function.to_owned()).or_default() += 1;
-    let call = Call { module, session: None };
     if matches!(function, "C_Initialize" | "C_Finalize" | "C_Login") {
         module.publish(&mut inner);
     }
+    drop(inner);
+    Ok(Call { module, session: None, empty: false })
+}
 
+/// The fault that meets the call, if one does.
+fn fail(mut call: Call, function: &'static str, about: About) -> Result<Call, CK_RV> {
+    let module = call.module;
+    let mut inner = module.inner();
     let lost = inner.control.node_lost_for_ms.map(Duration::from_millis);
     let lost = lost.is_some_and(|time| inner.read_at.is_some_and(|at| at.elapsed() < time));
     if asks_the_hsm(function) && (lost || inner.dead) {
-        if inner.control.needs_reinitialising {
-            inner.dead = true;
-        }
+        inner.dead |= inner.control.needs_reinitialising;
         drop(inner);
-        drop(call);
         return Err(CKR_DEVICE_ERROR);
     }
+    let by_key = inner.control.rules.iter().any(|rule| rule.key.is_some());
+    let key = if by_key { about.key(&call, &mut inner) } else { None };
     let strikes = (0..inner.control.rules.len()).find(|&i| {
-        let rule = inner.control.rules[i].clone();
-        if rule.function != "*" && rule.function != function {
-            return false;
-        }
-        let (seen, struck) = &mut inner.struck[i];
-        *seen += 1;
-        let due = *seen % rule.every.max(1) == 0 && rule.count.is_none_or(|count| *struck < count);
-        *struck += u64::from(due);
-        due
+        let Inner { control, seen, state, .. } = &mut *inner;
+        let rule = &control.rules[i];
+        let fits = (rule.function == "*" || rule.function == function)
+            && (rule.session.is_none() || rule.session == about.session())
+            && (rule.key.is_none() || rule.key == key);
+        seen[i] += u64::from(fits);
+        fits && seen[i] % rule.every.max(1) == 0 && rule.count.is_none_or(|count| state.struck_by_rule[i] < count)
     });
-    let Some(rule) = strikes.map(|i| inner.control.rules[i].clone()) else {
+    let Some(i) = strikes else {
         drop(inner);
         return Ok(call);
     };
+    let rule = inner.control.rules[i].clone();
     inner.state.struck += 1;
-    if inner.control.needs_reinitialising && rule.code == CKR_DEVICE_ERROR {
-        inner.dead = true;
-    }
+    inner.state.struck_by_rule[i] += 1;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    inner.state.struck_at_us = now.as_micros().try_into().unwrap_or_default();
+    inner.dead |= inner.control.needs_reinitialising && rule.code == CKR_DEVICE_ERROR;
+    inner.state.hanging += u64::from(rule.hang);
     module.publish(&mut inner);
     drop(inner);
+    call.empty = rule.empty;
     std::thread::sleep(Duration::from_millis(rule.delay_ms));
     if rule.hang {
         wait_until_gone(module, &rule);
     }
-    match rule.code {
-        CKR_OK => Ok(call),
-        code => {
-            drop(call);
-            Err(code)
-        }
-    }
+    if rule.code == CKR_OK { Ok(call) } else { Err(rule.code) }
 }
 
 fn wait_until_gone(module: &Module, rule: &Rule) {
@@ -233,39 +315,12 @@ fn wait_until_gone(module: &Module, rule: &Rule) {
         let mut inner = module.inner();
         module.read_control(&mut inner);
         if !inner.control.rules.contains(rule) {
+            inner.state.hanging -= 1;
+            module.publish(&mut inner);
             return;
         }
         drop(inner);
         std::thread::sleep(LOOK);
-    }
-}
-
-/// A call in a session: as [`begin`], and the session's handle below.
-fn begin_in(function: &'static str, session: CK_SESSION_HANDLE) -> Result<(Call, CK_SESSION_HANDLE), CK_RV> {
-    let mut call = begin(function)?;
-    let mut inner = call.module.inner();
-    let found = match inner.handles.get(session) {
-        None => None,
-        Some(open) => Some((open.real, std::mem::replace(&mut open.busy, true))),
-    };
-    match found {
-        None => {
-            call.module.violation(&mut inner, format!("{function} in session {session}, which is not open"));
-            drop(inner);
-            drop(call);
-            Err(CKR_SESSION_HANDLE_INVALID)
-        }
-        Some((_, true)) => {
-            call.module.violation(&mut inner, format!("{function} in session {session}, where another call is"));
-            drop(inner);
-            drop(call);
-            Err(CKR_OPERATION_ACTIVE)
-        }
-        Some((real, false)) => {
-            drop(inner);
-            call.session = Some(session);
-            Ok((call, real))
-        }
     }
 }
 
@@ -324,6 +379,10 @@ unsafe extern "C" fn get_info(info: *mut CK_INFO) -> CK_RV {
 
 unsafe extern "C" fn get_slot_list(present: CK_BBOOL, slots: *mut CK_SLOT_ID, count: *mut CK_ULONG) -> CK_RV {
     let call = get!(begin("C_GetSlotList"));
+    if call.empty {
+        unsafe { *count = 0 };
+        return CKR_OK;
+    }
     below!(call, C_GetSlotList, present, slots, count)
 }
 
@@ -383,7 +442,19 @@ unsafe extern "C" fn open_session(
 }
 
 unsafe extern "C" fn close_session(session: CK_SESSION_HANDLE) -> CK_RV {
-    let (call, real) = get!(begin_in("C_CloseSession", session));
+    let (call, real) = match begin_in("C_CloseSession", About::Session(session)) {
+        Ok(begun) => begun,
+        Err(code) => {
+            if let Ok(module) = module() {
+                let mut inner = module.inner();
+                if let Some(open) = inner.handles.get(session) {
+                    open.unclosed = true;
+                }
+                module.publish(&mut inner);
+            }
+            return code;
+        }
+    };
     let code = below!(call, C_CloseSession, real);
     let mut inner = call.module.inner();
     inner.handles.close(session);
@@ -394,12 +465,16 @@ unsafe extern "C" fn close_session(session: CK_SESSION_HANDLE) -> CK_RV {
 
 unsafe extern "C" fn close_all_sessions(slot: CK_SLOT_ID) -> CK_RV {
     let call = get!(begin("C_CloseAllSessions"));
-    call.module.inner().handles.close_all();
-    below!(call, C_CloseAllSessions, slot)
+    let code = below!(call, C_CloseAllSessions, slot);
+    let mut inner = call.module.inner();
+    inner.handles.close_all();
+    call.module.publish(&mut inner);
+    drop(inner);
+    code
 }
 
 unsafe extern "C" fn get_session_info(session: CK_SESSION_HANDLE, info: *mut CK_SESSION_INFO) -> CK_RV {
-    let (call, real) = get!(begin_in("C_GetSessionInfo", session));
+    let (call, real) = get!(begin_in("C_GetSessionInfo", About::Session(session)));
     below!(call, C_GetSessionInfo, real, info)
 }
 
@@ -409,12 +484,12 @@ unsafe extern "C" fn login(
     pin: *mut CK_UTF8CHAR,
     length: CK_ULONG,
 ) -> CK_RV {
-    let (call, real) = get!(begin_in("C_Login", session));
+    let (call, real) = get!(begin_in("C_Login", About::Session(session)));
     below!(call, C_Login, real, user, pin, length)
 }
 
 unsafe extern "C" fn logout(session: CK_SESSION_HANDLE) -> CK_RV {
-    let (call, real) = get!(begin_in("C_Logout", session));
+    let (call, real) = get!(begin_in("C_Logout", About::Session(session)));
     below!(call, C_Logout, real)
 }
 
@@ -423,7 +498,7 @@ unsafe extern "C" fn find_objects_init(
     template: *mut CK_ATTRIBUTE,
     count: CK_ULONG,
 ) -> CK_RV {
-    let (call, real) = get!(begin_in("C_FindObjectsInit", session));
+    let (call, real) = get!(begin_in("C_FindObjectsInit", About::Search(session, template, count)));
     below!(call, C_FindObjectsInit, real, template, count)
 }
 
@@ -433,7 +508,11 @@ unsafe extern "C" fn find_objects(
     most: CK_ULONG,
     count: *mut CK_ULONG,
 ) -> CK_RV {
-    let (call, real) = get!(begin_in("C_FindObjects", session));
+    let (call, real) = get!(begin_in("C_FindObjects", About::Session(session)));
+    if call.empty {
+        unsafe { *count = 0 };
+        return CKR_OK;
+    }
     let code = below!(call, C_FindObjects, real, objects, most, count);
     if code == CKR_OK {
         for i in 0..usize::try_from(unsafe { *count }).unwrap_or_default() {
@@ -445,7 +524,7 @@ unsafe extern "C" fn find_objects(
 }
 
 unsafe extern "C" fn find_objects_final(session: CK_SESSION_HANDLE) -> CK_RV {
-    let (call, real) = get!(begin_in("C_FindObjectsFinal", session));
+    let (call, real) = get!(begin_in("C_FindObjectsFinal", About::Session(session)));
     below!(call, C_FindObjectsFinal, real)
 }
 
@@ -465,7 +544,7 @@ unsafe extern "C" fn get_attribute_value(
     template: *mut CK_ATTRIBUTE,
     count: CK_ULONG,
 ) -> CK_RV {
-    let (call, real) = get!(begin_in("C_GetAttributeValue", session));
+    let (call, real) = get!(begin_in("C_GetAttributeValue", About::Object(session, object)));
     let Some(object) = object_below(&call, session, object) else { return CKR_OBJECT_HANDLE_INVALID };
     let (point_on, bare) = {
         let inner = call.module.inner();
@@ -565,7 +644,7 @@ unsafe extern "C" fn set_attribute_value(
     template: *mut CK_ATTRIBUTE,
     count: CK_ULONG,
 ) -> CK_RV {
-    let (call, real) = get!(begin_in("C_SetAttributeValue", session));
+    let (call, real) = get!(begin_in("C_SetAttributeValue", About::Object(session, object)));
     if call.module.inner().control.cloud_hsm {
         return CKR_FUNCTION_NOT_SUPPORTED;
     }
@@ -578,7 +657,7 @@ unsafe extern "C" fn sign_init(
     mechanism: *mut CK_MECHANISM,
     key: CK_OBJECT_HANDLE,
 ) -> CK_RV {
-    let (call, real) = get!(begin_in("C_SignInit", session));
+    let (call, real) = get!(begin_in("C_SignInit", About::Object(session, key)));
     let Some(mut key) = object_below(&call, session, key) else { return CKR_KEY_HANDLE_INVALID };
     let wrong = {
         let mut inner = call.module.inner();
@@ -619,7 +698,7 @@ unsafe extern "C" fn sign(
     signature: *mut CK_BYTE,
     signature_length: *mut CK_ULONG,
 ) -> CK_RV {
-    let (call, real) = get!(begin_in("C_Sign", session));
+    let (call, real) = get!(begin_in("C_Sign", About::Session(session)));
     if length != 32 {
         let mut inner = call.module.inner();
         call.module.violation(&mut inner, format!("C_Sign of {length} bytes"));
@@ -651,7 +730,7 @@ unsafe extern "C" fn generate_key_pair(
     public: *mut CK_OBJECT_HANDLE,
     private: *mut CK_OBJECT_HANDLE,
 ) -> CK_RV {
-    let (call, real) = get!(begin_in("C_GenerateKeyPair", session));
+    let (call, real) = get!(begin_in("C_GenerateKeyPair", About::Session(session)));
     if call.module.inner().control.cloud_hsm && has(public_template, public_count, CKA_PRIVATE) {
         return CKR_TEMPLATE_INCONSISTENT;
     }

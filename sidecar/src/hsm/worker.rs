@@ -25,8 +25,10 @@ const PROBE_PERIOD: Duration = Duration::from_secs(1);
 /// How long after a failed attempt to open a session the next one is made.
 const REOPEN_PERIOD: Duration = Duration::from_millis(250);
 
-/// How often a key that the token did not have is looked for again. CloudHSM asks every HSM for it.
-const FIND_PERIOD: Duration = Duration::from_secs(5);
+/// How old a session gets that signs with some keys only, before a new one finds the others anew: by itself, because
+/// CloudHSM asks every HSM for them; and while they are asked for.
+const RENEW_PERIOD: Duration = Duration::from_secs(5);
+const RENEW_PERIOD_ON_REQUEST: Duration = Duration::from_millis(500);
 
 /// How long a busy HSM is given before each further try on the same session.
 const WAITS: [Duration; 3] = [Duration::from_millis(5), Duration::from_millis(20), Duration::from_millis(80)];
@@ -127,8 +129,11 @@ pub(super) struct Worker {
 struct Ready {
     session: OpenSession,
     keys: BTreeMap<PublicKeyHash, Found>,
-    /// When keys that the token did not have were last looked for.
-    searched: Instant,
+    opened: Instant,
+    /// When the last trial signatures were made.
+    probed: Instant,
+    /// Whether it signs with some keys only.
+    is_partial: bool,
 }
 
 struct Found {
@@ -138,6 +143,10 @@ struct Found {
 }
 
 impl Ready {
+    fn lacks(&self, key: &PublicKeyHash) -> bool {
+        self.keys.get(key).is_some_and(|found| found.handle.is_err())
+    }
+
     fn sign(&self, key: &PublicKeyHash, digest: &Digest) -> Result<Signature, HsmError> {
         let Some(Found { config, handle }) = self.keys.get(key) else {
             return Err(HsmError::NoKey { key: *key, selector: "not configured".to_owned() });
@@ -165,7 +174,10 @@ impl Worker {
             crossbeam_channel::select! {
                 recv(self.shared.stop) -> _ => break,
                 recv(self.shared.queue) -> job => match job {
-                    Ok(job) => self.serve(&job),
+                    Ok(job) => {
+                        self.serve(&job);
+                        self.probe_partial();
+                    }
                     Err(_) => break,
                 },
                 default(PROBE_PERIOD) => self.probe(),
@@ -194,7 +206,7 @@ impl Worker {
             };
             self.failed(&error);
             match (error.remedy(), waits.next()) {
-                (Remedy::Nothing, _) => {
+                (Remedy::Nothing, _) if !ready.lacks(&job.key) => {
                     self.shared.health.fails(self.seat.number, &job.key, &error);
                     return job.answer(Err(error));
                 }
@@ -202,6 +214,14 @@ impl Worker {
                     self.step(Step::Retry, &error);
                     // Each session a little later than the one before, so that they do not come all at once.
                     std::thread::sleep(*wait + *wait / 8 * (self.seat.number % 8) as u32);
+                }
+                _ if self.signs_with_another(&job.key) => {
+                    self.shared.health.fails(self.seat.number, &job.key, &error);
+                    let soon = if error.remedy() == Remedy::Wait { RENEW_PERIOD } else { RENEW_PERIOD_ON_REQUEST };
+                    if is_new || !self.renew(soon, &error) {
+                        return if tries < TRIES { self.give_back(job) } else { job.answer(Err(error)) };
+                    }
+                    is_new = true;
                 }
                 _ => {
                     self.give_up_session(&error);
@@ -224,13 +244,9 @@ impl Worker {
     /// A trial signature with each key.
     fn probe(&mut self) {
         let Some(mut ready) = self.session.take() else { return };
-        if ready.searched.elapsed() >= FIND_PERIOD {
-            ready.searched = Instant::now();
-            for found in ready.keys.values_mut().filter(|found| found.handle.is_err()) {
-                found.handle = self.seat.during(Doing::Opening, || inventory::find(&ready.session, &found.config));
-            }
-        }
+        ready.probed = Instant::now();
         let tried = self.try_each_key(&ready);
+        ready.is_partial = !matches!(tried, Ok(None));
         self.session = Some(ready);
         match tried {
             Err(error) if error.remedy() == Remedy::Wait && !self.was_busy => {
@@ -238,32 +254,70 @@ impl Worker {
                 self.step(Step::Retry, &error);
             }
             Err(error) => self.give_up_session(&error),
-            Ok(()) => self.was_busy = false,
+            Ok(failing) => {
+                self.was_busy = false;
+                if let Some(error) = failing {
+                    self.renew(RENEW_PERIOD, &error);
+                }
+            }
+        }
+    }
+
+    /// Where requests for other keys never leave the session idle, a key that fails would not be tried again.
+    fn probe_partial(&mut self) {
+        if self.session.as_ref().is_some_and(|ready| ready.is_partial && ready.probed.elapsed() >= PROBE_PERIOD) {
+            self.probe();
         }
     }
 
     /// Signs a trial with each key. Only a signature proves that the HSM signs: sessions open and attributes are read also
-    /// where it cannot. Fails only where the session is no good, or no key signs.
-    fn try_each_key(&self, ready: &Ready) -> Result<(), HsmError> {
-        let mut first_error = None;
-        let mut any = false;
+    /// where it cannot. Fails where no key signs; returns an error also where some do not, whatever it says: which codes
+    /// concern one key only, nobody has published.
+    fn try_each_key(&self, ready: &Ready) -> Result<Option<HsmError>, HsmError> {
+        let (mut any, mut errors) = (false, Vec::new());
         for key in ready.keys.keys() {
-            match self.seat.during(Doing::Signing, || ready.sign(key, &Digest::of(TRIAL))) {
-                Ok(_) => {
-                    any = true;
-                    self.shared.health.signs(self.seat.number, key);
-                }
+            match self.try_key(ready, key) {
+                Ok(()) => any = true,
                 Err(error) => {
                     self.failed(&error);
-                    if !error.may_concern_one_key() {
-                        return Err(error);
-                    }
                     self.shared.health.fails(self.seat.number, key, &error);
-                    first_error.get_or_insert(error);
+                    errors.push(error);
                 }
             }
         }
-        first_error.filter(|_| !any).map_or(Ok(()), Err)
+        // Of several the one that most is done about.
+        let error = errors.into_iter().max_by_key(HsmError::remedy);
+        if any { Ok(error) } else { error.map_or(Ok(None), Err) }
+    }
+
+    fn try_key(&self, ready: &Ready, key: &PublicKeyHash) -> Result<(), HsmError> {
+        self.seat.during(Doing::Signing, || ready.sign(key, &Digest::of(TRIAL)))?;
+        self.shared.health.signs(self.seat.number, key);
+        Ok(())
+    }
+
+    /// Whether the session is good for another key than this one, which failed. A trial now, because it may just have died.
+    fn signs_with_another(&mut self, key: &PublicKeyHash) -> bool {
+        let Some(mut ready) = self.session.take() else { return false };
+        ready.is_partial =
+            ready.keys.keys().filter(|other| *other != key).any(|other| self.try_key(&ready, other).is_ok());
+        let signs = ready.is_partial;
+        self.session = Some(ready);
+        signs
+    }
+
+    /// A new session in place of one that is older than `period` and signs with some keys only; that one is kept meanwhile,
+    /// and where there is no new one.
+    fn renew(&mut self, period: Duration, error: &HsmError) -> bool {
+        let Some(old) = self.session.take_if(|ready| ready.opened.elapsed() >= period) else { return false };
+        self.step(Step::Session, error);
+        let is_renewed = self.try_to_open().is_ok();
+        if is_renewed {
+            self.seat.during(Doing::Closing, || drop(old));
+        } else {
+            self.session = Some(old);
+        }
+        is_renewed
     }
 
     /// Opens a session that signs. Where there is none, and there has been none for a while, it is tried with the library
@@ -317,13 +371,15 @@ impl Worker {
                 };
                 keys.insert(config.hash(), Found { config: config.clone(), handle });
             }
-            Ok(Ready { session, keys, searched: Instant::now() })
+            let now = Instant::now();
+            Ok(Ready { session, keys, opened: now, probed: now, is_partial: false })
         });
         let tried = match opened {
-            Ok(ready) => {
+            Ok(mut ready) => {
                 let tried = self.try_each_key(&ready);
+                ready.is_partial = matches!(tried, Ok(Some(_)));
                 self.session = Some(ready);
-                tried
+                tried.map(|_| ())
             }
             Err(error) => {
                 self.failed(&error);

@@ -87,11 +87,12 @@ impl Supervisor {
     fn look(&mut self) {
         self.threads.retain(|thread| !thread.handle.is_finished());
         let mut hangs = Vec::new();
+        let give_up_else = GIVE_UP_ELSE.min(self.exit_after_hang);
         for Thread { seat, .. } in &self.threads {
             let Some((doing, since)) = seat.doing() else { continue };
             let (suspect, give_up) = match doing {
                 Doing::Signing => (SUSPECT, GIVE_UP_SIGNING),
-                Doing::Opening | Doing::Closing => (GIVE_UP_ELSE, GIVE_UP_ELSE),
+                Doing::Opening | Doing::Closing => (give_up_else, give_up_else),
             };
             if since.elapsed() >= suspect {
                 self.shared.health.lost(seat.number, &HsmError::Hangs(doing.name()), since);
@@ -124,12 +125,10 @@ impl Supervisor {
     }
 
     fn consider_the_end(&self, hanging: usize, beyond_limit: bool) {
-        let Some((time, error)) = self.shared.health.nothing_signs() else {
-            if beyond_limit {
-                self.give_up(format!("{hanging} calls of the PKCS#11 library do not return"));
-            }
-            return;
-        };
+        if beyond_limit && self.shared.health.has_signed() {
+            return self.give_up(format!("{hanging} calls of the PKCS#11 library do not return"));
+        }
+        let Some((time, error)) = self.shared.health.nothing_signs() else { return };
         let seconds = time.as_secs();
         if hanging > 0 {
             // One that has never signed would only be followed by another such.

@@ -28,6 +28,7 @@ mod explain;
 mod hostile;
 mod hsm_commands;
 mod hsm_faults;
+mod hsm_hangs;
 mod hsm_network;
 mod hsm_one_key;
 mod policy;

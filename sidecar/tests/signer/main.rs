@@ -29,6 +29,7 @@ mod hostile;
 mod hsm_commands;
 mod hsm_faults;
 mod hsm_hangs;
+mod hsm_matrix;
 mod hsm_network;
 mod hsm_one_key;
 mod policy;

@@ -1,0 +1,576 @@
+//! Every error code of PKCS#11 that is treated in its own way, from every function that the signer calls, once, five times,
+//! and until it ends: what is answered meanwhile, that the signer is itself again in time, and that nothing is left behind.
+//!
+//! The table is printed and written to `target/hsm-matrix.txt`, and beside it the log of the signer in each cell that failed.
+//! `HSM_MATRIX="C_Login CKR_PIN"` tries only the cells whose function and code begin so.
+
+use crate::faulty_module::FaultyModule;
+use crate::home::{FLOOR, Home, PIN};
+use crate::payload::attestation;
+use crate::process::{Answer, Signer, wait_for};
+use pkcs11_faults::control::{Control, Rule, State};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant, SystemTime};
+use tezos_signer_core::config::KeyConfig;
+use tezos_signer_core::key::{Digest, Signature};
+
+/// The rows: a code of each class, and all of them.
+const CODES: [(&str, u64); 33] = [
+    // The caller is wrong, or the configuration.
+    ("CKR_ARGUMENTS_BAD", 0x07),
+    ("CKR_MECHANISM_INVALID", 0x70),
+    ("CKR_MECHANISM_PARAM_INVALID", 0x71),
+    ("CKR_DATA_INVALID", 0x20),
+    ("CKR_DATA_LEN_RANGE", 0x21),
+    ("CKR_KEY_FUNCTION_NOT_PERMITTED", 0x68),
+    ("CKR_KEY_TYPE_INCONSISTENT", 0x63),
+    ("CKR_PIN_INCORRECT", 0xa0),
+    ("CKR_PIN_LOCKED", 0xa4),
+    ("CKR_PIN_EXPIRED", 0xa3),
+    ("CKR_USER_PIN_NOT_INITIALIZED", 0x102),
+    // Busy.
+    ("CKR_FUNCTION_FAILED", 0x06),
+    ("CKR_DEVICE_MEMORY", 0x31),
+    ("CKR_HOST_MEMORY", 0x02),
+    ("CKR_SESSION_COUNT", 0xb1),
+    // The session is dead.
+    ("CKR_SESSION_HANDLE_INVALID", 0xb3),
+    ("CKR_SESSION_CLOSED", 0xb0),
+    ("CKR_OPERATION_ACTIVE", 0x90),
+    ("CKR_OPERATION_NOT_INITIALIZED", 0x91),
+    ("CKR_BUFFER_TOO_SMALL", 0x150),
+    // A handle is.
+    ("CKR_OBJECT_HANDLE_INVALID", 0x82),
+    ("CKR_KEY_HANDLE_INVALID", 0x60),
+    // The login is lost.
+    ("CKR_USER_NOT_LOGGED_IN", 0x101),
+    // The library is dead, or the HSM.
+    ("CKR_DEVICE_ERROR", 0x30),
+    ("CKR_DEVICE_REMOVED", 0x32),
+    ("CKR_GENERAL_ERROR", 0x05),
+    ("CKR_TOKEN_NOT_PRESENT", 0xe0),
+    ("CKR_SLOT_ID_INVALID", 0x03),
+    ("CKR_CRYPTOKI_NOT_INITIALIZED", 0x190),
+    ("CKR_FUNCTION_CANCELED", 0x50),
+    ("vendor's 0x80000001", 0x8000_0001),
+    ("unknown 0x7fff", 0x7fff),
+    // No error: the function has found nothing.
+    ("CKR_OK, nothing found", NOTHING_FOUND),
+];
+
+const NOTHING_FOUND: u64 = 0;
+
+/// The columns: every function on the way to a signature, and what makes the signer call it.
+const FUNCTIONS: [(&str, Trigger); 14] = [
+    ("C_Finalize", Trigger::Library),
+    ("C_Initialize", Trigger::Library),
+    ("C_GetSlotList", Trigger::Library),
+    ("C_GetTokenInfo", Trigger::Library),
+    ("C_OpenSession", Trigger::Session),
+    ("C_GetSessionInfo", Trigger::Session),
+    ("C_Login", Trigger::Login),
+    ("C_FindObjectsInit", Trigger::Session),
+    ("C_FindObjects", Trigger::Session),
+    ("C_FindObjectsFinal", Trigger::Session),
+    ("C_GetAttributeValue", Trigger::Session),
+    ("C_CloseSession", Trigger::Session),
+    ("C_SignInit", Trigger::Request),
+    ("C_Sign", Trigger::Request),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trigger {
+    /// A request for a signature.
+    Request,
+    /// Every session is invalid.
+    Session,
+    /// The HSM has forgotten the login.
+    Login,
+    /// A library that fails until it is initialised again.
+    Library,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Length {
+    Once,
+    Burst,
+    Until,
+}
+
+const BURST: u64 = 5;
+
+/// Many wait most of their time. More than the machine has cores.
+const SIGNERS: usize = 40;
+
+/// The deadline of a request in these homes.
+const DEADLINE: Duration = Duration::from_millis(500);
+
+/// How much later than its deadline an answer may come on a busy machine.
+const SLACK: Duration = Duration::from_millis(1500);
+
+/// From the end of a fault to the next signature.
+const RECOVERY: Duration = Duration::from_secs(1);
+const RECOVERY_OF_LIBRARY: Duration = Duration::from_secs(3);
+
+/// In which a fault must be met, and after which a signer is given up that does not recover.
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// The same where it meets one key.
+const HOLD_OF_ONE_KEY: Duration = Duration::from_secs(3);
+
+/// For how long a signer is well that no fault meets any more.
+const AROUND: Duration = Duration::from_secs(1);
+
+/// How long a fault lasts that lasts until it is cleared: longer than a holder keeps its lease.
+const HOLD: Duration = Duration::from_millis(2200);
+
+/// How long it is watched that a refused PIN is not tried again.
+const WATCH: Duration = Duration::from_millis(300);
+
+/// How long sessions and threads may take to be as they were.
+const SETTLING: Duration = Duration::from_secs(5);
+
+/// A signer that goes from cell to cell.
+struct Bench {
+    signer: Signer,
+    module: FaultyModule,
+    home: Home,
+    key: KeyConfig,
+    /// The next to sign.
+    level: u32,
+    /// The last that the other key was asked for.
+    other_level: u32,
+    /// The last that was signed, and its signature.
+    last: (Vec<u8>, String),
+    serial: u64,
+    /// How many sessions are open when nothing is wrong.
+    sessions: u64,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let home = Home::new();
+        home.set_config(serde_json::json!({"requestDeadlineMilliseconds": DEADLINE.as_millis()}));
+        let module = FaultyModule::install(&home);
+        let signer = Self::start(&home, &module);
+        let key = home.tz3();
+        let sessions = module.state().sessions;
+        let (level, last) = (FLOOR + 1, <_>::default());
+        Self { signer, module, home, key, level, other_level: FLOOR, last, serial: 0, sessions }
+    }
+
+    fn start(home: &Home, module: &FaultyModule) -> Signer {
+        let signer = module.start(home);
+        wait_for("the sessions", || (signer.metric("tezos_signer_hsm_sessions") == Some(2)).then_some(()));
+        wait_for("/readyz", || (signer.admin("/readyz").status == 200).then_some(()));
+        signer
+    }
+
+    /// Another signer, after one that a cell has left in disorder.
+    fn restart(&mut self) {
+        self.set(Vec::new(), false);
+        self.signer.kill();
+        self.signer.ended();
+        self.signer = Self::start(&self.home, &self.module);
+    }
+
+    fn set(&mut self, rules: Vec<Rule>, needs_reinitialising: bool) {
+        self.serial += 1;
+        self.module.set(&Control { serial: self.serial, rules, needs_reinitialising, ..Control::default() });
+    }
+
+    /// What the module has seen of the present control; nothing before it has read it.
+    fn state(&self) -> Option<State> {
+        Some(self.module.state()).filter(|state| state.serial == self.serial)
+    }
+
+    /// How often the first rule struck.
+    fn struck(&self) -> u64 {
+        self.state().and_then(|state| state.struck_by_rule.first().copied()).unwrap_or_default()
+    }
+
+    fn calls(&self, function: &str) -> u64 {
+        self.module.state().calls.get(function).copied().unwrap_or_default()
+    }
+
+    /// The names of the signer's threads, but the runtime's, which come and go.
+    fn threads(&self) -> Vec<String> {
+        let tasks = Path::new("/proc").join(self.signer.id().to_string()).join("task");
+        let mut names: Vec<_> = std::fs::read_dir(tasks)
+            .into_iter()
+            .flatten()
+            .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok())
+            .filter(|name| !name.starts_with("tokio-"))
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Asks for the next signature: whether it was given.
+    fn ask(&mut self) -> Result<bool, String> {
+        let payload = attestation(self.level, 0, 1);
+        let Some(signature) = self.ask_with(&self.key, &payload)? else { return Ok(false) };
+        self.last = (payload, signature);
+        self.level += 1;
+        Ok(true)
+    }
+
+    /// The signature, or none now; in time.
+    fn ask_with(&self, key: &KeyConfig, payload: &[u8]) -> Result<Option<String>, String> {
+        let begin = Instant::now();
+        let answer = self.signer.try_sign(key, payload).ok_or("the connection broke")?;
+        if begin.elapsed() > DEADLINE + SLACK {
+            return Err(format!("{} after {} ms", answer.status, begin.elapsed().as_millis()));
+        }
+        match answer.status {
+            200 => right_signature(key, payload, &answer).map(Some),
+            502 => Ok(None),
+            status => Err(format!("{status}: {}", answer.body)),
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.signer.admin("/readyz").status == 200 && self.signer.metric("tezos_signer_hsm_sessions") == Some(2)
+    }
+
+    /// Asks until the fault has struck so often, or until the signer has found a way on which it does not meet the fault.
+    fn ask_until_struck(&mut self, count: u64) -> Result<(), String> {
+        let mut well_since = Instant::now();
+        let mut struck = 0;
+        self.ask_until(
+            |bench| {
+                if bench.struck() != struck || !bench.is_ready() {
+                    (struck, well_since) = (bench.struck(), Instant::now());
+                }
+                struck >= count || struck > 0 && well_since.elapsed() > AROUND
+            },
+            "the fault",
+        )
+    }
+
+    /// Asks until it is so.
+    fn ask_until(&mut self, mut is_so: impl FnMut(&Self) -> bool, what: &str) -> Result<(), String> {
+        let begin = Instant::now();
+        loop {
+            self.ask()?;
+            if is_so(self) {
+                return Ok(());
+            }
+            if begin.elapsed() > LIMIT {
+                return Err(format!("{what}: not in {LIMIT:?}; struck {} times", self.struck()));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// The signature after a fault that ended at `end`: how long it took.
+    fn recovers(&mut self, end: Instant, initialised: u64) -> Result<Duration, String> {
+        while !self.ask()? {
+            if end.elapsed() > LIMIT {
+                return Err(format!("no signature within {LIMIT:?} after the end"));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let took = end.elapsed();
+        let limit = if self.calls("C_Initialize") > initialised { RECOVERY_OF_LIBRARY } else { RECOVERY };
+        if took > limit {
+            return Err(format!("the next signature {} ms after the end", took.as_millis()));
+        }
+        Ok(took)
+    }
+
+    /// Nothing that was signed is signed again or lost, and nothing is left behind.
+    fn is_as_before(&mut self, threads: &[String]) -> Result<(), String> {
+        let (payload, signature) = self.last.clone();
+        let level = self.level - 1;
+        let again = self.signer.try_sign(&self.key, &payload).ok_or("the connection broke")?;
+        if right_signature(&self.key, &payload, &again)? != signature {
+            return Err("a second signature".to_owned());
+        }
+        let other = self.signer.try_sign(&self.key, &attestation(level, 0, 2)).ok_or("the connection broke")?;
+        if other.status != 409 {
+            return Err(format!("another payload at the same position: {other:?}"));
+        }
+        let row = self.home.row(&self.key, "attestation");
+        if !row.starts_with(&format!("{level} 0 ")) {
+            return Err(format!("signed {level}, but the record says {row}"));
+        }
+        self.settle(threads)?;
+        match &self.module.state().violations[..] {
+            [] => Ok(()),
+            violations => Err(violations.join("; ")),
+        }
+    }
+
+    /// Waits until sessions and threads are as many as they were.
+    fn settle(&mut self, threads: &[String]) -> Result<(), String> {
+        let begin = Instant::now();
+        loop {
+            let (state, now) = (self.module.state(), self.threads());
+            // What the library did not close stays open, in it, until it is initialised anew.
+            let sessions = state.sessions - state.unclosed;
+            let ready = self.is_ready();
+            if ready && sessions == self.sessions && now == threads {
+                return Ok(());
+            }
+            if begin.elapsed() > SETTLING {
+                let wanted = self.sessions;
+                return Err(format!("{sessions} sessions of {wanted}, ready: {ready}, threads {now:?} of {threads:?}"));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn cell(&mut self, code: u64, function: &str, trigger: Trigger, length: Length) -> Result<Recovery, String> {
+        let (threads, initialised) = (self.threads(), self.calls("C_Initialize"));
+        let count = match length {
+            Length::Once => Some(1),
+            Length::Burst => Some(BURST),
+            Length::Until => None,
+        };
+        let mut rules = vec![Rule { count, empty: code == NOTHING_FOUND, ..Rule::new(function, code) }];
+        let invalid = Rule::new("C_SignInit", if trigger == Trigger::Login { 0x101 } else { 0xb3 });
+        match trigger {
+            Trigger::Request => {}
+            Trigger::Session | Trigger::Login => {
+                let mut sessions = self.module.state().open;
+                if function == "C_CloseSession" && length == Length::Burst {
+                    // Two of them are closed, and each of the next ones.
+                    let next = sessions.last().map_or(1, |last| last + 1);
+                    sessions.extend(next..next + BURST - 2);
+                }
+                rules.extend(sessions.into_iter().map(|session| invalid.clone().in_session(session)));
+            }
+            Trigger::Library => rules.push(Rule::new("C_SignInit", 0x30).times(1)),
+        }
+        let is_library = trigger == Trigger::Library;
+        let mut in_full = true;
+        self.set(rules.clone(), is_library);
+        let took = if function == "C_Login" && is_of_the_pin(code) {
+            self.refused_pins(count, initialised)?
+        } else if let Some(count) = count {
+            self.ask_until_struck(count)?;
+            let struck_at = self.module.state().struck_at_us;
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros();
+            let ago = Duration::from_micros((now - u128::from(struck_at)).try_into().unwrap());
+            // One that was met less often is over for as long as nothing was wrong.
+            in_full = self.struck() >= count;
+            let ago = if in_full { ago } else { Duration::ZERO };
+            self.recovers(Instant::now().checked_sub(ago).unwrap(), initialised)?
+        } else {
+            self.ask_until(|bench| bench.struck() > 0, "the fault")?;
+            let begin = Instant::now();
+            while begin.elapsed() < HOLD {
+                if self.ask()? && trigger == Trigger::Request {
+                    return Err("signed during the fault".to_owned());
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            // What began it does not get well.
+            self.set(rules.split_off(1), is_library);
+            self.recovers(Instant::now(), initialised)?
+        };
+        self.set(Vec::new(), false);
+        self.is_as_before(&threads)?;
+        Ok(Recovery { took, in_full })
+    }
+
+    /// A PIN that is refused is not tried again before its file changes.
+    fn refused_pins(&mut self, count: Option<u64>, initialised: u64) -> Result<Duration, String> {
+        for refusal in 1..=count.unwrap_or(2) {
+            self.ask_until(|bench| bench.struck() >= refusal, "the refusal")?;
+            let begin = Instant::now();
+            while begin.elapsed() < WATCH {
+                self.ask()?;
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            if self.struck() != refusal {
+                return Err(format!("C_Login {} times with {refusal} PIN files", self.struck()));
+            }
+            if count.unwrap_or(2) == refusal && count.is_none() {
+                self.set(Vec::new(), false);
+            }
+            // The same PIN in a file of another length.
+            self.home.write_pin(&format!("{PIN}{}", "\n".repeat(usize::try_from(refusal % 2).unwrap())));
+        }
+        self.recovers(Instant::now(), initialised)
+    }
+
+    /// While the HSM refuses one key, the other signs; and so does the one soon afterwards. Returns how long that took.
+    fn cell_of_one_key(&mut self, code: u64) -> Result<Duration, String> {
+        let (refused, threads) = (self.home.tz2(), self.threads());
+        self.other_level += 1;
+        let payload = attestation(self.other_level, 0, 1);
+        self.set(vec![Rule::new("C_SignInit", code).of_key("tz2")], false);
+        let begin = Instant::now();
+        let mut asked = 0;
+        while begin.elapsed() < HOLD_OF_ONE_KEY {
+            asked += 1;
+            if self.ask_with(&refused, &payload)?.is_some() {
+                return Err("signed during the fault".to_owned());
+            }
+            if !self.ask()? {
+                return Err(format!("the other key did not sign, at the {asked}. time"));
+            }
+            // Some trial signatures are made meanwhile.
+            std::thread::sleep(Duration::from_millis(if asked % 3 == 0 { 1200 } else { 20 }));
+        }
+        if self.struck() == 0 {
+            return Err("the fault was not met".to_owned());
+        }
+        self.set(Vec::new(), false);
+        let end = Instant::now();
+        while self.ask_with(&refused, &payload)?.is_none() {
+            if end.elapsed() > RECOVERY {
+                return Err(format!("no signature within {RECOVERY:?} after the end"));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let took = end.elapsed();
+        self.is_as_before(&threads)?;
+        Ok(took)
+    }
+}
+
+fn is_of_the_pin(code: u64) -> bool {
+    matches!(code, 0xa0 | 0xa3 | 0xa4 | 0x102)
+}
+
+/// The signature of an answer, where it is one.
+fn right_signature(key: &KeyConfig, payload: &[u8], answer: &Answer) -> Result<String, String> {
+    let text = answer.json()["signature"].as_str().unwrap_or_default().to_owned();
+    let signature: Signature = text.parse().map_err(|_| format!("no signature: {answer:?}"))?;
+    if !key.public_key.verify(&Digest::of(payload), &signature) {
+        return Err(format!("a wrong signature: {answer:?}"));
+    }
+    Ok(text)
+}
+
+/// Cargo's.
+fn target() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_tezos-signer")).ancestors().nth(2).unwrap()
+}
+
+/// What became of a cell that is well.
+struct Recovery {
+    /// From the end of the fault to the next signature.
+    took: Duration,
+    /// Or was the fault met less often, because the signer has found a way around it?
+    in_full: bool,
+}
+
+type Results = BTreeMap<(usize, usize), Vec<Result<Recovery, String>>>;
+
+#[test]
+fn whatever_a_function_returns_and_however_often_the_signer_is_itself_again_in_time() {
+    let only = std::env::var("HSM_MATRIX").unwrap_or_default();
+    let (only_function, only_code) = only.split_once(' ').unwrap_or((&only, ""));
+    let jobs = (0..FUNCTIONS.len()).flat_map(|function| (0..CODES.len()).map(move |code| (function, code)));
+    let jobs: Vec<_> = jobs
+        .filter(|(function, code)| {
+            let (function, (name, code)) = (FUNCTIONS[*function].0, CODES[*code]);
+            let exists = code != NOTHING_FOUND || matches!(function, "C_GetSlotList" | "C_FindObjects");
+            exists && function.starts_with(only_function) && name.starts_with(only_code)
+        })
+        .collect();
+    assert!(!jobs.is_empty(), "HSM_MATRIX={only:?} fits no cell");
+    let signers = SIGNERS.min(jobs.len());
+    let begin = Instant::now();
+    let (queue, results) = (Mutex::new(jobs.into_iter()), Mutex::new(Results::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..signers {
+            scope.spawn(|| {
+                let mut bench = Bench::new();
+                loop {
+                    let Some((function, code)) = queue.lock().unwrap().next() else { return };
+                    let (name, trigger) = FUNCTIONS[function];
+                    let cells = [Length::Once, Length::Burst, Length::Until].map(|length| {
+                        let cell = bench.cell(CODES[code].1, name, trigger, length);
+                        cell.map_err(|reason| {
+                            let log = target().join(format!("hsm-matrix-{name}-{:#x}-{length:?}.log", CODES[code].1));
+                            std::fs::write(&log, bench.signer.log()).unwrap();
+                            bench.restart();
+                            format!("{reason}; {}", log.display())
+                        })
+                    });
+                    results.lock().unwrap().insert((code, function), cells.into());
+                }
+            });
+        }
+    });
+    let results = results.into_inner().unwrap();
+    let table = table(&results, begin.elapsed());
+    println!("{table}");
+    std::fs::write(target().join("hsm-matrix.txt"), &table).unwrap();
+    let failed = results.values().flatten().filter(|cell| cell.is_err()).count();
+    assert_eq!(failed, 0, "cells that failed; see the table");
+}
+
+#[test]
+fn whatever_the_hsm_says_of_one_key_the_other_signs() {
+    let codes = CODES.into_iter().filter(|(_, code)| *code != NOTHING_FOUND);
+    let (queue, failures) = (Mutex::new(codes), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..SIGNERS / 2 {
+            scope.spawn(|| {
+                let mut bench = Bench::new();
+                loop {
+                    let Some((name, code)) = queue.lock().unwrap().next() else { return };
+                    if let Err(reason) = bench.cell_of_one_key(code) {
+                        failures.lock().unwrap().push(format!("{name}: {reason}"));
+                        bench.restart();
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Rows of codes, columns of functions. In each cell a mark for once, five times and until cleared, and the slowest recovery in
+/// milliseconds. Beneath, what failed.
+fn table(results: &Results, took: Duration) -> String {
+    let mut text = String::new();
+    let cells = results.values().flatten().count();
+    writeln!(
+        text,
+        "{cells} cells in {:.1} s. + is well, ~ too but went around the fault, x is not: once, {BURST} times, until cleared; ms to the next signature",
+        took.as_secs_f32()
+    )
+    .unwrap();
+    write!(text, "{:31}", "").unwrap();
+    for (function, _) in FUNCTIONS {
+        write!(text, "{:>1$}", function.trim_start_matches("C_"), function.len().max(11)).unwrap();
+    }
+    writeln!(text).unwrap();
+    let mut failures = String::new();
+    for (row, (code, _)) in CODES.iter().enumerate() {
+        write!(text, "{code:31}").unwrap();
+        for (column, (function, _)) in FUNCTIONS.iter().enumerate() {
+            let Some(cells) = results.get(&(row, column)) else {
+                write!(text, "{:>1$}", "", function.len().max(11)).unwrap();
+                continue;
+            };
+            let mark = |cell: &Result<Recovery, String>| match cell {
+                Ok(Recovery { in_full: true, .. }) => '+',
+                Ok(_) => '~',
+                Err(_) => 'x',
+            };
+            let marks: String = cells.iter().map(mark).collect();
+            let slowest = cells.iter().flatten().map(|cell| cell.took).max();
+            let slowest = slowest.map(|took| took.as_millis().to_string()).unwrap_or_default();
+            write!(text, "{:>1$}", format!("{marks} {slowest:>4}"), function.len().max(11)).unwrap();
+            for (cell, length) in cells.iter().zip([Length::Once, Length::Burst, Length::Until]) {
+                if let Err(reason) = cell {
+                    writeln!(failures, "{function} {code} {length:?}: {reason}").unwrap();
+                }
+            }
+        }
+        writeln!(text).unwrap();
+    }
+    text + &failures
+}

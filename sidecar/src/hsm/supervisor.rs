@@ -98,16 +98,17 @@ impl Supervisor {
                 self.shared.health.lost(seat.number, &HsmError::Hangs(doing.name()), since);
             }
             if since.elapsed() >= give_up {
-                hangs.push((seat.clone(), doing));
+                hangs.push((seat.clone(), doing, since));
             }
         }
         self.shared.metrics.hang(hangs.len());
-        let (abandoned, new): (Vec<_>, Vec<_>) = hangs.iter().partition(|(seat, _)| seat.is_abandoned());
+        let (abandoned, new): (Vec<_>, Vec<_>) = hangs.iter().partition(|(seat, ..)| seat.is_abandoned());
         let allowed = self.limit.saturating_sub(abandoned.len());
-        for (seat, doing) in new.iter().take(allowed) {
+        for (seat, doing, _) in new.iter().take(allowed) {
             self.replace(seat, *doing);
         }
-        self.consider_the_end(hangs.len(), new.len() > allowed);
+        let is_patience_over = hangs.iter().any(|(.., since)| since.elapsed() >= self.exit_after_hang);
+        self.consider_the_end(hangs.len(), new.len() > allowed && is_patience_over);
     }
 
     fn replace(&mut self, seat: &Seat, doing: Doing) {
@@ -124,8 +125,8 @@ impl Supervisor {
         }
     }
 
-    fn consider_the_end(&self, hanging: usize, beyond_limit: bool) {
-        if beyond_limit && self.shared.health.has_signed() {
+    fn consider_the_end(&self, hanging: usize, are_too_many: bool) {
+        if are_too_many && self.shared.health.has_signed() {
             return self.give_up(format!("{hanging} calls of the PKCS#11 library do not return"));
         }
         let Some((time, error)) = self.shared.health.nothing_signs() else { return };

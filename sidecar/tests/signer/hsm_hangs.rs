@@ -256,7 +256,7 @@ fn where_the_library_hangs_while_it_is_initialised_the_process_ends_with_75() {
 /// Each thread is replaced, until there are too many that hang.
 #[test]
 fn where_ever_more_calls_hang_the_process_ends_with_75_though_others_sign() {
-    let mut bench = Bench::new(30);
+    let mut bench = Bench::new(3);
     bench.set(vec![Rule::hang("C_Sign").each(9)], false);
     let key = bench.home.tz3();
     let mut signed = 0;

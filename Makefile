@@ -50,6 +50,8 @@ unit-test: tools ## Tests that need no cluster (SoftHSM2 is the token)
 	$(call say,unit and integration tests)
 	cargo test --workspace --locked
 	for module in $(GO_MODULES); do (cd $$module && go test ./...); done
+	$(call say,every CKR code from every PKCS#11 function)
+	cargo test --locked --package tezos-signer --test signer -- --ignored --nocapture hsm_matrix
 
 .PHONY: fuzz
 fuzz: tools ## Random bytes against all that reads bytes of strangers, 10 minutes (SECONDS_EACH=120)

@@ -465,6 +465,7 @@ struct Recovery {
 type Results = BTreeMap<(usize, usize), Vec<Result<Recovery, String>>>;
 
 #[test]
+#[ignore = "measures times, and so needs the machine for itself: make unit-test runs it alone"]
 fn whatever_a_function_returns_and_however_often_the_signer_is_itself_again_in_time() {
     let only = std::env::var("HSM_MATRIX").unwrap_or_default();
     let (only_function, only_code) = only.split_once(' ').unwrap_or((&only, ""));
@@ -510,6 +511,7 @@ fn whatever_a_function_returns_and_however_often_the_signer_is_itself_again_in_t
 }
 
 #[test]
+#[ignore = "measures times, and so needs the machine for itself: make unit-test runs it alone"]
 fn whatever_the_hsm_says_of_one_key_the_other_signs() {
     let codes = CODES.into_iter().filter(|(_, code)| *code != NOTHING_FOUND);
     let (queue, failures) = (Mutex::new(codes), Mutex::new(Vec::new()));

@@ -3,11 +3,13 @@
 
 mod hsm;
 mod key;
+mod peer;
 
 pub use hsm::{
     DEFAULT_EXIT_AFTER_HANG_SECONDS, DEFAULT_EXIT_AFTER_SECONDS, DEFAULT_SESSIONS, HsmConfig, TokenSelector,
 };
 pub use key::{KeyConfig, KeySelector};
+pub use peer::{PeerConfig, PeerTlsConfig};
 
 use crate::authentication::AuthorizedKeys;
 use crate::record::RECORDS_NAMESPACE;
@@ -22,6 +24,9 @@ pub use crate::listener::{
 
 /// The port that Octez' own signer listens on.
 pub const SIGNING_PORT: u16 = 6732;
+
+/// The port where replicas forward requests to each other.
+pub const PEER_PORT: u16 = 6733;
 
 /// The port of probes, metrics and status.
 pub const ADMIN_PORT: u16 = 9583;
@@ -45,6 +50,9 @@ pub struct SignerConfig {
     /// TLS for `listen`. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsConfig>,
+    /// Where other replicas forward requests to, whose records this one holds; and that this one forwards. Default: neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<PeerConfig>,
     /// What stands before every path of the protocol; a request without it is 404. Default: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_prefix: Option<PathPrefix>,
@@ -243,6 +251,10 @@ impl SignerConfig {
         if !(requests + 1..=8192).contains(&connections) {
             let reason = format!("{connections} is not from {} (maxConcurrentRequests and one) to 8192", requests + 1);
             return wrong("maxConnections", reason);
+        }
+        if self.peer.is_some() && matches!(self.watermarks, Some(WatermarkConfig::File(_))) {
+            let reason = "records in files have one signer, and nobody to forward to: take peer out, or use configMap";
+            return wrong("peer", reason.to_owned());
         }
         for (i, key) in self.keys.iter().enumerate() {
             if self.keys[..i].iter().any(|other| other.hash() == key.hash()) {

@@ -64,6 +64,20 @@ fn all_of_the_signing_port_is_read_and_written_and_its_defaults_are_not_written(
 }
 
 #[test]
+fn the_peer_port_is_read_and_written_and_needs_records_that_several_can_serve() {
+    let text =
+        minimal() + "peer: {listen: \"[::]:6733\", tls: {certificateFile: /c, privateKeyFile: /k, caFile: /a}}\n";
+    let config = SignerConfig::from_yaml(&text).unwrap();
+    let peer = config.peer.as_ref().unwrap();
+    assert_eq!(peer.listen.to_string(), "[::]:6733");
+    assert_eq!(peer.tls.as_ref().unwrap().ca_file.to_str(), Some("/a"));
+    assert_eq!(SignerConfig::from_yaml(&config.to_yaml().unwrap()).unwrap(), config);
+    assert!(!SignerConfig::from_yaml(&minimal()).unwrap().to_yaml().unwrap().contains("peer"));
+    let plain = minimal() + "peer: {listen: 127.0.0.1:6733}\n";
+    assert!(!SignerConfig::from_yaml(&plain).unwrap().to_yaml().unwrap().contains("caFile"));
+}
+
+#[test]
 fn a_token_is_named_by_its_label_or_its_serial_number() {
     let config = SignerConfig::from_yaml(&minimal()).unwrap();
     assert_eq!(config.hsm.token, TokenSelector::Label("hsm1".to_owned()));
@@ -127,6 +141,18 @@ fn mistakes_are_told_with_field_and_line() {
         ("watermarks:", "maxConcurrentRequests: 1025\nwatermarks:", &["maxConcurrentRequests", "1 to 1024"]),
         ("watermarks:", "maxConnections: 64\nwatermarks:", &["maxConnections", "from 65", "8192"]),
         ("watermarks:", "maxConnections: 8193\nwatermarks:", &["maxConnections", "8192"]),
+        ("watermarks:", "peer: {}\nwatermarks:", &["peer", "listen"]),
+        ("watermarks:", "peer: {listen: \"[::]:6733\", ca: /a}\nwatermarks:", &["peer", "ca"]),
+        (
+            "watermarks: {configMap: {}}",
+            "watermarks: {file: /w}\npeer: {listen: \"[::]:6733\"}",
+            &["peer: records in files"],
+        ),
+        (
+            "watermarks:",
+            "peer: {listen: \"[::]:6733\", tls: {certificateFile: /c, privateKeyFile: /k}}\nwatermarks:",
+            &["peer", "caFile"],
+        ),
         ("watermarks:", "tls: {certificateFile: /c}\nwatermarks:", &["tls", "privateKeyFile"]),
         ("watermarks:", "tls: {certificateFile: /c, privateKeyFile: /k, ca: /a}\nwatermarks:", &["tls", "ca"]),
     ] {

@@ -195,6 +195,7 @@ fn config(keys: Vec<KeyConfig>, hsm: HsmConfig, lease_duration_seconds: Option<i
         audit: AuditConfig::default(),
         unix_socket: None,
         tls: None,
+        peer: None,
         path_prefix: None,
         allow_known_keys: false,
         max_concurrent_requests: DEFAULT_MAX_CONCURRENT_REQUESTS,

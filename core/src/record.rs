@@ -11,6 +11,7 @@ use crate::position::{ConsensusKind, Level, OutOfRange, Position};
 use crate::watermark::{Advance, Row, Step, Stored};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 
 /// The namespace of every record of a cluster.
@@ -19,7 +20,7 @@ pub const RECORDS_NAMESPACE: &str = "tezos-signer-records";
 /// The annotation that holds the [`Lease`]: the one that Kubernetes' own ConfigMap locks used.
 pub const LEASE_ANNOTATION: &str = "control-plane.alpha.kubernetes.io/leader";
 
-/// The annotation that holds where the holder can be reached, `host:port`.
+/// The annotation that holds where the other replicas reach the holder, `10.0.3.7:6733` or `[fd00::7]:6733`. Part of the [`Lease`].
 pub const HOLDER_ADDRESS_ANNOTATION: &str = "signer.tezos.io/holder-address";
 
 /// The annotation that holds whose record it is: `<namespace>/<name>/<uid>` of the TezosSigner.
@@ -336,18 +337,34 @@ pub struct Lease {
     /// Who should hold it: the holder lets go when it is not itself. Set by the operator when a node is lost.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub preferred_holder: String,
+    /// Where the holder's peer port is, in [`HOLDER_ADDRESS_ANNOTATION`]; `None` where nobody can forward to it.
+    #[serde(skip)]
+    pub holder_address: Option<SocketAddr>,
 }
 
 impl Lease {
-    /// Reads the annotation; its absence means that nobody ever held the record.
-    pub fn from_annotation(text: Option<&str>) -> Result<Self, RecordError> {
-        let Some(text) = text else { return Ok(Self::default()) };
-        serde_json::from_str(text).map_err(|error| RecordError::Lease(error.to_string()))
+    /// Reads the annotations of a record; without any, nobody ever held it.
+    pub fn from_annotations(annotations: &BTreeMap<String, String>) -> Result<Self, RecordError> {
+        let Some(text) = annotations.get(LEASE_ANNOTATION) else { return Ok(Self::default()) };
+        let lease: Self = serde_json::from_str(text).map_err(|error| RecordError::Lease(error.to_string()))?;
+        // An address that cannot be read is none: nobody forwards there, and signing does not depend on it.
+        let address = annotations.get(HOLDER_ADDRESS_ANNOTATION).and_then(|address| address.parse().ok());
+        Ok(Self { holder_address: address.filter(|_| !lease.holder_identity.is_empty()), ..lease })
     }
 
-    /// The text of the annotation.
-    pub fn to_annotation(&self) -> String {
+    /// Puts it into the annotations of a record, and takes out what stood there of an earlier holder.
+    pub fn write_to(&self, annotations: &mut BTreeMap<String, String>) {
         // A struct of strings and numbers always serialises.
-        serde_json::to_string(self).unwrap_or_default()
+        annotations.insert(LEASE_ANNOTATION.to_owned(), serde_json::to_string(self).unwrap_or_default());
+        match self.holder_address.filter(|_| !self.holder_identity.is_empty()) {
+            Some(address) => annotations.insert(HOLDER_ADDRESS_ANNOTATION.to_owned(), address.to_string()),
+            None => annotations.remove(HOLDER_ADDRESS_ANNOTATION),
+        };
+    }
+
+    /// The same with nobody as the holder.
+    #[must_use]
+    pub fn let_go(&self) -> Self {
+        Self { holder_identity: String::new(), holder_address: None, ..self.clone() }
     }
 }

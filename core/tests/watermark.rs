@@ -10,7 +10,7 @@ use tezos_signer_core::key::{ChainId, Digest, PublicKeyHash, Signature};
 use tezos_signer_core::payload::{Consensus, Shape};
 use tezos_signer_core::policy::Permitted;
 use tezos_signer_core::position::{ConsensusKind, Level, Position, Round};
-use tezos_signer_core::record::{Lease, Record, RecordError, RecordName};
+use tezos_signer_core::record::{HOLDER_ADDRESS_ANNOTATION, LEASE_ANNOTATION, Lease, Record, RecordError, RecordName};
 use tezos_signer_core::watermark::{DEFAULT_MAX_LEVEL_JUMP, Decision, Refusal, Row, Stored, decide};
 
 const DIGEST_A: &str = "aa00000000000000000000000000000000000000000000000000000000000000";
@@ -210,14 +210,40 @@ fn a_record_has_one_name_of_63_characters() {
 
 #[test]
 fn a_lease_is_the_json_that_kubernetes_used_for_its_configmap_locks() {
-    assert_eq!(Lease::from_annotation(None).unwrap(), Lease::default());
-    let lease = Lease::from_annotation(Some(
+    let of = |text: &str| Lease::from_annotations(&BTreeMap::from([(LEASE_ANNOTATION.to_owned(), text.to_owned())]));
+    assert_eq!(Lease::from_annotations(&BTreeMap::new()).unwrap(), Lease::default());
+    let lease = of(
         r#"{"holderIdentity":"a","leaseDurationSeconds":5,"acquireTime":"2026-11-23T08:00:00Z","renewTime":null,"leaderTransitions":3}"#,
-    ))
+    )
     .unwrap();
     assert_eq!((lease.holder_identity.as_str(), lease.leader_transitions), ("a", 3));
-    assert_eq!(Lease::from_annotation(Some(&lease.to_annotation())).unwrap(), lease);
-    assert!(matches!(Lease::from_annotation(Some("{")), Err(RecordError::Lease(_))));
+    let mut annotations = BTreeMap::new();
+    lease.write_to(&mut annotations);
+    assert_eq!(Lease::from_annotations(&annotations).unwrap(), lease);
+    assert!(matches!(of("{"), Err(RecordError::Lease(_))));
+}
+
+#[test]
+fn the_address_of_a_holder_comes_and_goes_with_it() {
+    let mut annotations = BTreeMap::from([("of/another".to_owned(), "stays".to_owned())]);
+    let held = Lease {
+        holder_identity: "a".to_owned(),
+        holder_address: Some("[fd00::7]:6733".parse().unwrap()),
+        ..Lease::default()
+    };
+    held.write_to(&mut annotations);
+    assert_eq!(annotations[HOLDER_ADDRESS_ANNOTATION], "[fd00::7]:6733");
+    assert_eq!(Lease::from_annotations(&annotations).unwrap(), held);
+
+    for next in [held.let_go(), Lease { holder_address: None, ..held.clone() }] {
+        let mut annotations = annotations.clone();
+        next.write_to(&mut annotations);
+        assert!(!annotations.contains_key(HOLDER_ADDRESS_ANNOTATION), "{annotations:?}");
+        assert_eq!(Lease::from_annotations(&annotations).unwrap(), next);
+        assert_eq!(annotations["of/another"], "stays");
+    }
+    annotations.insert(HOLDER_ADDRESS_ANNOTATION.to_owned(), "somewhere".to_owned());
+    assert_eq!(Lease::from_annotations(&annotations).unwrap(), Lease { holder_address: None, ..held });
 }
 
 /// Close enough together that all relations between two of them come up.

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeMap;
-use tezos_signer_core::record::{Lease, Record, RecordName};
+use tezos_signer_core::record::{HOLDER_ADDRESS_ANNOTATION, LEASE_ANNOTATION, Lease, Record, RecordName};
 
 fuzz_target!(|text: &str| {
     let rows = text.lines().filter_map(|line| line.split_once('='));
@@ -14,7 +14,8 @@ fuzz_target!(|text: &str| {
         data.retain(|row, text| row != "suspend" || text != "false");
         assert_eq!(record.to_data(), data);
     }
-    let _ = Lease::from_annotation(Some(text));
+    let annotations = [LEASE_ANNOTATION, HOLDER_ADDRESS_ANNOTATION].map(|name| (name.to_owned(), text.to_owned()));
+    let _ = Lease::from_annotations(&annotations.into());
     if let Ok(name) = text.parse::<RecordName>() {
         assert_eq!(name.as_str(), text);
     }

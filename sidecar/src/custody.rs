@@ -206,6 +206,7 @@ impl Held<'_> {
             renew_time: now,
             leader_transitions: seen.lease.leader_transitions + 1,
             preferred_holder: seen.lease.preferred_holder.clone(),
+            holder_address: None,
         };
         self.write(seen, &seen.record, &lease, deadline).await
     }
@@ -219,7 +220,7 @@ impl Held<'_> {
             self.state.snapshot = None;
         }
         let current = self.usable(deadline).await?;
-        let lease = Lease { holder_identity: String::new(), ..current.lease.clone() };
+        let lease = current.lease.let_go();
         // ◆ If its answer is lost it may still land, in the middle of a signature: a renewal must come before the next one.
         self.state.confirmed = None;
         self.write(&current, &current.record, &lease, deadline).await

@@ -14,9 +14,7 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use std::collections::BTreeMap;
 use tezos_signer_core::config::KeyConfig;
-use tezos_signer_core::record::{
-    HOLDER_ADDRESS_ANNOTATION, LEASE_ANNOTATION, Lease, OWNER_ANNOTATION, RECORDS_NAMESPACE, Record,
-};
+use tezos_signer_core::record::{Lease, OWNER_ANNOTATION, RECORDS_NAMESPACE, Record};
 
 /// Marks a record that was suspended by `spec.suspend`, and not by hand: only that is taken back with it.
 const SUSPENDED_BY_SPEC_ANNOTATION: &str = "signer.tezos.io/suspended-by-spec";
@@ -177,12 +175,8 @@ impl Claims {
                 return Ok(());
             }
             annotations.remove(OWNER_ANNOTATION);
-            annotations.remove(HOLDER_ADDRESS_ANNOTATION);
-            if let Some(text) = annotations.get(LEASE_ANNOTATION)
-                && let Ok(lease) = Lease::from_annotation(Some(text))
-            {
-                let lease = Lease { holder_identity: String::new(), preferred_holder: String::new(), ..lease };
-                annotations.insert(LEASE_ANNOTATION.to_owned(), lease.to_annotation());
+            if let Ok(lease) = Lease::from_annotations(annotations) {
+                Lease { preferred_holder: String::new(), ..lease.let_go() }.write_to(annotations);
             }
             if self.replace(name, &record).await? {
                 return Ok(());

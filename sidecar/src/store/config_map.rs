@@ -9,7 +9,7 @@ use kube::{Api, Client, Config};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tezos_signer_core::record::{LEASE_ANNOTATION, Lease, Record, RecordName};
+use tezos_signer_core::record::{Lease, Record, RecordName};
 
 /// The longest that one call may take. A call that hangs must leave time, within the deadline of a request, to find out on
 /// a new connection what became of it.
@@ -111,10 +111,9 @@ impl ConfigMapStore {
         let invalid = |source| StoreError::Invalid { name: name.clone(), source };
         let data = object.data.clone().unwrap_or_default();
         let annotations = object.metadata.annotations.as_ref();
-        let lease = annotations.and_then(|annotations| annotations.get(LEASE_ANNOTATION));
         Ok(Snapshot {
             record: Record::from_data(&data).map_err(invalid)?,
-            lease: Lease::from_annotation(lease.map(String::as_str)).map_err(invalid)?,
+            lease: annotations.map_or(Ok(Lease::default()), Lease::from_annotations).map_err(invalid)?,
             basis: Basis::ConfigMap(Box::new(ReadObject::new(object)?)),
         })
     }
@@ -155,8 +154,7 @@ impl Store for ConfigMapStore {
         };
         let mut object = read.object.clone();
         object.data = Some(record.to_data());
-        let annotations = object.metadata.annotations.get_or_insert_default();
-        annotations.insert(LEASE_ANNOTATION.to_owned(), lease.to_annotation());
+        lease.write_to(object.metadata.annotations.get_or_insert_default());
         let api = self.api();
         let parameters = PostParams::default();
         let written = self.call(name, deadline, api.replace(name.as_str(), &parameters, &object)).await?;

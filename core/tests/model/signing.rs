@@ -204,8 +204,15 @@ impl Cluster {
             });
         }
         if self.displaced(process, &copy) {
-            return add("another has the lease, answers 502".to_owned(), &mut |next, _| {
+            add("another has the lease, answers 502".to_owned(), &mut |next, _| {
                 next.processes[process].task = None;
+            });
+            // It has the other asked, or waits for another holder, if only itself. Either is as if the client asked again: the request
+            // begins anew, of whichever signer, and nothing that was known of the record is kept for it.
+            let number = self.scenario.asks.iter().position(|(ask, _)| *ask == request);
+            return add("another has the lease, forwards or waits".to_owned(), &mut |next, _| {
+                next.processes[process].task = None;
+                next.asks[number.expect("it was asked for")] += 1;
             });
         }
         let silent = self.scenario.lease && me.silence >= LEASE && self.rules.ask_after_silence;

@@ -137,7 +137,7 @@ pub enum Event {
         status: u16,
         /// In one word.
         outcome: Outcome,
-        /// Why there was no signature: what the client was told.
+        /// Why there was no signature: what the client was told. Of a request that was forwarded, to whom.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
         /// The line of this log that announced the signature, where this request made a new one. Of several attempts, the last.
@@ -194,6 +194,8 @@ pub enum Outcome {
     Signed,
     /// The stored signature was given again.
     Replayed,
+    /// Another signer, which serves the key now, was asked, and this is its answer. Its own log says what it did.
+    Forwarded,
     /// 400.
     Malformed,
     /// 401.
@@ -216,6 +218,7 @@ impl Outcome {
         match self {
             Self::Signed => "signed",
             Self::Replayed => "replayed",
+            Self::Forwarded => "forwarded",
             Self::Malformed => "malformed",
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden => "forbidden",

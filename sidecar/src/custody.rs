@@ -5,11 +5,16 @@
 
 use crate::store::{Snapshot, Store, StoreError};
 use jiff::Timestamp;
+use std::fmt;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tezos_signer_core::position::ConsensusKind;
 use tezos_signer_core::record::{Lease, Record, RecordName};
-use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard, Notify};
+
+/// How often a request that waits for a holder looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Why a record cannot be decided on, or was not committed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -17,11 +22,11 @@ pub enum CustodyError {
     /// The store says so.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Another signer serves it.
-    #[error("another signer serves this key now ({holder})")]
+    /// Another signer serves it, or nobody yet.
+    #[error("another signer serves this key now ({})", holder.as_ref().map_or("nobody yet".to_owned(), ToString::to_string))]
     HeldElsewhere {
-        /// The identity of the other; `nobody yet` when free.
-        holder: String,
+        /// The other, as the store had it when this was found out.
+        holder: Option<Holder>,
     },
     /// ◆ The store shows less than was seen before.
     #[error(
@@ -37,11 +42,37 @@ pub enum CustodyError {
     Busy,
 }
 
+/// Who serves a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// The pod's UID.
+    pub identity: String,
+    /// Where requests can be forwarded to.
+    pub address: Option<SocketAddr>,
+}
+
+impl Holder {
+    /// That of `lease`; `None` when it is free.
+    pub fn of(lease: &Lease) -> Option<Self> {
+        let identity = lease.holder_identity.clone();
+        (!identity.is_empty()).then_some(Self { identity, address: lease.holder_address })
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pod {}", self.identity)?;
+        self.address.map_or(Ok(()), |address| write!(f, " at {address}"))
+    }
+}
+
 /// What a standby waits for, and how long.
 #[derive(Debug, Clone)]
 pub struct LeaseTerms {
     /// Who this process is: the pod's UID.
     pub identity: String,
+    /// Where other replicas can forward requests to; they are told with the lease.
+    pub address: Option<SocketAddr>,
     /// After how long without a change another may take over.
     pub duration: Duration,
 }
@@ -54,6 +85,8 @@ pub struct Custody {
     terms: Option<LeaseTerms>,
     state: AsyncMutex<State>,
     view: Mutex<View>,
+    /// Somebody waits for a holder.
+    wanted: Notify,
 }
 
 #[derive(Default)]
@@ -62,6 +95,8 @@ struct State {
     snapshot: Option<Snapshot>,
     /// The newest state ever seen, to tell a change by.
     newest: Option<Snapshot>,
+    /// When the store was last asked.
+    asked: Option<Instant>,
     /// Since when the store has shown that state, as far as this process's clock knows.
     unchanged_since: Option<Instant>,
     /// When the newest write of this process was sent that the store took. ◆ A read does not count: nobody else sees it, and
@@ -89,7 +124,7 @@ impl Custody {
     /// Nothing is read yet.
     pub fn new(name: RecordName, store: Arc<dyn Store>, terms: Option<LeaseTerms>) -> Self {
         let terms = terms.filter(|_| !store.is_exclusive());
-        Self { name, store, terms, state: AsyncMutex::default(), view: Mutex::default() }
+        Self { name, store, terms, state: AsyncMutex::default(), view: Mutex::default(), wanted: Notify::new() }
     }
 
     /// The record's name.
@@ -107,6 +142,38 @@ impl Custody {
         self.view.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Asks for a look at the lease now: there is a request, and nobody to serve it.
+    pub fn want(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// Waits until a look is [asked for](Self::want).
+    pub async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
+
+    /// Waits until the record has another holder than `holder`, if only nobody; meanwhile has the lease looked at, so that it is
+    /// taken as soon as it may be. An error at the deadline.
+    pub async fn other_holder_than(&self, holder: Option<&Holder>, deadline: Instant) -> Result<(), CustodyError> {
+        let identity = holder.map(|holder| holder.identity.as_str());
+        loop {
+            self.want();
+            tokio::time::sleep_until((Instant::now() + LOOK_AGAIN).min(deadline).into()).await;
+            if Instant::now() >= deadline {
+                return Err(CustodyError::HeldElsewhere { holder: holder.cloned() });
+            }
+            // A look that fails may succeed the next time.
+            let now = async { self.lock(deadline).await?.holder(LOOK_AGAIN, deadline).await };
+            if now.await.is_ok_and(|now| now.as_ref().map(|now| now.identity.as_str()) != identity) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn is_ours(&self, lease: &Lease) -> bool {
+        self.terms.as_ref().is_none_or(|terms| lease.holder_identity == terms.identity)
+    }
+
     /// Waits for its turn: one decision at a time.
     pub async fn lock(&self, deadline: Instant) -> Result<Held<'_>, CustodyError> {
         let state =
@@ -119,7 +186,7 @@ impl Custody {
         if let Some(snapshot) = snapshot {
             view.record = Some(snapshot.record.clone());
             view.lease = snapshot.lease.clone();
-            view.held = self.terms.as_ref().is_none_or(|terms| snapshot.lease.holder_identity == terms.identity);
+            view.held = self.is_ours(&snapshot.lease);
         }
         view.problem = problem;
     }
@@ -155,16 +222,20 @@ impl Held<'_> {
     async fn usable(&mut self, deadline: Instant) -> Result<Snapshot, CustodyError> {
         let snapshot = self.known(deadline).await?;
         self.refuse_after_going_back()?;
-        match &self.custody.terms {
-            Some(terms) if snapshot.lease.holder_identity != terms.identity => {
-                let holder = match snapshot.lease.holder_identity.as_str() {
-                    "" => "nobody yet".to_owned(),
-                    holder => format!("pod {holder}"),
-                };
-                Err(CustodyError::HeldElsewhere { holder })
-            }
-            _ => Ok(snapshot),
+        if self.custody.is_ours(&snapshot.lease) {
+            return Ok(snapshot);
         }
+        Err(CustodyError::HeldElsewhere { holder: Holder::of(&snapshot.lease) })
+    }
+
+    /// Who serves the record, as the store had it no longer than `age` ago; a read, unless it was asked since.
+    pub async fn holder(&mut self, age: Duration, deadline: Instant) -> Result<Option<Holder>, CustodyError> {
+        let fresh = self.state.asked.is_some_and(|asked| asked.elapsed() < age);
+        let snapshot = match self.state.snapshot.clone().filter(|_| fresh) {
+            Some(snapshot) => snapshot,
+            None => self.observe(deadline).await?.0,
+        };
+        Ok(Holder::of(&snapshot.lease))
     }
 
     fn refuse_after_going_back(&self) -> Result<(), CustodyError> {
@@ -180,7 +251,8 @@ impl Held<'_> {
         deadline: Instant,
     ) -> Result<(), CustodyError> {
         let renew_time = self.custody.terms.as_ref().map(|_| Timestamp::now());
-        let lease = Lease { renew_time, ..decided_on.lease.clone() };
+        let holder_address = self.custody.terms.as_ref().and_then(|terms| terms.address);
+        let lease = Lease { renew_time, holder_address, ..decided_on.lease.clone() };
         self.write(decided_on, record, &lease, deadline).await
     }
 
@@ -206,7 +278,7 @@ impl Held<'_> {
             renew_time: now,
             leader_transitions: seen.lease.leader_transitions + 1,
             preferred_holder: seen.lease.preferred_holder.clone(),
-            holder_address: None,
+            holder_address: terms.address,
         };
         self.write(seen, &seen.record, &lease, deadline).await
     }
@@ -254,8 +326,9 @@ impl Held<'_> {
         Ok(())
     }
 
+    /// What the store has: the copy, if this process serves the record. Who else does, only a read can tell.
     async fn known(&mut self, deadline: Instant) -> Result<Snapshot, CustodyError> {
-        if let Some(snapshot) = &self.state.snapshot {
+        if let Some(snapshot) = self.state.snapshot.as_ref().filter(|copy| self.custody.is_ours(&copy.lease)) {
             return Ok(snapshot.clone());
         }
         match self.custody.store.read(&self.custody.name, deadline).await {
@@ -284,6 +357,7 @@ impl Held<'_> {
             state.unchanged_since = Some(Instant::now());
             state.newest = Some(snapshot.clone());
         }
+        state.asked = Some(Instant::now());
         state.snapshot = Some(snapshot);
     }
 }

@@ -3,12 +3,13 @@
 
 use crate::custody::{CustodyError, LeaseTerms};
 use crate::signer::{Key, Signer};
+use crate::store::StoreError;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tezos_signer_core::record::Lease;
 
 /// ◆ A holder whose HSM has been failing for so long lets go, so that a signer with a working one can take over.
-const HSM_PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const HSM_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long the store may take for one look, renewal or release.
 const CALL: Duration = Duration::from_secs(1);
@@ -17,8 +18,11 @@ const CALL: Duration = Duration::from_secs(1);
 /// this one comes. Who gave up sooner might never get one, while requests wait out a token that does not answer.
 const TURN: Duration = Duration::from_mins(1);
 
-/// How often a standby looks at the record.
+/// How often the record is looked at.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// The same where another replica may let it go at any time, and has clients who wait for it.
+const LOOK_OF_STANDBY: Duration = Duration::from_millis(250);
 
 /// How long the last renewals and releases of a process that ends may take.
 const RELEASE: Duration = Duration::from_secs(2);
@@ -58,7 +62,9 @@ async fn keep_one(signer: Arc<Signer>, key: Arc<Key>) {
             }
             reported = problem;
         }
-        tokio::time::sleep(LOOK).await;
+        let look = if signer.forwards() && !key.custody.view().held { LOOK_OF_STANDBY } else { LOOK };
+        // A request that nobody serves need not wait for the next look.
+        let _ = tokio::time::timeout(look, key.custody.wanted()).await;
     }
 }
 
@@ -85,7 +91,11 @@ async fn step(signer: &Signer, key: &Key) -> Result<(), CustodyError> {
     }
     let (seen, unchanged) = record.observe(deadline).await?;
     if health.reason(&hash).is_none() && may_take(&seen.lease, terms, unchanged) {
-        record.take(&seen, deadline).await?;
+        match record.take(&seen, deadline).await {
+            // Another standby was faster.
+            Err(CustodyError::Store(StoreError::Conflict(_))) => return Ok(()),
+            taken => taken?,
+        }
         tracing::info!(record = %key.custody.name(), from = %seen.lease.holder_identity, "took the lease");
     }
     Ok(())

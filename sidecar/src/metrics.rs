@@ -1,6 +1,7 @@
 //! The signer's Prometheus metrics. Every name and label is here, but for those of connections, in [`crate::http::port_metrics`].
 
 use crate::audit::AuditLog;
+use crate::peer::FORWARDED;
 use prometheus::{
     Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -18,6 +19,7 @@ pub struct Metrics {
     last_round: IntGaugeVec,
     commits_failed: IntCounter,
     unknown_shapes: IntCounterVec,
+    forwarded: IntCounterVec,
     audit_up: IntGauge,
     audit_lost: IntGauge,
     hsm_up: IntGauge,
@@ -62,6 +64,16 @@ impl Metrics {
         for answer in ["refused", "accepted"] {
             unknown_shapes.with_label_values(&[answer]).reset();
         }
+        let forwarded = IntCounterVec::new(
+            Opts::new(
+                "tezos_signer_forwarded_total",
+                "Requests that the replica was asked for which serves the key, by what came of it.",
+            ),
+            &["outcome"],
+        )?;
+        for outcome in FORWARDED {
+            forwarded.with_label_values(&[outcome]).reset();
+        }
         let audit_up = IntGauge::new("tezos_signer_audit_up", "1 while the audit log can be written, else 0.")?;
         let audit_lost = IntGauge::new(
             "tezos_signer_audit_lost_lines",
@@ -78,6 +90,7 @@ impl Metrics {
         registry.register(Box::new(last_round.clone()))?;
         registry.register(Box::new(commits_failed.clone()))?;
         registry.register(Box::new(unknown_shapes.clone()))?;
+        registry.register(Box::new(forwarded.clone()))?;
         registry.register(Box::new(audit_up.clone()))?;
         registry.register(Box::new(audit_lost.clone()))?;
         registry.register(Box::new(hsm_up.clone()))?;
@@ -91,6 +104,7 @@ impl Metrics {
             last_round,
             commits_failed,
             unknown_shapes,
+            forwarded,
             audit_up,
             audit_lost,
             hsm_up,
@@ -109,6 +123,11 @@ impl Metrics {
     /// A block or vote has a tag or bytes that this release does not know: a protocol newer than it is about to come, or has.
     pub fn unknown_shape(&self, answer: &str) {
         self.unknown_shapes.with_label_values(&[answer]).inc();
+    }
+
+    /// The replica that serves a key was asked.
+    pub fn forwarded(&self, outcome: &str) {
+        self.forwarded.with_label_values(&[outcome]).inc();
     }
 
     /// Where others register theirs.

@@ -7,15 +7,17 @@ use crate::hsm::{Hsm, HsmMetrics};
 use crate::http::fault::{Fault, FaultObserver};
 use crate::http::listener::{Listener, Service, UnixSocketError};
 use crate::http::port_metrics::{ConnectionMetrics, TlsMetrics};
+use crate::http::slots::Slots;
 use crate::http::tls::{Tls, TlsError};
 use crate::http::{admin, port};
 use crate::lease;
 use crate::metrics::Metrics;
+use crate::peer::{self, Peers};
 use crate::signer::{Key, Signer};
 use crate::store::{ConfigMapStore, FileStore, Store, StoreError};
 use axum::Router;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tezos_signer_core::audit::Outcome;
@@ -25,8 +27,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// How long requests of other hosts are still answered (with 502) after the leases were let go, until nobody sends any.
+/// How long requests of other hosts are still answered after the leases were let go, forwarded or with 502, until nobody sends any.
 const LINGER: Duration = Duration::from_secs(10);
+
+/// What the names of the signing port's metrics begin with.
+const PREFIX: &str = "tezos_signer";
+
+/// What the names of the peer port's metrics begin with.
+const PEER_PREFIX: &str = "tezos_signer_peer";
 
 /// How long each thing that ends may take to do so.
 const HURRY: Duration = Duration::from_secs(1);
@@ -101,13 +109,18 @@ pub async fn serve(config: SignerConfig) -> Result<(), ServeError> {
     raise_file_limit();
     let metrics = Metrics::new()?;
     let tls = match &config.tls {
-        Some(tls) => Some(Arc::new(Tls::load(tls, TlsMetrics::register(metrics.registry())?)?)),
+        Some(tls) => Some(Arc::new(Tls::load(tls, TlsMetrics::register(metrics.registry(), PREFIX)?)?)),
         None => None,
     };
+    let peers = listen_to_peers(&config, &metrics).await?;
     // The pod's UID: a restarted container is the same holder, a replaced pod is another.
     let identity = std::env::var("POD_UID").unwrap_or_else(|_| uuid::Uuid::new_v4().to_string());
     let (store, lease_duration) = open_store(watermarks).await?;
-    let terms = lease_duration.map(|duration| LeaseTerms { identity: identity.clone(), duration });
+    let terms = lease_duration.map(|duration| LeaseTerms {
+        identity: identity.clone(),
+        address: peers.as_ref().and_then(|peers| peers.address),
+        duration,
+    });
     let keys = config.keys.iter().map(|key| {
         let custody = Custody::new(key.record_name(), store.clone(), terms.clone());
         Key::new(key.clone(), custody, config.authorized_keys_of(key).clone())
@@ -115,8 +128,12 @@ pub async fn serve(config: SignerConfig) -> Result<(), ServeError> {
     let deadline = Duration::from_millis(config.request_deadline_milliseconds.into());
     let audit = AuditLog::start(&config.audit, &identity)?;
     let hsm = Hsm::start(&config.hsm, &config.keys, HsmMetrics::new()?.register(metrics.registry())?)?;
-    let signer = Arc::new(Signer::new(keys, hsm, audit, metrics, deadline));
-    let served = serve_until_terminated(&config, &signer, identity, tls).await;
+    let signer = Signer::new(keys, hsm, audit, metrics, deadline);
+    let signer = Arc::new(match &peers {
+        Some(peers) => signer.forwarding_to(Peers::new(peers.tls.clone())),
+        None => signer,
+    });
+    let served = serve_until_terminated(&config, &signer, identity, tls, peers).await;
     signer.audit().end(HURRY).await;
     let is_out_of_the_library = signer.hsm().stop(HURRY).await;
     let status = served.as_ref().map_or_else(ServeError::exit_status, |()| 0);
@@ -144,14 +161,20 @@ async fn serve_until_terminated(
     signer: &Arc<Signer>,
     identity: String,
     tls: Option<Arc<Tls>>,
+    peers: Option<PeerListener>,
 ) -> Result<(), ServeError> {
-    let admin = Arc::new(admin::Admin::new(signer.clone(), identity, tls.clone()));
+    let (slots, forwards) = (Slots::new(config.max_concurrent_requests), peers.is_some());
+    let peer_tls = peers.as_ref().and_then(|peers| peers.tls.clone());
+    let admin = Arc::new(admin::Admin::new(signer.clone(), identity.clone(), tls.clone(), peer_tls));
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (stop, stopped) = watch::channel(false);
     let mut listeners = vec![serve_admin(config.admin, admin::router(admin), stopped.clone()).await?];
-    listeners.extend(serve_signing(config, signer, tls, &stopped).await?);
+    listeners.extend(serve_signing(config, signer, tls, slots.clone(), &stopped).await?);
+    if let Some(peers) = peers {
+        listeners.push(serve_peers(config, signer, peers, &identity, slots, &stopped)?);
+    }
     let leases = tokio::spawn(lease::keep(signer.clone()));
     tracing::info!(keys = config.keys.len(), "serving");
 
@@ -165,8 +188,9 @@ async fn serve_until_terminated(
     let _ = leases.await;
     lease::release(signer).await;
     // On loopback every client is a container of this pod or a process of this host: in a pod they have ended before us. And
-    // where the HSM was given up, the sooner the next process begins the better.
-    if !config.listen.ip().is_loopback() && given_up.is_none() {
+    // where the HSM was given up, the sooner the next process begins the better, unless another replica signs meanwhile.
+    let has_clients = forwards || !config.listen.ip().is_loopback();
+    if has_clients && (given_up.is_none() || signer.is_served_elsewhere()) {
         tokio::time::sleep(LINGER).await;
     }
     let _ = stop.send(true);
@@ -201,6 +225,7 @@ async fn serve_signing(
     config: &SignerConfig,
     signer: &Arc<Signer>,
     tls: Option<Arc<Tls>>,
+    slots: Slots,
     stopped: &watch::Receiver<bool>,
 ) -> Result<Vec<JoinHandle<()>>, ServeError> {
     let failed = |source| ServeError::Listen { field: "listen", address: config.listen, source };
@@ -214,24 +239,78 @@ async fn serve_signing(
         listeners.push(Listener::unix(path.as_path())?);
         log_listening("unixSocket", &path.as_path().display());
     }
-    let metrics = ConnectionMetrics::register(signer.metrics().registry())?;
-    let of_faults = signer.clone();
-    let observer: FaultObserver = Arc::new(move |client, fault| {
-        metrics.observe(fault);
-        // These two were answered. The others never asked anything.
-        if matches!(fault, Fault::Malformed(_) | Fault::HeadTimeout) {
-            of_faults.not_asked(client.to_string(), 400, Outcome::Malformed, fault.to_string());
-        }
-        // Not louder: who can connect could fill the disk with it.
-        tracing::debug!(%client, %fault, "connection ended");
-    });
-    let router = port::router(signer, config);
+    let observer = observer(signer, PREFIX)?;
+    let router = port::router(signer, config, slots);
     let serve = |listener: Listener| {
         let (router, observer) = (router.clone(), observer.clone());
         let service = Service { router, observer, max_connections: config.max_connections };
         tokio::spawn(listener.serve(service, stopped.clone()))
     };
     Ok(listeners.into_iter().map(serve).collect())
+}
+
+/// The listener of the peer port, before it serves.
+struct PeerListener {
+    listener: Listener,
+    tls: Option<Arc<Tls>>,
+    /// What others are told.
+    address: Option<SocketAddr>,
+}
+
+/// Listens first, because others are told the port with the first lease.
+async fn listen_to_peers(config: &SignerConfig, metrics: &Metrics) -> Result<Option<PeerListener>, ServeError> {
+    let Some(peer) = &config.peer else { return Ok(None) };
+    let tls = match &peer.tls {
+        Some(tls) => Some(Arc::new(Tls::load_of_peers(tls, TlsMetrics::register(metrics.registry(), PEER_PREFIX)?)?)),
+        None => None,
+    };
+    let failed = |source| ServeError::Listen { field: "peer.listen", address: peer.listen, source };
+    let listener = Listener::tcp(peer.listen, tls.clone()).await.map_err(failed)?;
+    let bound = listener.address().map_err(failed)?;
+    log_listening("peer", &bound);
+    let port = bound.parse().map_or(peer.listen.port(), |bound: SocketAddr| bound.port());
+    let ip: Option<IpAddr> = match std::env::var("POD_IP") {
+        Ok(text) => {
+            Some(text.parse().map_err(|_| ServeError::Config("the environment variable POD_IP is no IP address"))?)
+        }
+        Err(_) => None,
+    };
+    if ip.is_none() {
+        tracing::warn!("POD_IP is not in the environment: no other replica can forward to this one");
+    }
+    Ok(Some(PeerListener { listener, tls, address: ip.map(|ip| SocketAddr::new(ip, port)) }))
+}
+
+/// Serves other replicas, until `stopped`.
+fn serve_peers(
+    config: &SignerConfig,
+    signer: &Arc<Signer>,
+    peers: PeerListener,
+    identity: &str,
+    slots: Slots,
+    stopped: &watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, ServeError> {
+    if let Some(tls) = peers.tls {
+        tokio::spawn(tls.keep_fresh());
+    }
+    let router = peer::port::router(signer, identity, slots);
+    let service = Service { router, observer: observer(signer, PEER_PREFIX)?, max_connections: config.max_connections };
+    Ok(tokio::spawn(peers.listener.serve(service, stopped.clone())))
+}
+
+/// Counts what never becomes a request, under names that begin with `prefix`.
+fn observer(signer: &Arc<Signer>, prefix: &str) -> Result<FaultObserver, ServeError> {
+    let metrics = ConnectionMetrics::register(signer.metrics().registry(), prefix)?;
+    let signer = signer.clone();
+    Ok(Arc::new(move |client, fault| {
+        metrics.observe(fault);
+        // These two were answered. The others never asked anything.
+        if matches!(fault, Fault::Malformed(_) | Fault::HeadTimeout) {
+            signer.not_asked(client.to_string(), 400, Outcome::Malformed, fault.to_string());
+        }
+        // Not louder: who can connect could fill the disk with it.
+        tracing::debug!(%client, %fault, "connection ended");
+    }))
 }
 
 /// Port 0 is a free one that the system chose: this is where it is found.

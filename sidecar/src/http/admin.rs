@@ -1,6 +1,7 @@
 //! Probes, metrics and status. Served from the start of the process, on a port of their own.
 
 use super::tls::Tls;
+use crate::custody::Holder;
 use crate::signer::Signer;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -17,13 +18,14 @@ pub struct Admin {
     signer: Arc<Signer>,
     identity: String,
     tls: Option<Arc<Tls>>,
+    peer_tls: Option<Arc<Tls>>,
     started: AtomicBool,
 }
 
 impl Admin {
-    /// For `signer`, whose identity as a holder of leases is `identity`, and whose signing port has `tls`.
-    pub fn new(signer: Arc<Signer>, identity: String, tls: Option<Arc<Tls>>) -> Self {
-        Self { signer, identity, tls, started: AtomicBool::new(false) }
+    /// For `signer`, whose identity as a holder of leases is `identity`, and whose ports have `tls` and `peer_tls`.
+    pub fn new(signer: Arc<Signer>, identity: String, tls: Option<Arc<Tls>>, peer_tls: Option<Arc<Tls>>) -> Self {
+        Self { signer, identity, tls, peer_tls, started: AtomicBool::new(false) }
     }
 
     /// Why nothing, or not every key, can be signed with now. One sentence each.
@@ -31,11 +33,17 @@ impl Admin {
         let hsm = self.signer.hsm().health().reasons();
         let keys = self.signer.keys().filter_map(|key| {
             let view = key.custody.view();
-            let problem = match (view.problem, view.record, view.held) {
+            let holder = Holder::of(&view.lease);
+            let problem = match (view.problem, view.record, view.held, holder) {
                 (Some(problem), ..) => problem,
-                (None, None, _) => "its watermark record has not been read yet".to_owned(),
-                (None, Some(_), false) => "its lease is not held by this signer".to_owned(),
-                (None, Some(_), true) => return None,
+                (None, None, ..) => "its watermark record has not been read yet".to_owned(),
+                (None, Some(_), true, _) => return None,
+                // A standby: it forwards, and takes over.
+                (None, Some(_), false, Some(Holder { address: Some(_), .. })) if self.signer.forwards() => return None,
+                (None, Some(_), false, Some(holder)) if self.signer.forwards() => {
+                    format!("{holder} serves it, and has told nobody its address (POD_IP): it cannot be asked")
+                }
+                (None, Some(_), false, _) => "its lease is not held by this signer".to_owned(),
             };
             Some(format!("{}: {problem}", key.config.hash()))
         });
@@ -43,7 +51,7 @@ impl Admin {
         hsm.into_iter().chain(audit).chain(keys).collect()
     }
 
-    /// Whether signing has worked once: logged in, keys found, records read, leases held.
+    /// Whether signing has worked once: logged in, keys found, records read, each lease held or its holder known.
     fn started(&self, reasons: &[String]) -> bool {
         if reasons.is_empty() {
             self.started.store(true, Ordering::SeqCst);
@@ -71,6 +79,7 @@ impl Admin {
                     "record": key.custody.name().as_str(),
                     "holder": view.lease.holder_identity,
                     "held": view.held,
+                    "holderAddress": view.lease.holder_address,
                     "reason": view.problem,
                     "hsm": health.reason(&key.config.hash()),
                     "rows": rows.collect::<serde_json::Map<_, _>>(),
@@ -83,6 +92,7 @@ impl Admin {
             "identity": self.identity,
             "hsm": { "ready": hsm.is_empty(), "reason": (!hsm.is_empty()).then(|| hsm.join("; ")) },
             "tls": self.tls.as_ref().map(|tls| json!({ "notAfter": tls.not_after(), "reason": tls.reason() })),
+            "peerTls": self.peer_tls.as_ref().map(|tls| json!({ "notAfter": tls.not_after(), "reason": tls.reason() })),
             "keys": keys,
             "reasons": self.with_tls(reasons),
         })
@@ -90,7 +100,8 @@ impl Admin {
 
     /// Reasons to show. TLS is none not to start: new files can heal it at any time, and other clients may not need it.
     fn with_tls(&self, reasons: Vec<String>) -> Vec<String> {
-        reasons.into_iter().chain(self.tls.as_ref().and_then(|tls| tls.reason())).collect()
+        let tls = [&self.tls, &self.peer_tls].into_iter().flatten().filter_map(|tls| tls.reason());
+        reasons.into_iter().chain(tls).collect()
     }
 }
 

@@ -146,7 +146,8 @@ impl Listener {
     }
 }
 
-fn prepare(stream: &TcpStream) -> io::Result<()> {
+/// What both ends of a connection set.
+pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
     use rustix::net::sockopt;
     // Without it an answer waits for the client's delayed acknowledgement of the one before.
     stream.set_nodelay(true)?;

@@ -16,7 +16,7 @@ use tezos_signer_core::audit::Outcome;
 use tezos_signer_core::config::SignerConfig;
 
 /// The protocol as `config` offers it. Requests must have the extension [`Client`].
-pub fn router(signer: &Arc<Signer>, config: &SignerConfig) -> Router {
+pub fn router(signer: &Arc<Signer>, config: &SignerConfig, slots: Slots) -> Router {
     let listing = if config.allow_known_keys { get(known_keys) } else { get(refuse_listing) };
     let routes = signing::router(signer.clone())
         .merge(
@@ -34,7 +34,7 @@ pub fn router(signer: &Arc<Signer>, config: &SignerConfig) -> Router {
     routes
         .fallback(unknown_path)
         .layer(Extension(signer.clone()))
-        .layer(Extension(Slots::new(config.max_concurrent_requests)))
+        .layer(Extension(slots))
         .layer(middleware::map_response_with_state(signer.clone(), close_when_closing))
 }
 
@@ -54,7 +54,7 @@ async fn refuse_proof() -> Response {
     refusal(StatusCode::FORBIDDEN, "Request to prove possession is not allowed.")
 }
 
-async fn wrong_method(
+pub(crate) async fn wrong_method(
     Extension(signer): Extension<Arc<Signer>>,
     Extension(client): Extension<Client>,
     method: Method,
@@ -64,7 +64,7 @@ async fn wrong_method(
     not_found(&signer, &client, StatusCode::METHOD_NOT_ALLOWED, message)
 }
 
-async fn unknown_path(
+pub(crate) async fn unknown_path(
     Extension(signer): Extension<Arc<Signer>>,
     Extension(client): Extension<Client>,
     uri: Uri,
@@ -85,7 +85,7 @@ fn shown(uri: &Uri) -> String {
 }
 
 /// A process that ends asks its clients to connect anew, to whoever comes next.
-async fn close_when_closing(State(signer): State<Arc<Signer>>, mut response: Response) -> Response {
+pub(crate) async fn close_when_closing(State(signer): State<Arc<Signer>>, mut response: Response) -> Response {
     if signer.is_closing() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

@@ -11,11 +11,11 @@ pub struct ConnectionMetrics {
 }
 
 impl ConnectionMetrics {
-    /// All at zero.
-    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+    /// All at zero. `prefix` stands before the names: `tezos_signer`.
+    pub fn register(registry: &Registry, prefix: &str) -> Result<Self, prometheus::Error> {
         let faults = IntCounterVec::new(
             Opts::new(
-                "tezos_signer_connection_faults_total",
+                format!("{prefix}_connection_faults_total"),
                 "Connections that ended without an answer of the protocol, by what was wrong with them.",
             ),
             &["fault"],
@@ -41,14 +41,14 @@ pub struct TlsMetrics {
 }
 
 impl TlsMetrics {
-    /// Zero, and no expiry yet.
-    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+    /// Zero, and no expiry yet. `prefix` stands before the names: `tezos_signer`.
+    pub fn register(registry: &Registry, prefix: &str) -> Result<Self, prometheus::Error> {
         let reload_failures = IntCounter::new(
-            "tezos_signer_tls_reload_failures_total",
+            format!("{prefix}_tls_reload_failures_total"),
             "Changes of the TLS files that could not be used; the certificate before is still served.",
         )?;
         let expiry = IntGauge::new(
-            "tezos_signer_tls_certificate_expiry_timestamp_seconds",
+            format!("{prefix}_tls_certificate_expiry_timestamp_seconds"),
             "When the served TLS certificate expires, in seconds since 1970.",
         )?;
         registry.register(Box::new(reload_failures.clone()))?;

@@ -5,10 +5,10 @@ use super::body::{BodyError, WholeBody};
 use super::client::Client;
 use super::refusal::refusal;
 use super::slots::{Overloaded, Slots};
-use crate::signer::{Request, SignError, Signer};
+use crate::signer::{Answer, Origin, Request, SignError, Signer};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
@@ -16,7 +16,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tezos_signer_core::audit::Outcome;
-use tezos_signer_core::key::{PublicKeyHash, Signature};
+use tezos_signer_core::key::PublicKeyHash;
 use tezos_signer_core::payload::from_body;
 
 /// The protocol's routes.
@@ -42,7 +42,7 @@ async fn public_key(State(signer): State<Arc<Signer>>, Path(key): Path<String>) 
 
 /// What the query of a signing request may say; whatever else it says is passed over, as `version` is, which matters for tz4.
 #[derive(serde::Deserialize)]
-struct SigningQuery {
+pub(crate) struct SigningQuery {
     authentication: Option<String>,
 }
 
@@ -53,26 +53,45 @@ async fn sign(
     Path(key): Path<String>,
     query: Result<Query<SigningQuery>, QueryRejection>,
     body: Result<WholeBody, BodyError>,
-) -> Result<Response, Refused> {
-    let client = client.to_string();
-    let answer = match parse(&key, query, body) {
+) -> Response {
+    answer(&signer, client.to_string(), Origin::Client, &slots, &key, query, body).await
+}
+
+/// Answers a signing request, from the parts of it to the response, for this port and for that of the peers.
+pub(crate) async fn answer(
+    signer: &Arc<Signer>,
+    client: String,
+    origin: Origin,
+    slots: &Slots,
+    key: &str,
+    query: Result<Query<SigningQuery>, QueryRejection>,
+    body: Result<WholeBody, BodyError>,
+) -> Response {
+    let answer = match parse(key, query, body) {
         Ok((key, payload, authentication)) => {
-            let request = Request { client: client.clone(), key, payload, authentication };
-            sign_in_slot(signer.clone(), request, &slots).await
+            let request = Request { client: client.clone(), key, payload, authentication, origin };
+            sign_in_slot(signer.clone(), request, slots).await
         }
         Err(refused) => Err(refused),
     };
     match answer {
-        Ok(signature) => Ok(Json(json!({ "signature": signature })).into_response()),
+        Ok(Answer::Signature(signature)) => Json(json!({ "signature": signature })).into_response(),
+        Ok(Answer::Forwarded(answer)) => {
+            let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
+            let mut response = (status, answer.body).into_response();
+            response.headers_mut().remove(header::CONTENT_TYPE);
+            response.headers_mut().extend(answer.content_type.map(|content_type| (header::CONTENT_TYPE, content_type)));
+            response
+        }
         Err(refused) => {
-            refused.account_for(&signer, client);
-            Err(refused)
+            refused.account_for(signer, client);
+            refused.into_response()
         }
     }
 }
 
 /// In a task of its own, which holds the slot to the end: a client that goes away makes no room for another request.
-async fn sign_in_slot(signer: Arc<Signer>, request: Request, slots: &Slots) -> Result<Signature, Refused> {
+async fn sign_in_slot(signer: Arc<Signer>, request: Request, slots: &Slots) -> Result<Answer, Refused> {
     let slot = slots.take().map_err(Refused::Overloaded)?;
     let task = tokio::spawn(async move {
         let _slot = slot;
@@ -149,6 +168,11 @@ impl IntoResponse for Refused {
         if status == StatusCode::BAD_REQUEST {
             return (status, message).into_response();
         }
-        refusal(status, &message)
+        let mut response = refusal(status, &message);
+        if matches!(self, Self::Sign(SignError::Hop { .. })) {
+            // The next attempt may come to a replica that reaches the holder.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
 }

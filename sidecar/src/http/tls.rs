@@ -1,20 +1,22 @@
-//! The TLS side of the signing port: certificates from files, read again when the files change, and what is known of a client's.
+//! TLS of the signing port, and between replicas: certificates from files, read again when the files change, and what is known of a
+//! client's.
 //!
 //! Connections keep the certificate with which they began; only new ones see another.
 
 use super::client::ClientCertificate;
 use super::port_metrics::TlsMetrics;
+use super::replica_name;
 use jiff::Timestamp;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use tezos_signer_core::config::TlsConfig;
+use tezos_signer_core::config::{PeerTlsConfig, TlsConfig};
 use tokio::time::MissedTickBehavior;
 use tokio_rustls::TlsAcceptor;
 use x509_cert::Certificate;
@@ -28,9 +30,47 @@ const LOOK: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {path}: {reason}")]
 pub struct TlsError {
-    field: &'static str,
+    field: String,
     path: PathBuf,
     reason: String,
+}
+
+/// A file, and the field of the configuration that names it.
+#[derive(Debug, Clone)]
+struct Source {
+    field: String,
+    path: PathBuf,
+}
+
+impl Source {
+    fn new(section: &str, field: &str, path: &Path) -> Self {
+        Self { field: format!("{section}.{field}"), path: path.to_owned() }
+    }
+
+    fn read(&self) -> Result<Vec<u8>, TlsError> {
+        std::fs::read(&self.path).map_err(|error| self.wrong(error))
+    }
+
+    fn wrong(&self, reason: impl Display) -> TlsError {
+        TlsError { field: self.field.clone(), path: self.path.clone(), reason: format!("{reason}") }
+    }
+}
+
+/// Who is on the other side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Others {
+    Clients,
+    /// Replicas: both sides verify each other's certificate, and that it has the same name as their own.
+    Peers,
+}
+
+/// What the configuration says.
+#[derive(Debug, Clone)]
+struct Sources {
+    others: Others,
+    certificate: Source,
+    private_key: Source,
+    authorities: Option<Source>,
 }
 
 /// The files' contents.
@@ -38,12 +78,14 @@ pub struct TlsError {
 struct Files {
     certificate: Vec<u8>,
     private_key: Vec<u8>,
-    client_ca: Option<Vec<u8>>,
+    authorities: Option<Vec<u8>>,
 }
 
 /// What new connections are served with.
 struct Served {
     server: Arc<ServerConfig>,
+    /// To ask other replicas with, and the name that their certificates must have.
+    client: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     not_after: Timestamp,
     /// Why a later change of the files is not used.
     rejected: Option<TlsError>,
@@ -51,7 +93,7 @@ struct Served {
 
 /// TLS, with the newest certificate that could be used.
 pub struct Tls {
-    config: TlsConfig,
+    sources: Sources,
     served: RwLock<Served>,
     /// What the files were when they were last looked at.
     seen: std::sync::Mutex<Result<Files, TlsError>>,
@@ -61,20 +103,48 @@ pub struct Tls {
 impl Tls {
     /// Reads the files; the error names the field of the configuration.
     pub fn load(config: &TlsConfig, metrics: TlsMetrics) -> Result<Self, TlsError> {
-        let files = Files::read(config)?;
-        let served = files.usable(config)?;
+        let source = |field, path| Source::new("tls", field, path);
+        let sources = Sources {
+            others: Others::Clients,
+            certificate: source("certificateFile", &config.certificate_file),
+            private_key: source("privateKeyFile", &config.private_key_file),
+            authorities: config.client_ca_file.as_ref().map(|path| source("clientCaFile", path)),
+        };
+        Self::of(sources, metrics)
+    }
+
+    /// The same for what is spoken between replicas.
+    pub fn load_of_peers(config: &PeerTlsConfig, metrics: TlsMetrics) -> Result<Self, TlsError> {
+        let source = |field, path| Source::new("peer.tls", field, path);
+        let sources = Sources {
+            others: Others::Peers,
+            certificate: source("certificateFile", &config.certificate_file),
+            private_key: source("privateKeyFile", &config.private_key_file),
+            authorities: Some(source("caFile", &config.ca_file)),
+        };
+        Self::of(sources, metrics)
+    }
+
+    fn of(sources: Sources, metrics: TlsMetrics) -> Result<Self, TlsError> {
+        let files = Files::read(&sources)?;
+        let served = files.usable(&sources)?;
         metrics.serving(served.not_after);
         if served.not_after <= Timestamp::now() {
             // Not an end: it can be replaced while the process runs, and its clients say best what is wrong.
-            tracing::error!(file = %config.certificate_file.display(), not_after = %served.not_after, "the TLS certificate has expired");
+            tracing::error!(file = %sources.certificate.path.display(), not_after = %served.not_after, "the TLS certificate has expired");
         }
         let seen = std::sync::Mutex::new(Ok(files));
-        Ok(Self { config: config.clone(), served: RwLock::new(served), seen, metrics })
+        Ok(Self { sources, served: RwLock::new(served), seen, metrics })
     }
 
     /// For one new connection.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.served().server.clone())
+    }
+
+    /// For one new connection to another replica, and the name that it must have.
+    pub(crate) fn connector(&self) -> Option<(Arc<ClientConfig>, ServerName<'static>)> {
+        self.served().client.clone()
     }
 
     fn served(&self) -> std::sync::RwLockReadGuard<'_, Served> {
@@ -89,12 +159,9 @@ impl Tls {
     /// What somebody should do something about.
     pub fn reason(&self) -> Option<String> {
         let served = self.served();
-        let file = self.config.certificate_file.display();
+        let (field, file) = (&self.sources.certificate.field, self.sources.certificate.path.display());
         if served.not_after <= Timestamp::now() {
-            return Some(format!(
-                "the TLS certificate expired at {}: renew {file} (tls.certificateFile)",
-                served.not_after
-            ));
+            return Some(format!("the TLS certificate expired at {}: renew {file} ({field})", served.not_after));
         }
         let rejected = served.rejected.as_ref()?;
         Some(format!(
@@ -116,13 +183,13 @@ impl Tls {
     }
 
     fn look(&self) {
-        let files = Files::read(&self.config);
+        let files = Files::read(&self.sources);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if *seen == files {
             return;
         }
         let usable = match &files {
-            Ok(files) => files.usable(&self.config),
+            Ok(files) => files.usable(&self.sources),
             Err(error) => Err(error.clone()),
         };
         *seen = files;
@@ -147,73 +214,70 @@ impl Tls {
     fn not_worse(&self, usable: Served) -> Result<Served, TlsError> {
         let now = Timestamp::now();
         if usable.not_after <= now && self.not_after() > now {
-            return Err(TlsError::certificate(&self.config, format!("it expired at {}", usable.not_after)));
+            return Err(self.sources.certificate.wrong(format!("it expired at {}", usable.not_after)));
         }
         Ok(usable)
     }
 }
 
-impl TlsError {
-    fn new(field: &'static str, path: &Path, reason: impl Display) -> Self {
-        Self { field, path: path.to_owned(), reason: format!("{reason}") }
-    }
-
-    fn certificate(config: &TlsConfig, reason: impl Display) -> Self {
-        Self::new("tls.certificateFile", &config.certificate_file, reason)
-    }
-
-    fn private_key(config: &TlsConfig, reason: impl Display) -> Self {
-        Self::new("tls.privateKeyFile", &config.private_key_file, reason)
-    }
-}
-
 impl Files {
-    fn read(config: &TlsConfig) -> Result<Self, TlsError> {
-        let read = |field, path: &Path| std::fs::read(path).map_err(|error| TlsError::new(field, path, error));
+    fn read(sources: &Sources) -> Result<Self, TlsError> {
         Ok(Self {
-            certificate: read("tls.certificateFile", &config.certificate_file)?,
-            private_key: read("tls.privateKeyFile", &config.private_key_file)?,
-            client_ca: config.client_ca_file.as_deref().map(|path| read("tls.clientCaFile", path)).transpose()?,
+            certificate: sources.certificate.read()?,
+            private_key: sources.private_key.read()?,
+            authorities: sources.authorities.as_ref().map(Source::read).transpose()?,
         })
     }
 
     /// What could be served with them.
-    fn usable(&self, config: &TlsConfig) -> Result<Served, TlsError> {
+    fn usable(&self, sources: &Sources) -> Result<Served, TlsError> {
+        let Sources { certificate, private_key, .. } = sources;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let chain = certificates(&self.certificate).map_err(|reason| TlsError::certificate(config, reason))?;
-        let not_after = not_after(&chain[0]).map_err(|reason| TlsError::certificate(config, reason))?;
+        let chain = certificates(&self.certificate).map_err(|reason| certificate.wrong(reason))?;
+        let not_after = not_after(&chain[0]).map_err(|reason| certificate.wrong(reason))?;
         let key = PrivateKeyDer::from_pem_slice(&self.private_key)
-            .map_err(|error| TlsError::private_key(config, format!("no PEM private key: {error}")))?;
-        provider
-            .key_provider
-            .load_private_key(key.clone_key())
-            .map_err(|error| TlsError::private_key(config, error))?;
+            .map_err(|error| private_key.wrong(format!("no PEM private key: {error}")))?;
+        provider.key_provider.load_private_key(key.clone_key()).map_err(|error| private_key.wrong(error))?;
+        let mismatched = |error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                private_key.wrong(format!("it is not the key of the certificate in {}", certificate.field))
+            }
+            error => certificate.wrong(error),
+        };
 
+        let mut client = None;
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .map_err(|error| TlsError::certificate(config, error))?;
-        let builder = match (&self.client_ca, &config.client_ca_file) {
-            (Some(pem), Some(path)) => {
-                let wrong = |reason: String| TlsError::new("tls.clientCaFile", path, reason);
+            .map_err(|error| certificate.wrong(error))?;
+        let builder = match (&self.authorities, &sources.authorities) {
+            (Some(pem), Some(source)) => {
                 let mut roots = RootCertStore::empty();
-                for authority in certificates(pem).map_err(wrong)? {
-                    roots.add(authority).map_err(|error| wrong(error.to_string()))?;
+                for authority in certificates(pem).map_err(|reason| source.wrong(reason))? {
+                    roots.add(authority).map_err(|error| source.wrong(error))?;
                 }
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                let roots = Arc::new(roots);
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone())
                     .build()
-                    .map_err(|error| wrong(error.to_string()))?;
-                builder.with_client_cert_verifier(verifier)
+                    .map_err(|error| source.wrong(error))?;
+                if sources.others == Others::Peers {
+                    let name = replica_name::of(&chain[0]).map_err(|reason| certificate.wrong(reason))?;
+                    let config = ClientConfig::builder_with_provider(provider)
+                        .with_safe_default_protocol_versions()
+                        .map_err(|error| certificate.wrong(error))?
+                        .with_root_certificates(roots)
+                        .with_client_auth_cert(chain.clone(), key.clone_key())
+                        .map_err(mismatched)?;
+                    client = Some((Arc::new(config), name.clone()));
+                    builder.with_client_cert_verifier(replica_name::required(name, verifier))
+                } else {
+                    builder.with_client_cert_verifier(verifier)
+                }
             }
             _ => builder.with_no_client_auth(),
         };
-        let mut server = builder.with_single_cert(chain, key).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => {
-                TlsError::private_key(config, "it is not the key of the certificate in tls.certificateFile")
-            }
-            error => TlsError::certificate(config, error),
-        })?;
+        let mut server = builder.with_single_cert(chain, key).map_err(mismatched)?;
         server.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Served { server: Arc::new(server), not_after, rejected: None })
+        Ok(Served { server: Arc::new(server), client, not_after, rejected: None })
     }
 }
 

@@ -2,7 +2,7 @@
 //! is told to.
 
 use crate::home::Home;
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{DeleteParams, ObjectMeta, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
@@ -40,6 +40,13 @@ impl ApiServer {
         };
         namespaces(kubeconfig.clone()).await.create(&PostParams::default(), &object).await.unwrap();
         Self { namespace, kubeconfig }
+    }
+
+    /// The ConfigMaps of the namespace.
+    pub(crate) async fn config_maps(&self) -> Api<ConfigMap> {
+        let options = KubeConfigOptions::default();
+        let config = Config::from_custom_kubeconfig(self.kubeconfig.clone(), &options).await.unwrap();
+        Api::namespaced(Client::try_from(config).unwrap(), &self.namespace)
     }
 
     /// Makes it the one that this process finds, directly.

@@ -13,12 +13,12 @@ use tezos_signer_core::key::{Digest, PublicKey, Signature};
 type Sign = dyn Fn(&[u8]) -> Signature;
 
 /// A client with a key of its own.
-struct Client {
-    key: PublicKey,
-    sign: Box<Sign>,
+pub(crate) struct Client {
+    pub(crate) key: PublicKey,
+    pub(crate) sign: Box<Sign>,
 }
 
-fn clients() -> [Client; 4] {
+pub(crate) fn clients() -> [Client; 4] {
     let tz1 = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
     let tz2 = secp256k1::SecretKey::from_secret_bytes([2; 32]).unwrap();
     let tz3 = p256::ecdsa::SigningKey::from_slice(&[3; 32]).unwrap();

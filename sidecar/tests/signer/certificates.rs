@@ -39,7 +39,12 @@ impl Authority {
 
     /// For 127.0.0.1 as a server, or `name` as a client; valid until the beginning of `year`.
     pub(crate) fn issue_until(&self, name: &str, year: i32) -> Certificate {
-        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        self.issue_for("127.0.0.1", name, year)
+    }
+
+    /// For `host`.
+    pub(crate) fn issue_for(&self, host: &str, name: &str, year: i32) -> Certificate {
+        let mut params = CertificateParams::new([host.to_owned()]).unwrap();
         params.not_before = rcgen::date_time_ymd(2000, 1, 1);
         params.not_after = rcgen::date_time_ymd(year, 1, 1);
         params.distinguished_name.push(DnType::CommonName, name);
@@ -55,6 +60,16 @@ impl Authority {
 
     /// Connects as who trusts this authority only, with a certificate of its own or none. An error where the handshake fails.
     pub(crate) fn connect(&self, address: SocketAddr, own: Option<&Certificate>) -> std::io::Result<Wire<TlsStream>> {
+        self.connect_to("127.0.0.1", address, own)
+    }
+
+    /// The same with a server that is for `host`.
+    pub(crate) fn connect_to(
+        &self,
+        host: &'static str,
+        address: SocketAddr,
+        own: Option<&Certificate>,
+    ) -> std::io::Result<Wire<TlsStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.pem().as_bytes()).unwrap()).unwrap();
         let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -73,7 +88,7 @@ impl Authority {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        let server = ServerName::try_from("127.0.0.1").unwrap();
+        let server = ServerName::try_from(host).unwrap();
         let mut connection = ClientConnection::new(Arc::new(config), server).unwrap();
         while connection.is_handshaking() {
             connection.complete_io(&mut stream)?;

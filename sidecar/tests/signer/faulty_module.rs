@@ -23,7 +23,13 @@ impl FaultyModule {
 
     /// The signer of `home` with it.
     pub(crate) fn start(&self, home: &Home) -> Signer {
-        Signer::start_with(home, &[("PKCS11_FAULTS_CONTROL", self.control.to_str().unwrap())])
+        let (name, value) = self.environment();
+        Signer::start_with(home, &[(name, &value)])
+    }
+
+    /// What tells it of its control file.
+    pub(crate) fn environment(&self) -> (&'static str, String) {
+        ("PKCS11_FAULTS_CONTROL", self.control.to_str().unwrap().to_owned())
     }
 
     /// Runs a command of `home` with it.

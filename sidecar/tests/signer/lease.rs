@@ -15,7 +15,7 @@ const DURATION: Duration = Duration::from_secs(2);
 
 /// A running signer by the name of `identity`, which does not wait for the lease here.
 async fn signer(home: &Home, store: &Arc<FaultyStore>, identity: &str) -> Inside {
-    let terms = LeaseTerms { identity: identity.to_owned(), duration: DURATION };
+    let terms = LeaseTerms { identity: identity.to_owned(), address: None, duration: DURATION };
     let inside = Inside::new(home, store, Some(terms)).await;
     tokio::spawn(lease::keep(inside.signer.clone()));
     inside

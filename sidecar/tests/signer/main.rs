@@ -17,6 +17,7 @@ mod payload;
 mod process;
 mod relay;
 mod remote_token;
+mod replicas;
 mod wire;
 
 // From outside: the program.
@@ -25,6 +26,7 @@ mod authentication;
 mod command_line;
 mod crash;
 mod explain;
+mod forwarding;
 mod hostile;
 mod hsm_commands;
 mod hsm_faults;

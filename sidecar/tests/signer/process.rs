@@ -97,6 +97,11 @@ impl Signer {
         self.signing.strip_prefix("http://").unwrap().parse().unwrap()
     }
 
+    /// Where the peer port is.
+    pub(crate) fn peer_address(&mut self) -> SocketAddr {
+        self.address("peer").strip_prefix("http://").unwrap().parse().unwrap()
+    }
+
     /// The value of a counter or gauge, by its name and labels as they stand in `/metrics`.
     pub(crate) fn metric(&self, name: &str) -> Option<u64> {
         let text = self.admin("/metrics").body;
@@ -163,6 +168,16 @@ impl Signer {
     pub(crate) fn has_ended(&self) -> bool {
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         waitid(WaitId::Pid(Pid::from_child(&self.child)), look).unwrap().is_some()
+    }
+
+    /// Stops it where it is; it can go on.
+    pub(crate) fn freeze(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::STOP).unwrap();
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::CONT).unwrap();
     }
 
     /// Waits for its end.

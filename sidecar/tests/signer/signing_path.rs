@@ -11,7 +11,7 @@ use tezos_signer::audit::AuditLog;
 use tezos_signer::custody::{Custody, CustodyError, LeaseTerms};
 use tezos_signer::hsm::{Hsm, HsmMetrics};
 use tezos_signer::metrics::Metrics;
-use tezos_signer::signer::{Key, Request, SignError, Signer};
+use tezos_signer::signer::{Answer, Key, Origin, Request, SignError, Signer};
 use tezos_signer::store::Store as _;
 use tezos_signer_core::audit::{AuditAnchor, LogId};
 use tezos_signer_core::authentication::AuthorizedKeys;
@@ -45,7 +45,11 @@ impl Inside {
 
     pub(crate) async fn sign(&self, payload: &[u8]) -> Result<Signature, SignError> {
         let (client, key, payload) = ("a test".to_owned(), self.key.hash(), payload.to_vec());
-        self.signer.sign(Request { client, key, payload, authentication: None }).await
+        let request = Request { client, key, payload, authentication: None, origin: Origin::Client };
+        self.signer.sign(request).await.map(|answer| match answer {
+            Answer::Signature(signature) => signature,
+            Answer::Forwarded(answer) => panic!("there are no others: {answer:?}"),
+        })
     }
 
     pub(crate) fn custody(&self) -> &Custody {
@@ -161,7 +165,7 @@ fn a_client_that_goes_away_stops_nothing_half_way() {
 fn after_a_silence_as_long_as_the_lease_the_record_is_read_before_the_token_is_asked() {
     in_own_process(async |home| {
         let duration = Duration::from_millis(500);
-        let terms = LeaseTerms { identity: "me".to_owned(), duration };
+        let terms = LeaseTerms { identity: "me".to_owned(), address: None, duration };
         let inside = Inside::new(&home, &FaultyStore::leased(&home), Some(terms)).await;
         let mut record = inside.custody().lock(deadline()).await.unwrap();
         let (seen, _) = record.observe(deadline()).await.unwrap();
@@ -174,7 +178,7 @@ fn after_a_silence_as_long_as_the_lease_the_record_is_read_before_the_token_is_a
         let writes = inside.store.writes();
         let error = inside.sign(&attestation(NEXT + 1, 0, 1)).await.unwrap_err();
         assert!(
-            matches!(&error, SignError::Custody(CustodyError::HeldElsewhere { holder }) if holder == "pod somebody"),
+            matches!(&error, SignError::Custody(CustodyError::HeldElsewhere { holder: Some(holder) }) if holder.identity == "somebody"),
             "{error}"
         );
         assert_eq!(inside.store.writes(), writes, "a write would have shown a signature to the store");
@@ -186,7 +190,7 @@ fn after_a_silence_as_long_as_the_lease_the_record_is_read_before_the_token_is_a
 fn a_read_ends_no_silence_and_neither_does_a_release_that_failed() {
     in_own_process(async |home| {
         let duration = Duration::from_secs(2);
-        let terms = LeaseTerms { identity: "me".to_owned(), duration };
+        let terms = LeaseTerms { identity: "me".to_owned(), address: None, duration };
         let inside = Inside::new(&home, &FaultyStore::leased(&home), Some(terms)).await;
         let mut record = inside.custody().lock(deadline()).await.unwrap();
         let (seen, _) = record.observe(deadline()).await.unwrap();

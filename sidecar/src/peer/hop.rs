@@ -239,9 +239,14 @@ fn message(address: SocketAddr, holder: &Holder, request: &Request) -> Result<ht
         .header(header::HOST, address.to_string())
         .header(header::CONTENT_TYPE, "application/json")
         .header(HOLDER_HEADER, &holder.identity)
-        .header(CLIENT_HEADER, HeaderValue::from_str(&request.client).unwrap_or(HeaderValue::from_static("unknown")))
+        .header(CLIENT_HEADER, printable(&request.client))
         .body(Body::from(format!("\"{}\"", hex::encode(&request.payload))))
         .map_err(|error| HopError::Unreachable(format!("the record's holder cannot be named: {error}")))
+}
+
+/// What a header can carry: a certificate's subject may have any letters.
+fn printable(text: &str) -> String {
+    text.chars().map(|letter| if matches!(letter, ' '..='~') { letter } else { '?' }).collect()
 }
 
 fn innermost(error: &dyn std::error::Error) -> String {

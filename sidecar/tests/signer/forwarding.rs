@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tezos_signer_core::authentication::signed_bytes;
 use tezos_signer_core::config::KeyConfig;
+use tezos_signer_core::record::HOLDER_ADDRESS_ANNOTATION;
 
 /// The design's: until a client gets a signature again after its holder has vanished.
 const FAILOVER: Duration = Duration::from_secs(LEASE.as_secs() + 1);
@@ -99,6 +100,11 @@ fn whichever_replica_is_asked_the_answer_is_the_same_and_stands_in_the_logs() {
         replica.signer.terminate();
         assert!(replica.signer.ended().success());
     }
+    let annotations = replicas.record(&tz3).metadata.annotations.unwrap();
+    assert!(
+        replicas.holder(&tz3).is_empty() && !annotations.contains_key(HOLDER_ADDRESS_ANNOTATION),
+        "{annotations:?}"
+    );
     let logs = ["a", "b", "c"].map(|name| replicas.home.path.join(name).join("audit.log"));
     let verify: Vec<&str> =
         ["audit", "verify"].into_iter().chain(logs.iter().map(|log| log.to_str().unwrap())).collect();
@@ -172,22 +178,28 @@ fn the_peer_port_signs_only_for_those_who_mean_this_very_holder() {
     assert!(replicas.row(&key, "attestation").starts_with(&format!("{} ", FLOOR + 1)));
 }
 
-/// Somebody at a holder's address, who answers each connection's first request with `answer`, and then closes it without a word.
+/// Somebody at a holder's address, who answers each connection's first request with `answer`, and closes it without a word when
+/// another comes.
 fn somebody(answer: &str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let answer = answer.to_owned();
-    // Ends with the test's process.
+    // Both kinds of thread end with the test's process.
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut bytes = [0; 4096];
-            while let Ok(1..) = stream.read(&mut bytes) {
-                if bytes.contains(&b'"') && !answer.is_empty() {
-                    stream.write_all(answer.as_bytes()).unwrap();
-                    break;
+            let (mut stream, answer) = (stream.unwrap(), answer.clone());
+            std::thread::spawn(move || {
+                let (mut bytes, mut answered) = ([0; 4096], false);
+                while let Ok(read @ 1..) = stream.read(&mut bytes) {
+                    // The end of the body.
+                    if bytes[read - 1] == b'"' && !answer.is_empty() {
+                        if std::mem::replace(&mut answered, true) {
+                            break;
+                        }
+                        stream.write_all(answer.as_bytes()).unwrap();
+                    }
                 }
-            }
+            });
         }
     });
     address
@@ -204,7 +216,7 @@ fn what_a_holder_says_is_passed_on_as_it_is_but_for_what_is_no_signature() {
         format!("HTTP/1.1 {status}\r\ncontent-type: text/x-test\r\ncontent-length: {}\r\n\r\n{body}", body.len())
     };
     replicas.name_holder(&key, "said", Some(&somebody(&http("409 Conflict", "as it is"))));
-    // Each time on a connection that was kept, and is dead.
+    // From the second time on first on a connection that was kept, and is dead.
     for _ in 0..3 {
         let mut wire = Wire::tcp(replica.signer.signing_address());
         let answer = wire.sign(&key, &vote);
@@ -501,6 +513,24 @@ fn a_frozen_holder_is_replaced_after_the_lease_and_releases_nothing_when_it_goes
     }
     old.signer.signature(&key, &attestation(FLOOR + 5, 0, 1));
     assert!(old.forwarded("signed") >= 1);
+}
+
+#[test]
+fn a_request_that_a_frozen_holder_does_not_answer_is_signed_by_the_next_one() {
+    let Some(replicas) = Replicas::new() else { return };
+    replicas.home.set_config(json!({"requestDeadlineMilliseconds": 20_000}));
+    let (started, holder) = started(&replicas, ["a", "b"]);
+    let (key, standby) = (replicas.home.tz3(), &started[1 - holder]);
+    standby.signer.signature(&key, &attestation(FLOOR + 1, 0, 1));
+    let begun = Instant::now();
+    started[holder].signer.freeze();
+    standby.signer.signature(&key, &attestation(FLOOR + 2, 0, 1));
+    assert!(begun.elapsed() < FAILOVER, "{:?}", begun.elapsed());
+    assert_eq!(standby.forwarded("displaced"), 1);
+    // It was asked too, and answers nobody.
+    started[holder].signer.thaw();
+    started[holder].signer.signature(&key, &attestation(FLOOR + 3, 0, 1));
+    assert!(replicas.row(&key, "attestation").starts_with(&format!("{} ", FLOOR + 3)));
 }
 
 fn token_dies(rule: Rule) {

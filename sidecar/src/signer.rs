@@ -284,7 +284,8 @@ impl Signer {
             let holder = match self.sign_here(key, &permitted, digest, deadline, trail).await {
                 Err(SignError::Custody(CustodyError::HeldElsewhere { holder })) => holder,
                 answer => {
-                    if matches!(answer, Err(SignError::Hsm(_))) {
+                    if self.forwards() && matches!(answer, Err(SignError::Hsm(_))) {
+                        // Perhaps for long enough now to leave it to another.
                         key.custody.want();
                     }
                     return answer.map(Answer::Signature);

@@ -1,7 +1,6 @@
 package acceptance
 
 import (
-	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -111,37 +110,4 @@ func TestARecordIsTakenUpAgain(t *testing.T) {
 	if _, err := client.Sign(t.Context(), key, newBlock(t, firstLevel+1)); !errors.As(err, &answer) || answer.Status != 409 {
 		t.Errorf("a lower block: %v", err)
 	}
-}
-
-// The API server itself guards the records, also against an administrator's slip.
-func TestTheAPIServerGuardsTheRecord(t *testing.T) {
-	t.Parallel()
-	s := newSigner(t, "guard", octez.P256)
-	applyReady(t, s)
-	name := stage.RecordName(s.Keys[0].Parsed())
-	in := []string{"-n", stage.RecordsNamespace}
-	for what, args := range map[string][]string{
-		"deletion":           {"delete", "configmap", name},
-		"a falling row":      {"patch", "configmap", name, "--type=merge", "-p", patch(t, map[string]any{"block": "1 0 - -"})},
-		"a vanishing row":    {"patch", "configmap", name, "--type=merge", "-p", patch(t, map[string]any{"block": nil})},
-		"vanishing data":     {"patch", "configmap", name, "--type=json", "-p", `[{"op":"remove","path":"/data"}]`},
-		"the namespace gone": {"delete", "namespace", stage.RecordsNamespace, "--wait=false"},
-	} {
-		if args[1] != "namespace" {
-			args = append(args, in...)
-		}
-		if _, err := theStage.Cluster.Run(t.Context(), "", args...); err == nil {
-			t.Errorf("%s was let through", what)
-		} else {
-			t.Logf("%s: %v", what, err)
-		}
-	}
-}
-
-func patch(t *testing.T, data map[string]any) string {
-	text, err := json.Marshal(map[string]any{"data": data})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }

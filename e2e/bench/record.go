@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -35,18 +36,21 @@ func OpenRecord(ctx context.Context, access *Access, namespace, name string) (*R
 	return r, err
 }
 
-// Put replaces the record by one with that attestation row, and the time of now
-// in its lease, on condition that nobody else wrote it. It returns how long the
-// request took.
+// Put replaces the record by one with that attestation row, the next line's anchor
+// and the time of now in its lease, as a signer does, on condition that nobody else
+// wrote it. It returns how long the request took.
 func (r *Record) Put(ctx context.Context, attestation string) (time.Duration, error) {
 	data, _ := r.object["data"].(map[string]any)
 	if data == nil {
 		return 0, fmt.Errorf("%s has no data: it must be a copy of a watermark record", r.url)
 	}
-	data["attestation"] = attestation
-	if err := r.renew(); err != nil {
-		return 0, err
+	var log, hash string
+	var sequence uint64
+	if _, err := fmt.Sscanf(fmt.Sprint(data["audit"]), "%s %d %s", &log, &sequence, &hash); err != nil {
+		return 0, fmt.Errorf("%s: its row audit is %q: it must be a copy of a record that a signer has written", r.url, data["audit"])
 	}
+	data["attestation"], data["audit"] = attestation, fmt.Sprintf("%s %d %s", log, sequence+1, hash)
+	r.renew()
 	body, err := json.Marshal(r.object)
 	if err != nil {
 		return 0, err
@@ -54,21 +58,16 @@ func (r *Record) Put(ctx context.Context, attestation string) (time.Duration, er
 	return r.call(ctx, http.MethodPut, body)
 }
 
-func (r *Record) renew() error {
+var renewTime = regexp.MustCompile(`"renewTime":"[^"]*"`)
+
+// renew changes the text and not what is parsed of it: the API server takes no other
+// form of it.
+func (r *Record) renew() {
 	metadata, _ := r.object["metadata"].(map[string]any)
 	annotations, _ := metadata["annotations"].(map[string]any)
-	text, found := annotations[leaderAnnotation].(string)
-	if !found {
-		return nil
+	if text, found := annotations[leaderAnnotation].(string); found {
+		annotations[leaderAnnotation] = renewTime.ReplaceAllString(text, time.Now().UTC().Format(`"renewTime":"2006-01-02T15:04:05.000000Z"`))
 	}
-	var lease map[string]any
-	if err := json.Unmarshal([]byte(text), &lease); err != nil {
-		return fmt.Errorf("the annotation %s of %s: %w", leaderAnnotation, r.url, err)
-	}
-	lease["renewTime"] = time.Now().UTC().Format("2006-01-02T15:04:05.000000Z")
-	renewed, err := json.Marshal(lease)
-	annotations[leaderAnnotation] = string(renewed)
-	return err
 }
 
 func (r *Record) call(ctx context.Context, method string, body []byte) (time.Duration, error) {

@@ -72,6 +72,12 @@ func Image(checkout, name string) (string, error) {
 
 // InstallChart installs or upgrades the chart with the images that are built.
 func (s *Stage) InstallChart(ctx context.Context) error {
+	return s.InstallChartFrom(ctx, filepath.Join(s.Checkout, "charts/tezos-signer-operator"))
+}
+
+// InstallChartFrom installs or upgrades to the chart in that directory, such as an
+// older one, with the images that are built.
+func (s *Stage) InstallChartFrom(ctx context.Context, chart string) error {
 	operator, err := Image(s.Checkout, "tezos-signer-operator")
 	if err != nil {
 		return err
@@ -80,7 +86,7 @@ func (s *Stage) InstallChart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.Cluster.RunHelm(ctx, "upgrade", "--install", release, filepath.Join(s.Checkout, "charts/tezos-signer-operator"),
+	_, err = s.Cluster.RunHelm(ctx, "upgrade", "--install", release, chart,
 		"--namespace", SystemNamespace, "--create-namespace", "--wait", "--timeout", "2m",
 		"--set", "image.reference="+operator, "--set", "signerImage.reference="+signer)
 	return err

@@ -1,0 +1,151 @@
+package acceptance
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"signer.tezos.io/e2e/kubectl"
+	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/stage"
+)
+
+// The last commit whose chart knew no writers of a record: rows rose, and records stayed.
+const chartBeforeWriters = "2bdf122"
+
+// An upgrade from a chart that guarded less, uninstalling and installing again: the
+// records stay, the guard stays, and the pod signs through all of it. Not parallel:
+// there is one chart on a cluster.
+func TestTheGuardOutlivesItsChart(t *testing.T) {
+	older := chartOf(t, chartBeforeWriters)
+	t.Cleanup(func() {
+		// The other tests need the chart, however this one ends.
+		if err := theStage.InstallChart(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	run := func(args ...string) {
+		t.Helper()
+		if _, err := theStage.Cluster.Run(t.Context(), "", args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	helm := func(args ...string) {
+		t.Helper()
+		if _, err := theStage.Cluster.RunHelm(t.Context(), append(args, "--namespace", stage.SystemNamespace)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	uninstall := func() {
+		t.Helper()
+		helm("uninstall", "tezos-signer-operator", "--wait", "--timeout", "1m")
+	}
+
+	// As before the upgrade: nothing there of what came since.
+	uninstall()
+	for _, kind := range []string{"validatingadmissionpolicybinding", "validatingadmissionpolicy"} {
+		run("delete", kind, "-l", "app.kubernetes.io/name=tezos-signer-operator")
+	}
+	run("delete", "role,rolebinding", "tezos-signer-break-glass", "-n", stage.RecordsNamespace)
+	if err := theStage.InstallChartFrom(t.Context(), older); err != nil {
+		t.Fatal(err)
+	}
+	s := newSigner(t, "outlive", octez.P256)
+	pod := applyReady(t, s)
+	key := s.Keys[0].Parsed()
+	record := stage.RecordName(key)
+	client := octez.NewClient(forward(t, pod.Metadata.Name))
+	level := int32(firstLevel)
+	signs := func(when string) {
+		t.Helper()
+		if _, err := client.Sign(t.Context(), key, newBlock(t, level)); err != nil {
+			t.Fatalf("%s: %v", when, err)
+		}
+		level++
+	}
+	guarded := func(when string) {
+		t.Helper()
+		mustRefuse(t, when+", deletion", asking(t, clusterAdmin, "", "delete", "configmap", record), "may delete one")
+		mustRefuse(t, when+", the namespace", asking(t, clusterAdmin, "", "delete", "namespace", stage.RecordsNamespace, "--wait=false"), "may delete one")
+		mustRefuse(t, when+", falling", change(t, breakGlass, record, data(values{"block": "1 0 - -"}), false), "only rises")
+		mustRefuse(t, when+", raising", change(t, clusterAdmin, record, data(values{"attestation": floor(int(level))}), false), "row attestation is written by")
+		if err := change(t, []string{"--as=anybody", "--as-group=tezos-signer:break-glass"}, record, data(values{"attestation": floor(int(level))}), true); err != nil {
+			t.Errorf("%s, raising as break-glass: %v", when, err)
+		}
+	}
+	signs("under the older chart")
+	if err := change(t, clusterAdmin, record, data(values{"attestation": floor(int(level))}), true); err != nil {
+		t.Fatalf("the older chart let an administrator raise a row, or this test shows nothing: %v", err)
+	}
+
+	if err := theStage.InstallChart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// The API server takes a new policy up a moment after it was written.
+	if err := kubectl.Await(t.Context(), 30*time.Second, func() (bool, error) {
+		return change(t, clusterAdmin, record, data(values{"attestation": floor(int(level))}), true) != nil, nil
+	}); err != nil {
+		t.Fatalf("after the upgrade an administrator may still raise a row: %v", err)
+	}
+	guarded("after the upgrade")
+	signs("after the upgrade")
+
+	uninstall()
+	guarded("uninstalled")
+	signs("uninstalled")
+	if !recordExists(t, s.Keys[0]) {
+		t.Fatal("the record went with the chart")
+	}
+
+	if err := theStage.InstallChart(t.Context()); err != nil {
+		t.Fatalf("installing again over what was kept: %v", err)
+	}
+	guarded("installed again")
+	signs("installed again")
+	// The operator may write again what is its own.
+	for _, suspend := range []string{"true", "false"} {
+		run("patch", "tezossigner", s.Name, "-n", namespace, "--type=merge", "-p", `{"spec":{"suspend":`+suspend+`}}`)
+		if err := kubectl.Await(t.Context(), time.Minute, func() (bool, error) {
+			now, err := theStage.Record(t.Context(), key)
+			return err == nil && (now.Data["suspend"] == "true") == (suspend == "true"), err
+		}); err != nil {
+			t.Fatalf("spec.suspend: %s: %v", suspend, err)
+		}
+	}
+	signs("after it was suspended")
+
+	now, err := theStage.Cluster.AwaitPod(t.Context(), namespace, s.Name, "", readyTimeout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if now.Metadata.UID != pod.Metadata.UID {
+		t.Error("the pod was replaced: neither an upgrade nor an uninstallation may restart a signer")
+	}
+}
+
+// chartOf unpacks the chart as it was at that commit.
+func chartOf(t *testing.T, commit string) string {
+	t.Helper()
+	directory := t.TempDir()
+	archive := filepath.Join(directory, "chart.tar")
+	const chart = "charts/tezos-signer-operator"
+	for _, args := range [][]string{
+		{"git", "-C", theStage.Checkout, "archive", "--output", archive, commit, chart},
+		{"tar", "--extract", "--file", archive, "--directory", directory},
+	} {
+		if text, err := exec.CommandContext(t.Context(), args[0], args[1:]...).CombinedOutput(); err != nil {
+			if strings.Contains(string(text), "not a valid object name") {
+				t.Skipf("this clone has no commit %s: it is not the whole history", commit)
+			}
+			t.Fatalf("%v: %v: %s", args, err, text)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(directory, chart, "Chart.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(directory, chart)
+}

@@ -352,7 +352,9 @@ impl Lease {
         Ok(Self { holder_address: address.filter(|_| !lease.holder_identity.is_empty()), ..lease })
     }
 
-    /// Puts it into the annotations of a record, and takes out what stood there of an earlier holder.
+    /// Puts it into the annotations of a record, and takes out what stood there of an earlier holder. The chart's admission
+    /// policies know the text of the first and accept no other: who changes a field changes `records-policy.yaml` as well, and
+    /// installs that chart first.
     pub fn write_to(&self, annotations: &mut BTreeMap<String, String>) {
         // A struct of strings and numbers always serialises.
         annotations.insert(LEASE_ANNOTATION.to_owned(), serde_json::to_string(self).unwrap_or_default());

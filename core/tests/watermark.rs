@@ -217,9 +217,26 @@ fn a_lease_is_the_json_that_kubernetes_used_for_its_configmap_locks() {
     )
     .unwrap();
     assert_eq!((lease.holder_identity.as_str(), lease.leader_transitions), ("a", 3));
-    let mut annotations = BTreeMap::new();
-    lease.write_to(&mut annotations);
-    assert_eq!(Lease::from_annotations(&annotations).unwrap(), lease);
+    // To the letter: the chart's admission policies read it, and e2e/stage/lease_test.go has them read these two.
+    let written = |lease: &Lease| {
+        let mut annotations = BTreeMap::new();
+        lease.write_to(&mut annotations);
+        assert_eq!(Lease::from_annotations(&annotations).unwrap(), *lease);
+        annotations[LEASE_ANNOTATION].clone()
+    };
+    assert_eq!(
+        written(&lease),
+        r#"{"holderIdentity":"a","leaseDurationSeconds":5,"acquireTime":"2026-11-23T08:00:00Z","renewTime":null,"leaderTransitions":3}"#
+    );
+    let named = Lease {
+        renew_time: Some("2026-11-23T08:00:00.123456789Z".parse().unwrap()),
+        preferred_holder: "b".to_owned(),
+        ..lease
+    };
+    assert_eq!(
+        written(&named),
+        r#"{"holderIdentity":"a","leaseDurationSeconds":5,"acquireTime":"2026-11-23T08:00:00Z","renewTime":"2026-11-23T08:00:00.123456789Z","leaderTransitions":3,"preferredHolder":"b"}"#
+    );
     assert!(matches!(of("{"), Err(RecordError::Lease(_))));
 }
 

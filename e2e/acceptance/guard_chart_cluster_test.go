@@ -54,7 +54,7 @@ func TestTheGuardOutlivesItsChart(t *testing.T) {
 	if err := theStage.InstallChartFrom(t.Context(), older); err != nil {
 		t.Fatal(err)
 	}
-	s := newSigner(t, "outlive", octez.P256)
+	s := newSigner(t, "outlive", octez.Secp256k1)
 	pod := applyReady(t, s)
 	key := s.Keys[0].Parsed()
 	record := stage.RecordName(key)

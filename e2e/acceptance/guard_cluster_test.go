@@ -571,7 +571,7 @@ func testWays(t *testing.T) {
 // A pod's real token, and one of the same ServiceAccount that is bound to no pod.
 func TestThePodsOwnTokenWritesItsRows(t *testing.T) {
 	t.Parallel()
-	s := newSigner(t, "own-token", octez.P256)
+	s := newSigner(t, "own-token", octez.Secp256k1)
 	pod := applyReady(t, s)
 	name := labRecord(t, "own-token", func(record *stage.Record) {
 		record.Metadata.Annotations[leaseAnnotation] = lease(pod.Metadata.UID, "")

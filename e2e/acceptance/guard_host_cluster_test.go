@@ -23,7 +23,7 @@ import (
 // makes one, and it signs when the record exempts its user, no sooner and no longer.
 func TestASignerOutsideTheClusterIsExemptedByName(t *testing.T) {
 	t.Parallel()
-	key := takeKey(t, octez.P256)
+	key := takeKey(t, octez.Secp256k1)
 	record := stage.RecordName(key.Parsed())
 	signer := newHostSigner(t, key)
 	t.Cleanup(func() {

@@ -7,6 +7,7 @@
 //! * [`policy`] says whether a key may sign such a thing at all;
 //! * [`watermark`] says whether it would be a second signature for one level and round;
 //! * [`record`] is the text form of what must be remembered between two signatures;
+//! * [`interchange`] is the file by which records move from one signer to another;
 //! * [`authentication`] says whether a request is one of a client that may ask;
 //! * [`audit`] is the log of every request, chained so that an edit of it is found;
 //! * [`config`] is the signer's configuration file, which the operator writes with the type that the signer reads;
@@ -17,6 +18,7 @@ pub mod audit;
 pub mod authentication;
 mod base58;
 pub mod config;
+pub mod interchange;
 pub mod key;
 mod listener;
 pub mod payload;

@@ -88,7 +88,7 @@ impl Rows {
         }
     }
 
-    fn slot(&mut self, kind: ConsensusKind) -> &mut Option<Row> {
+    pub(crate) fn slot(&mut self, kind: ConsensusKind) -> &mut Option<Row> {
         match kind {
             ConsensusKind::Block => &mut self.block,
             ConsensusKind::Preattestation => &mut self.preattestation,
@@ -107,8 +107,8 @@ impl Rows {
     }
 }
 
-/// A watermark record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A watermark record. The default one has no rows, so that nothing can be signed with it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Record {
     /// What was signed last, by kind.
     pub rows: Rows,
@@ -163,7 +163,7 @@ impl Record {
     fn with_floor(position: Position) -> Self {
         let row = Some(Row::floor(position));
         let rows = Rows { block: row, preattestation: row, attestation: row };
-        Self { rows, audit: None, ceiling: None, suspend: false }
+        Self { rows, ..Self::default() }
     }
 
     /// Whether this is [`Record::fresh`] and nothing was signed since.
@@ -217,7 +217,7 @@ impl Record {
         if version != VERSION {
             return Err(RecordError::Version(version.to_owned()));
         }
-        let mut record = Self { rows: Rows::default(), audit: None, ceiling: None, suspend: false };
+        let mut record = Self::default();
         for (name, text) in data {
             let wrong = |row, reason: String| RecordError::Row { row, text: text.clone(), reason };
             match name.as_str() {

@@ -111,7 +111,9 @@ pub enum InterchangeError {
     #[error("it is not the JSON of exported watermarks: {0}")]
     Json(#[from] serde_json::Error),
     /// Written by a later release, or something else.
-    #[error("its metadata.format is {0:?}, this signer understands {FORMAT:?}: use the release that wrote the file, or a later one")]
+    #[error(
+        "its metadata.format is {0:?}, this signer understands {FORMAT:?}: use the release that wrote the file, or a later one"
+    )]
     Format(String),
     /// Which of the two would count?
     #[error("it has two records of {pkh} on {chain}: take one out, the lower one")]
@@ -223,8 +225,9 @@ fn contradict(ours: &Stored, theirs: &Stored) -> bool {
     match (ours, theirs) {
         (Stored::Floor, _) | (_, Stored::Floor) => false,
         (Stored::Signature { .. }, Stored::Signature { .. }) => ours != theirs,
-        (Stored::Digest(a) | Stored::Signature { digest: a, .. }, Stored::Digest(b) | Stored::Signature { digest: b, .. }) => {
-            a != b
-        }
+        (
+            Stored::Digest(a) | Stored::Signature { digest: a, .. },
+            Stored::Digest(b) | Stored::Signature { digest: b, .. },
+        ) => a != b,
     }
 }

@@ -153,7 +153,11 @@ fn a_file_that_is_not_understood_is_refused_by_what_is_wrong_with_it() {
     Export::from_json(&good).unwrap();
     for (from, to, message) in [
         // Of a later format nothing else is looked at.
-        (r#""format":"tezos-signing-watermarks/v1","#, r#""format":"tezos-signing-watermarks/v2","new":1,"#, "tezos-signing-watermarks/v2"),
+        (
+            r#""format":"tezos-signing-watermarks/v1","#,
+            r#""format":"tezos-signing-watermarks/v2","new":1,"#,
+            "tezos-signing-watermarks/v2",
+        ),
         (r#""format":"tezos-signing-watermarks/v1","#, "", "missing field `format`"),
         (r#""block":"#, r#""ballot":"#, "unknown field `ballot`"),
         (r#""level":100,"#, r#""level":100,"slot":1,"#, "unknown field `slot`"),

@@ -79,7 +79,9 @@ async fn step(signer: &Signer, key: &Key) -> Result<(), CustodyError> {
     let mut record = key.custody.lock(Instant::now() + TURN).await?;
     let deadline = Instant::now() + CALL;
     let Some(terms) = key.custody.terms() else {
-        // The store is ours alone. It is read once, so that a missing record is known before the first request.
+        // Nobody else signs by the store, so nothing is renewed. But people edit it: what they lift must be seen without a write
+        // that fails, and a missing record must be known before the first request.
+        record.observe(deadline).await?;
         return record.current(deadline).await.map(|_| ());
     };
     let (health, hash) = (signer.hsm().health(), key.config.hash());

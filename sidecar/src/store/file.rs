@@ -5,22 +5,34 @@ use super::{Basis, Snapshot, Store, StoreError};
 use crate::ending;
 use async_trait::async_trait;
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tezos_signer_core::record::{Lease, Record, RecordError, RecordName};
+
+/// How long the making of a record may wait for another write.
+const CREATION: Duration = Duration::from_secs(1);
 
 /// The text of a file, which a write is conditional on.
 pub(super) type ReadText = String;
 
-/// A directory of records, held by this process alone.
+/// A directory of records. One process at a time signs by them; others may look, and edit as `kubectl` edits a ConfigMap.
 pub struct FileStore {
     directory: PathBuf,
-    /// Locked for as long as it is open, and needed to write. A file of its own, because the records' files are replaced.
-    lock: Option<Mutex<File>>,
+    access: Access,
+}
+
+enum Access {
+    /// This process alone signs: the file is locked for as long as it is open. A file of its own, because those of the records
+    /// are replaced.
+    Signing {
+        _lock: File,
+    },
+    Editing,
+    Reading,
 }
 
 impl FileStore {
@@ -32,7 +44,7 @@ impl FileStore {
         let path = directory.join("lock");
         let lock = OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| StoreError::Locked(directory.to_owned()))?;
-        let store = Self { directory: directory.to_owned(), lock: Some(Mutex::new(lock)) };
+        let store = Self { directory: directory.to_owned(), access: Access::Signing { _lock: lock } };
         // A write of an earlier process may have reached the page cache only; nothing is decided on it before it is on disk.
         for entry in std::fs::read_dir(directory).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
@@ -46,7 +58,12 @@ impl FileStore {
 
     /// Only looks at the records: another process may have the directory. Nothing can be written.
     pub fn open_to_read(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), lock: None }
+        Self { directory: directory.to_owned(), access: Access::Reading }
+    }
+
+    /// Changes records by hand, also while a signer uses them: its next write is refused, and it reads what they say now.
+    pub fn open_to_edit(directory: &Path) -> Self {
+        Self { directory: directory.to_owned(), access: Access::Editing }
     }
 
     fn path(&self, name: &RecordName) -> PathBuf {
@@ -75,14 +92,30 @@ impl FileStore {
         Ok(Snapshot { record, lease: Lease::default(), basis: Basis::File(text) })
     }
 
-    /// The right to write, to be held from the look at what is there to the end of the write.
-    fn writer(&self) -> Result<MutexGuard<'_, File>, StoreError> {
-        let lock = self.lock.as_ref().ok_or_else(|| StoreError::Locked(self.directory.clone()))?;
-        Ok(lock.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The right to write, to be held from the look at what is there to the end of the write. Nobody has it for long, so who has
+    /// to wait tries again: a process that was stopped in between costs a request, and not the signer.
+    fn writer(&self, deadline: Instant) -> Result<Writer, StoreError> {
+        if matches!(self.access, Access::Reading) {
+            return Err(StoreError::Locked(self.directory.clone()));
+        }
+        let unusable = |error: std::io::Error| {
+            StoreError::Unavailable(format!(
+                "the watermark directory {} cannot be used: {error}",
+                self.directory.display()
+            ))
+        };
+        let directory = File::open(&self.directory).map_err(unusable)?;
+        loop {
+            match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Writer { directory }),
+                Err(Errno::WOULDBLOCK) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(1)),
+                Err(error) => return Err(unusable(error.into())),
+            }
+        }
     }
 
     /// Writes a whole new file beside the old one, and puts it in its place once it is on disk.
-    fn write(&self, _writer: &MutexGuard<'_, File>, name: &RecordName, text: &str) -> Result<(), StoreError> {
+    fn write(&self, writer: &Writer, name: &RecordName, text: &str) -> Result<(), StoreError> {
         let path = self.path(name);
         let new = path.with_extension("new");
         let failed =
@@ -94,9 +127,14 @@ impl FileStore {
         if let Err(error) = std::fs::rename(&new, &path) {
             exit_after_failed_write(&path, &error);
         }
-        self.sync_directory();
+        sync(&writer.directory, &self.directory);
         Ok(())
     }
+}
+
+/// The directory, locked until this is dropped.
+struct Writer {
+    directory: File,
 }
 
 /// After a failed fsync the kernel may have thrown the data away and still show it: reading it back settles nothing. The
@@ -129,10 +167,10 @@ impl Store for FileStore {
         basis: &Snapshot,
         record: &Record,
         _lease: &Lease,
-        _deadline: Instant,
+        deadline: Instant,
     ) -> Result<Snapshot, StoreError> {
         tokio::task::block_in_place(|| {
-            let writer = self.writer()?;
+            let writer = self.writer(deadline)?;
             if !matches!(&basis.basis, Basis::File(text) if *text == self.read_text(name)?) {
                 return Err(StoreError::Conflict(name.clone()));
             }
@@ -143,7 +181,7 @@ impl Store for FileStore {
     }
 
     async fn create(&self, name: &RecordName, record: &Record) -> Result<(), StoreError> {
-        let writer = self.writer()?;
+        let writer = self.writer(Instant::now() + CREATION)?;
         if self.path(name).exists() {
             return Err(StoreError::Exists(name.clone()));
         }
@@ -151,6 +189,6 @@ impl Store for FileStore {
     }
 
     fn is_exclusive(&self) -> bool {
-        self.lock.is_some()
+        matches!(self.access, Access::Signing { .. })
     }
 }

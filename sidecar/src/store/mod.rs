@@ -90,6 +90,6 @@ pub trait Store: Send + Sync {
     /// Makes a record where none exists.
     async fn create(&self, name: &RecordName, record: &Record) -> Result<(), StoreError>;
 
-    /// Whether nobody else can write to these records while this store is open, so that no lease is needed.
+    /// Whether nobody else can sign by these records while this store is open, so that no lease is needed.
     fn is_exclusive(&self) -> bool;
 }

@@ -13,7 +13,10 @@ use tezos_signer::hsm::HsmError;
 use tezos_signer::serve::{self, ServeError};
 use tezos_signer::store::StoreError;
 use tezos_signer_core::config::{ConfigError, SignerConfig};
+use tezos_signer_core::interchange::Contradiction;
 use tezos_signer_core::key::PublicKeyHash;
+use tezos_signer_core::position::Level;
+use tezos_signer_core::record::RecordName;
 use tracing_subscriber::EnvFilter;
 
 /// Signs Tezos blocks and votes with a tz2 or tz3 key in an HSM, and never two for one level and round.
@@ -117,6 +120,26 @@ pub(crate) enum CommandError {
     /// A file is no watermark record.
     #[error("{path} is no watermark record: {reason}")]
     Record { path: PathBuf, reason: String },
+    /// Exported watermarks cannot be written.
+    #[error("{path} cannot be written: {source}")]
+    WriteFile { path: PathBuf, source: std::io::Error },
+    /// A file is not what can be imported here.
+    #[error("{path} cannot be imported, and nothing was changed: {reason}")]
+    Import { path: PathBuf, reason: String },
+    /// An import is no fresh start either.
+    #[error(
+        "there is no watermark record {0} to raise, and nothing was changed: --create makes it, with the rows of the file"
+    )]
+    NothingToRaise(RecordName),
+    /// A record and a file cannot both be right.
+    #[error("{key} was not changed: {source}")]
+    Contradiction { key: PublicKeyHash, source: Contradiction },
+    /// A ceiling that another signer may rely on.
+    #[error(
+        "there is a ceiling at level {0}, and another signer may be signing above it: be sure that none does and none will, then say so with \
+         --no-other-signer"
+    )]
+    CeilingInUse(Level),
     /// The audit logs are not what they should be; said one by one already.
     #[error("{0} findings: see above")]
     Findings(usize),

@@ -1,7 +1,11 @@
-//! `watermarks show` and `watermarks initialise`.
+//! The commands that concern the watermark records; here `watermarks show` and `watermarks initialise`.
+
+mod edit;
+mod interchange;
 
 use super::{CommandError, ConfigArgument, Output, OutputArgument, block_on, print_table};
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tezos_signer::serve::open_store;
@@ -28,6 +32,36 @@ Examples:
   tezos-signer watermarks initialise --config signer.yaml --fresh
       for a key that has never signed anything on this chain")]
     Initialise(Initialise),
+    /// Raise every row to the end of a level. Lowers nothing, and there is no way back. The signer may be running.
+    #[command(after_help = "\
+Example:
+  tezos-signer watermarks raise --config signer.yaml --level 15181990
+      the next thing signed is above level 15181990")]
+    Raise(edit::Raise),
+    /// Sign nothing above a level, to hand the key over to another signer from there on. The signer may be running.
+    #[command(after_help = "\
+Examples:
+  tezos-signer watermarks ceiling --config signer.yaml --level 15182500
+      what is signed is at level 15182500 or below, until the ceiling is changed
+  tezos-signer watermarks ceiling --config signer.yaml --remove --no-other-signer
+      the key has come back, and no other signer uses it")]
+    Ceiling(edit::Ceiling),
+    /// Sign nothing, from the moment that this succeeds. The signer may be running.
+    #[command(after_help = "\
+Examples:
+  tezos-signer watermarks suspend --config signer.yaml
+  tezos-signer watermarks suspend --config signer.yaml --lift")]
+    Suspend(edit::Suspend),
+    /// Write the records to a file, for another signer: tezos-signing-watermarks/v1, JSON. The signer may be running.
+    #[command(after_help = "\
+Example:
+  tezos-signer watermarks export --config signer.yaml --output watermarks.json")]
+    Export(interchange::Export),
+    /// Raise the records to those of a file; to its ceilings, where it has any. Lowers nothing. The signer may be running.
+    #[command(after_help = "\
+Example:
+  tezos-signer watermarks import --config signer.yaml watermarks.json")]
+    Import(interchange::Import),
 }
 
 #[derive(Args)]
@@ -63,6 +97,11 @@ pub(super) fn run(command: Command) -> Result<(), CommandError> {
             let record = start.level.map_or_else(Record::fresh, Record::starting_above);
             block_on(initialise(&config, &record))
         }
+        Command::Raise(arguments) => block_on(edit::raise(&arguments)),
+        Command::Ceiling(arguments) => block_on(edit::ceiling(&arguments)),
+        Command::Suspend(arguments) => block_on(edit::suspend(&arguments)),
+        Command::Export(arguments) => block_on(interchange::export(&arguments)),
+        Command::Import(arguments) => block_on(interchange::import(&arguments)),
     }
 }
 
@@ -81,6 +120,14 @@ async fn show(config: &SignerConfig, output: Output) -> Result<(), CommandError>
         println!("{}", serde_json::to_string_pretty(&all)?);
     } else {
         print_table(&["KEY", "CHAIN", "KIND", "LEVEL", "ROUND", "STORED"], &rows_of(&records));
+        println!();
+        print_table(
+            &["KEY", "HOLDER", "SINCE", "RENEWED", "TERM", "SUSPENDED", "CEILING"],
+            &records
+                .iter()
+                .filter_map(|(key, snapshot)| Some(holder_of(key, snapshot.as_ref().ok()?)))
+                .collect::<Vec<_>>(),
+        );
     }
     for (_, record) in &records {
         if let Err(error) = record {
@@ -134,6 +181,18 @@ fn rows_of(records: &[(&KeyConfig, Result<Snapshot, StoreError>)]) -> Vec<Vec<St
         }
     }
     rows
+}
+
+/// Who serves the record, and what it forbids as a whole.
+fn holder_of(key: &KeyConfig, Snapshot { record, lease, .. }: &Snapshot) -> Vec<String> {
+    let dash = || "-".to_owned();
+    let time = |time: Option<Timestamp>| time.map_or_else(dash, |time| format!("{time:.0}"));
+    let holder = if lease.holder_identity.is_empty() { dash() } else { lease.holder_identity.clone() };
+    let term = if lease.leader_transitions == 0 { dash() } else { lease.leader_transitions.to_string() };
+    let ceiling = record.ceiling.map_or_else(dash, |ceiling| ceiling.to_string());
+    let suspended = if record.suspend { "yes" } else { "no" };
+    let (since, renewed) = (time(lease.acquire_time), time(lease.renew_time));
+    vec![key.hash().to_string(), holder, since, renewed, term, suspended.to_owned(), ceiling]
 }
 
 async fn initialise(config: &SignerConfig, record: &Record) -> Result<(), CommandError> {

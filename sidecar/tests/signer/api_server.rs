@@ -3,7 +3,7 @@
 
 use crate::home::Home;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use kube::api::{DeleteParams, ObjectMeta, PostParams};
+use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use std::future::pending;
@@ -47,6 +47,12 @@ impl ApiServer {
         let options = KubeConfigOptions::default();
         let config = Config::from_custom_kubeconfig(self.kubeconfig.clone(), &options).await.unwrap();
         Api::namespaced(Client::try_from(config).unwrap(), &self.namespace)
+    }
+
+    /// Changes `data` of a ConfigMap as `kubectl patch --type merge` does: `null` takes a row out.
+    pub(crate) async fn patch_data(&self, name: &str, data: serde_json::Value) {
+        let patch = Patch::Merge(serde_json::json!({"data": data}));
+        self.config_maps().await.patch(name, &PatchParams::default(), &patch).await.unwrap();
     }
 
     /// Makes it the one that this process finds, directly.

@@ -79,6 +79,19 @@ impl Home {
         Self { path, _directory: None }
     }
 
+    /// Another directory with the same token, keys and configuration, as a second cluster or host has the same HSM; without
+    /// records.
+    pub(crate) fn beside(&self) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Self { path: directory.path().to_owned(), _directory: Some(directory) };
+        std::fs::create_dir(home.records()).unwrap();
+        for file in [Self::softhsm_conf, Self::config_file] {
+            std::fs::copy(file(self), file(&home)).unwrap();
+        }
+        home.set_config(serde_json::json!({"watermarks": {"file": home.records()}}));
+        home
+    }
+
     fn configure(&self, keys: &[Value]) {
         let keys: Vec<Value> = keys
             .iter()
@@ -183,9 +196,10 @@ impl Home {
         self.command().args(arguments).arg("--config").arg(self.config_file()).output().unwrap().into()
     }
 
-    /// The program, with its token.
+    /// The program, with its token, and the API server that was offered to it.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tezos-signer"));
+        command.env("KUBECONFIG", self.path.join("kubeconfig"));
         command.env("SOFTHSM2_CONF", self.softhsm_conf()).env_remove("RUST_LOG");
         command
     }

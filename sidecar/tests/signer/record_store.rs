@@ -1,0 +1,54 @@
+//! The records of one signing process, where operators of both kinds have them: a directory of a host, or a namespace of an API
+//! server, which stands for a cluster of its own. Edited there as a person edits it.
+
+use crate::api_server::{self, ApiServer};
+use crate::home::Home;
+use serde_json::{Value, json};
+use tezos_signer_core::config::KeyConfig;
+use tokio::runtime::Runtime;
+
+pub(crate) enum RecordStore {
+    Directory,
+    Namespace(ApiServer, Runtime),
+}
+
+/// Runs a test with directories, and with namespaces where there is an API server.
+pub(crate) fn on_each_kind(test: impl Fn(&dyn Fn(&Home) -> RecordStore)) {
+    test(&|_| RecordStore::Directory);
+    if api_server::named().is_some() {
+        test(&RecordStore::namespace);
+    }
+}
+
+impl RecordStore {
+    /// A namespace of its own, which becomes the store of `home`.
+    fn namespace(home: &Home) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let server = runtime.block_on(ApiServer::with_namespace(api_server::named().unwrap()));
+        server.offer(home);
+        home.set_config(json!({"watermarks": {"configMap": {"namespace": server.namespace}}}));
+        Self::Namespace(server, runtime)
+    }
+
+    /// Sets rows by hand, past the signer's own commands; `null` takes one out.
+    pub(crate) fn edit(&self, home: &Home, key: &KeyConfig, data: Value) {
+        match self {
+            Self::Directory => {
+                let path = home.record_file(key);
+                let mut record: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+                let rows = record.as_object_mut().unwrap();
+                for (row, text) in data.as_object().unwrap() {
+                    rows.insert(row.clone(), text.clone());
+                }
+                rows.retain(|_, text| !text.is_null());
+                // As an editor does that replaces the file.
+                let new = path.with_extension("edited");
+                std::fs::write(&new, record.to_string()).unwrap();
+                std::fs::rename(new, path).unwrap();
+            }
+            Self::Namespace(server, runtime) => {
+                runtime.block_on(server.patch_data(key.record_name().as_str(), data));
+            }
+        }
+    }
+}

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 
 pub(crate) enum RecordStore {
     Directory,
-    Namespace(ApiServer, Runtime),
+    Namespace(Box<ApiServer>, Runtime),
 }
 
 /// Runs a test with directories, and with namespaces where there is an API server.
@@ -27,7 +27,7 @@ impl RecordStore {
         let server = runtime.block_on(ApiServer::with_namespace(api_server::named().unwrap()));
         server.offer(home);
         home.set_config(json!({"watermarks": {"configMap": {"namespace": server.namespace}}}));
-        Self::Namespace(server, runtime)
+        Self::Namespace(Box::new(server), runtime)
     }
 
     /// Sets rows by hand, past the signer's own commands; `null` takes one out.

@@ -5,10 +5,12 @@
 
 mod cloud_hsm;
 mod crd;
+mod service;
 mod status;
 mod tezos_signer;
 
 pub use cloud_hsm::*;
 pub use crd::{CrdError, crd_yaml, helm_template};
+pub use service::*;
 pub use status::{KeyStatus, TezosSignerStatus};
 pub use tezos_signer::*;

@@ -12,7 +12,7 @@ pub struct TezosSignerStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// The pod that holds the watermark records, and so signs.
+    /// The pod that holds the watermark records, and so signs; of several, those that hold them, with commas between them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<String>,
     /// The image of the signer that was deployed last.

@@ -5,6 +5,7 @@
 
 use super::TezosSignerStatus;
 use super::cloud_hsm::CloudHsmSpec;
+use super::service::ServiceSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -26,6 +27,8 @@ use tezos_signer_core::position::ConsensusKind;
     doc = "A TezosSigner signs for a Tezos baker with keys that live in an HSM, and never twice for one level and round.",
     validation = Rule::new("self.metadata.name.size() <= 40 && !self.metadata.name.contains('.')")
         .message("metadata.name: at most 40 characters and no dots, because the names of pods and roles are made of it"),
+    validation = Rule::new("!has(self.spec.service) || self.metadata.name.matches('^[a-z]')")
+        .message("metadata.name: it must begin with a letter, because the Service of spec.service has this name"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Status", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message"),
     printcolumn(name = "Chain", type_ = "string", json_path = ".spec.chain"),
@@ -66,10 +69,9 @@ pub struct TezosSignerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baker: Option<BakerSpec>,
 
-    /// A signer without a baker, behind a Service. Not available in this release.
+    /// Signers without a baker, behind a Service, for bakers elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "any_object")]
-    pub service: Option<Value>,
+    pub service: Option<ServiceSpec>,
 
     /// The signer's image. Default: what runs already, else what the operator was installed with; so an upgrade of the
     /// operator restarts no signer.

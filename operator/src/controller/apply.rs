@@ -1,11 +1,13 @@
 //! The stage that brings the objects to the cluster: server-side apply, with one field manager, of what is not there already;
 //! and takes away what is not used any more.
 
-use crate::controller::build::{Objects, names};
+use crate::controller::build::{Front, Objects, names, running_signer};
 use crate::controller::validate::Identity;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt as _};
@@ -105,15 +107,52 @@ impl<'a> Cluster<'a> {
         Ok(pods.map_err(api_error::<Pod>("list", &selector))?.items)
     }
 
-    /// Brings `objects` to the cluster; the Deployment last, when everything that its pod needs is there. Returns it as it
+    /// Brings `objects` to the cluster; the Deployment last, when everything that its pods need is there. Returns it as it
     /// is then.
+    ///
+    /// A Deployment of the other form goes first, and what belongs to that form with it. Its pods are not replaced one by one: a
+    /// baker's signer cannot be forwarded to, so the new ones would not become ready while it holds the records. What the
+    /// Deployment is tells that all else has followed, because it is made last.
     pub async fn apply(&self, objects: &Objects, live: Option<Deployment>) -> Result<Deployment, ApplyError> {
+        let live = match live {
+            Some(live) if is_of_another_form(&live, &objects.deployment) => {
+                delete(&self.api::<Deployment>(), &live.name_any()).await?;
+                None
+            }
+            live => live,
+        };
+        let is_new = live.is_none();
         let account = self.ours(&objects.service_account.name_any()).await?;
         apply(&self.api(), &objects.service_account, account).await?;
         apply_unread(&self.records_api(), &objects.role).await?;
         apply_unread(&self.records_api(), &objects.role_binding).await?;
         apply_unread(&self.api(), &objects.config).await?;
+        match &objects.front {
+            Some(front) => self.apply_front(front).await?,
+            None if is_new => self.delete_front().await?,
+            None => {}
+        }
         apply(&self.api(), &objects.deployment, live).await
+    }
+
+    async fn apply_front(&self, front: &Front) -> Result<(), ApplyError> {
+        let policy = self.ours(&front.network_policy.name_any()).await?;
+        apply(&self.api(), &front.network_policy, policy).await?;
+        match &front.disruption_budget {
+            Some(budget) => {
+                let live = self.ours(&budget.name_any()).await?;
+                apply(&self.api(), budget, live).await?;
+            }
+            None => self.delete_ours::<PodDisruptionBudget>(&names::disruption_budget(self.signer)).await?,
+        }
+        let service = self.ours(&front.service.name_any()).await?;
+        apply(&self.api(), &front.service, service).await.map(drop)
+    }
+
+    async fn delete_front(&self) -> Result<(), ApplyError> {
+        self.delete_ours::<Service>(&names::service(self.signer)).await?;
+        self.delete_ours::<PodDisruptionBudget>(&names::disruption_budget(self.signer)).await?;
+        self.delete_ours::<NetworkPolicy>(&names::network_policy(self.signer)).await
     }
 
     /// Deletes the configurations that neither `current` nor any of `pods` uses.
@@ -133,11 +172,16 @@ impl<'a> Cluster<'a> {
 
     /// Deletes the Deployment, and with it its pods.
     pub async fn delete_deployment(&self) -> Result<(), ApplyError> {
-        let name = names::deployment(self.signer);
-        match self.ours::<Deployment>(&name).await {
-            Ok(Some(live)) if live.metadata.deletion_timestamp.is_none() => {
-                delete(&self.api::<Deployment>(), &name).await
-            }
+        self.delete_ours::<Deployment>(&names::deployment(self.signer)).await
+    }
+
+    /// Deletes the object of that name, unless it is another's.
+    async fn delete_ours<K>(&self, name: &str) -> Result<(), ApplyError>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        match self.ours::<K>(name).await {
+            Ok(Some(live)) if live.meta().deletion_timestamp.is_none() => delete(&self.api::<K>(), name).await,
             Ok(_) | Err(ApplyError::NotOurs { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -163,6 +207,11 @@ impl<'a> Cluster<'a> {
             found => Ok(found),
         }
     }
+}
+
+fn is_of_another_form(live: &Deployment, wanted: &Deployment) -> bool {
+    let is_sidecar = |deployment| running_signer(deployment).map(|(is_sidecar, _)| is_sidecar);
+    is_sidecar(live).is_some_and(|live| is_sidecar(wanted) != Some(live))
 }
 
 /// Which content was applied, so that a field that is not wanted any more is noticed too.
@@ -244,6 +293,21 @@ mod tests {
         );
         let injected = json!({"spec": {"replicas": 1, "containers": [{"name": "a"}, {"name": "b"}]}});
         assert!(!contains(&injected, &wanted));
+    }
+
+    #[test]
+    fn a_deployment_of_the_other_form_is_told_from_one_that_only_changed() {
+        let with = |place: &str, image: &str| -> Deployment {
+            let mut pod = json!({"containers": [{"name": "baker"}]});
+            pod[place] = json!([{"name": "signer", "image": image}]);
+            let spec = json!({"selector": {}, "template": {"spec": pod}});
+            serde_json::from_value(json!({"spec": spec})).unwrap()
+        };
+        let (sidecar, alone) = (with("initContainers", "a"), with("containers", "a"));
+        assert!(is_of_another_form(&sidecar, &alone) && is_of_another_form(&alone, &sidecar));
+        assert!(!is_of_another_form(&sidecar, &with("initContainers", "b")));
+        assert!(!is_of_another_form(&alone, &with("containers", "b")));
+        assert!(!is_of_another_form(&Deployment::default(), &alone), "somebody broke it; it is applied again");
     }
 
     #[test]

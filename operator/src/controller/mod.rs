@@ -21,7 +21,7 @@ use claim::{ClaimError, Claimed, Claims};
 use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::api::{Patch, PatchParams};
 use kube::core::{DeserializeGuard, PartialObjectMeta};
@@ -107,6 +107,8 @@ pub fn run(client: Client, http: reqwest::Client, default_image: String) -> (Sto
     let controller = Controller::new(Api::<Guarded>::all(client.clone()), watcher::Config::default())
         .with_config(controller::Config::default().debounce(DEBOUNCE).concurrency(CONCURRENCY))
         .owns(Api::<PartialObjectMeta<Deployment>>::all(client.clone()), ours.clone())
+        // Without it no client finds a signer; what else is missing waits for the next look.
+        .owns(Api::<PartialObjectMeta<Service>>::all(client.clone()), ours.clone())
         .watches(Api::<PartialObjectMeta<Pod>>::all(client.clone()), ours, |pod| signer_of(&pod))
         .reconcile_all_on(record_changes(client.clone()));
     let store = controller.store();
@@ -269,8 +271,8 @@ async fn stages(
     if pods.iter().all(|pod| pod.annotations().get(names::CONFIG_ANNOTATION) == Some(&config)) {
         release_former(&claims, &claimed, remembered).await?;
     }
-    let sight = observe::look(&context.http, &deployment, &pods).await;
-    Ok(Outcome::Applied { claims: claimed, sight, image })
+    let seen = observe::look(&context.http, &valid.form, &deployment, &pods).await;
+    Ok(Outcome::Applied { claims: claimed, seen, image })
 }
 
 /// Claims every record; what was claimed is remembered even if a later one is refused.
@@ -303,9 +305,7 @@ async fn release_former(claims: &Claims, claimed: &[Claimed], remembered: &mut T
 
 /// The image that the signer runs now: an upgrade of the operator restarts no baker.
 fn running_image(live: &Deployment) -> Option<String> {
-    let pod = live.spec.as_ref()?.template.spec.as_ref()?;
-    let signer = pod.init_containers.iter().flatten().find(|container| container.name == names::SIGNER_CONTAINER)?;
-    signer.image.clone()
+    build::running_signer(live)?.1.image.clone()
 }
 
 /// The way back: no pod, then no rights on the records, then nobody's records.

@@ -1,6 +1,8 @@
-//! What can be seen of a TezosSigner's pods, and what the signer in one of them says of itself (`GET /status`).
+//! What can be seen of a TezosSigner's pods, and what the signers in them say of themselves (`GET /status`).
 
 use crate::controller::build::names;
+use crate::controller::validate::Form;
+use futures::future::join_all;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 use kube::ResourceExt as _;
@@ -18,6 +20,16 @@ const LONGEST_ANSWER: usize = 128 * 1024;
 /// A client for pods: they are asked directly, and lead nowhere else.
 pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()
+}
+
+impl Sight {
+    /// The pod.
+    pub fn pod(&self) -> &str {
+        match self {
+            Self::NoPod(_) => "",
+            Self::Silent { pod, .. } | Self::Answer { pod, .. } => pod,
+        }
+    }
 }
 
 /// What the signer says of itself.
@@ -62,7 +74,48 @@ pub struct SignerKeyStatus {
     pub reason: Option<String>,
 }
 
-/// What there is to see.
+/// What there is to see of all pods.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// The baker's pod, its newest.
+    Baker(Sight),
+    /// Signers behind a Service.
+    Service {
+        /// How many there should be.
+        replicas: u8,
+        /// Those that there are.
+        pods: Vec<Replica>,
+        /// Why no more can be made, if they cannot.
+        failure: Option<String>,
+    },
+}
+
+impl Seen {
+    /// The signers that answer, each with its pod's name.
+    pub fn answers(&self) -> impl Iterator<Item = (&str, &SignerStatus)> {
+        let (one, several) = match self {
+            Self::Baker(sight) => (Some(sight), &[][..]),
+            Self::Service { pods, .. } => (None, pods.as_slice()),
+        };
+        one.into_iter().chain(several.iter().map(|replica| &replica.sight)).filter_map(|sight| match sight {
+            Sight::Answer { pod, status } => Some((pod.as_str(), status)),
+            _ => None,
+        })
+    }
+}
+
+/// One of several signers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replica {
+    /// Whether the Service sends requests to it.
+    pub ready: bool,
+    /// Whether it is on its way out, and another one has its place.
+    pub ending: bool,
+    /// What there is to see of it.
+    pub sight: Sight,
+}
+
+/// What there is to see of one pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sight {
     /// No pod, and why if that is known.
@@ -85,11 +138,32 @@ pub enum Sight {
     },
 }
 
-/// Looks at the Deployment's newest pod that is not ending, else at its newest.
-pub async fn look(http: &reqwest::Client, deployment: &Deployment, pods: &[Pod]) -> Sight {
+/// Looks at the Deployment's pods: at all of them, or of a baker's at the newest that is not ending, else at the newest.
+pub async fn look(http: &reqwest::Client, form: &Form, deployment: &Deployment, pods: &[Pod]) -> Seen {
     let made = pods.iter().filter(|pod| pod.owner_references().iter().any(|owner| owner.kind == "ReplicaSet"));
-    let newest = made.max_by_key(|pod| (pod.metadata.deletion_timestamp.is_none(), pod.creation_timestamp()));
-    let Some(pod) = newest else { return Sight::NoPod(replica_failure(deployment)) };
+    match form {
+        Form::Baker(_) => {
+            let newest = made.max_by_key(|pod| (pod.metadata.deletion_timestamp.is_none(), pod.creation_timestamp()));
+            Seen::Baker(match newest {
+                Some(pod) => look_at(http, pod).await,
+                None => Sight::NoPod(replica_failure(deployment)),
+            })
+        }
+        Form::Service(form) => {
+            let replicas = made.filter(|pod| !is_over(pod)).map(async |pod| Replica {
+                ready: is_ready(pod),
+                ending: pod.metadata.deletion_timestamp.is_some(),
+                sight: look_at(http, pod).await,
+            });
+            let mut pods = join_all(replicas).await;
+            // In an order that does not change from one look to the next.
+            pods.sort_by(|a, b| a.sight.pod().cmp(b.sight.pod()));
+            Seen::Service { replicas: form.replicas, pods, failure: replica_failure(deployment) }
+        }
+    }
+}
+
+async fn look_at(http: &reqwest::Client, pod: &Pod) -> Sight {
     let name = pod.name_any();
     let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).and_then(|ip| ip.parse().ok());
     let Some(address) = address else { return silent(pod) };
@@ -100,6 +174,19 @@ pub async fn look(http: &reqwest::Client, deployment: &Deployment, pods: &[Pod])
             silent(pod)
         }
     }
+}
+
+/// Whether none of its containers runs any more, and none will.
+pub fn is_over(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Failed" | "Succeeded"))
+}
+
+/// Whether the Service sends requests to it.
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    pod.metadata.deletion_timestamp.is_none()
+        && conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 fn silent(pod: &Pod) -> Sight {
@@ -150,8 +237,8 @@ fn waiting_for(pod: &Pod) -> (bool, String) {
     if let Some(reason) = status.init_container_statuses.iter().flatten().find_map(|c| client_failure(pod, c)) {
         return (false, reason);
     }
-    let Some(signer) = status.init_container_statuses.iter().flatten().find(|c| c.name == names::SIGNER_CONTAINER)
-    else {
+    let mut containers = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
+    let Some(signer) = containers.find(|container| container.name == names::SIGNER_CONTAINER) else {
         return (true, "no node has started it yet".to_owned());
     };
     if let Some(code) = ended(signer.state.as_ref()).or_else(|| ended(signer.last_state.as_ref())) {

@@ -3,10 +3,12 @@
 //!
 //! A sentence says what is wrong and what to do. Nothing in it changes with each signature: a steady state is written once.
 
+mod replicas;
+
 use crate::api::{KeyStatus, TezosSignerStatus};
 use crate::controller::apply::ApplyError;
 use crate::controller::claim::{Claimed, Refusal};
-use crate::controller::observe::{Sight, SignerStatus};
+use crate::controller::observe::{Seen, Sight, SignerStatus};
 use crate::controller::validate::Invalid;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -23,8 +25,8 @@ pub enum Outcome {
     Applied {
         /// The records.
         claims: Vec<Claimed>,
-        /// What can be seen of the pod.
-        sight: Sight,
+        /// What can be seen of the pods.
+        seen: Seen,
         /// The image of the signer.
         image: String,
     },
@@ -59,9 +61,7 @@ pub fn is_ready(status: &TezosSignerStatus) -> bool {
 /// The status after `outcome`. What `old` remembers of records stays: only [`forget`] takes it away.
 pub fn status(old: &TezosSignerStatus, outcome: &Outcome, generation: Option<i64>, now: &Time) -> TezosSignerStatus {
     let holder = match outcome {
-        Outcome::Applied { claims, sight: Sight::Answer { pod, status }, .. } if holds_all(claims, status) => {
-            Some(pod.clone())
-        }
+        Outcome::Applied { claims, seen, .. } => holder(claims, seen),
         _ => None,
     };
     let image = match outcome {
@@ -138,10 +138,14 @@ fn findings(outcome: &Outcome) -> Vec<Finding> {
                 finding(HSM, "Unknown", "NoSigner", unknown),
             ]
         }
-        Outcome::Applied { claims, sight, .. } => {
+        Outcome::Applied { claims, seen: Seen::Baker(sight), .. } => {
             let watermark = watermark(claims, sight);
             let hsm = hsm(sight);
             vec![ready(claims, sight, &watermark, &hsm), accepted(), watermark, hsm]
+        }
+        Outcome::Applied { claims, seen: Seen::Service { replicas, pods, failure }, .. } => {
+            let replicas = replicas::Replicas { wanted: *replicas, pods, failure: failure.as_deref() };
+            vec![replicas.ready(claims), accepted(), replicas.watermark(claims), replicas.hsm()]
         }
     }
 }
@@ -160,8 +164,19 @@ fn silence(sight: &Sight) -> Option<(&'static str, String)> {
     }
 }
 
-fn holds_all(claims: &[Claimed], status: &SignerStatus) -> bool {
-    claims.iter().all(|claim| status.keys.iter().any(|key| key.record == claim.key.record && key.held))
+/// The pods that hold the records, if each is held.
+fn holder(claims: &[Claimed], seen: &Seen) -> Option<String> {
+    let mut pods = claims
+        .iter()
+        .map(|claim| seen.answers().find(|(_, status)| holds(status, claim)).map(|(pod, _)| pod))
+        .collect::<Option<Vec<&str>>>()?;
+    pods.sort_unstable();
+    pods.dedup();
+    Some(pods.join(", "))
+}
+
+fn holds(status: &SignerStatus, claim: &Claimed) -> bool {
+    status.keys.iter().any(|key| key.record == claim.key.record && key.held)
 }
 
 fn watermark(claims: &[Claimed], sight: &Sight) -> Finding {
@@ -206,13 +221,18 @@ fn unknown(type_: &'static str) -> Finding {
     finding(type_, "Unknown", "NoAnswer", "the signer does not answer, see Ready")
 }
 
+fn suspended(claims: &[Claimed]) -> Option<Finding> {
+    let claim = claims.iter().find(|claim| claim.suspended)?;
+    let message = format!(
+        "signing is suspended: set spec.suspend to false, or take the row suspend out of {} if it was set by hand",
+        claim.key.record
+    );
+    Some(finding(READY, "False", "Suspended", message))
+}
+
 fn ready(claims: &[Claimed], sight: &Sight, watermark: &Finding, hsm: &Finding) -> Finding {
-    if let Some(claim) = claims.iter().find(|claim| claim.suspended) {
-        let message = format!(
-            "signing is suspended: set spec.suspend to false, or take the row suspend out of {} if it was set by hand",
-            claim.key.record
-        );
-        return finding(READY, "False", "Suspended", message);
+    if let Some(suspended) = suspended(claims) {
+        return suspended;
     }
     if let Some((reason, message)) = silence(sight) {
         return finding(READY, "False", reason, message);

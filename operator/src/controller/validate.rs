@@ -4,10 +4,12 @@
 
 mod cloud_hsm;
 mod hsm;
+mod service;
 mod template;
 
 pub use cloud_hsm::{CloudHsmClient, ClusterAddress};
 pub use hsm::{HsmAccess, Pkcs11Access};
+pub use service::{Authorities, AuthoritiesSource, ServiceCertificate, ServiceForm};
 
 use crate::api::{InitialWatermarkSpec, KeySpec, PinSource, TezosSigner};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
@@ -17,7 +19,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tezos_signer_core::authentication::AuthorizedKeys;
 use tezos_signer_core::config::{
     ADMIN_PORT, AuditConfig, ConfigMapConfig, DEFAULT_MAX_CONCURRENT_REQUESTS, DEFAULT_MAX_CONNECTIONS, HsmConfig,
-    KeyConfig, KeySelector, SIGNING_PORT, SignerConfig, WatermarkConfig,
+    KeyConfig, KeySelector, PeerConfig, SIGNING_PORT, SignerConfig, TlsConfig, WatermarkConfig,
 };
 use tezos_signer_core::key::{ChainId, SigningPublicKey};
 use tezos_signer_core::policy::PayloadKind;
@@ -72,12 +74,37 @@ pub struct ValidSigner {
     pub pin: PinSource,
     /// What the PKCS#11 library needs of the pod.
     pub hsm: HsmAccess,
-    /// The baker's pod.
-    pub template: PodTemplateSpec,
+    /// What runs.
+    pub form: Form,
     /// The image, if it is named.
     pub image: Option<String>,
     /// Whether nothing is to be signed.
     pub suspend: bool,
+}
+
+/// What runs: a baker with the signer as its sidecar, or signers only.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Form {
+    /// The baker's pod.
+    Baker(Box<PodTemplateSpec>),
+    /// Signers behind a Service.
+    Service(ServiceForm),
+}
+
+/// How clients and other replicas reach the signer, as its configuration says it.
+struct Ports {
+    listen: SocketAddr,
+    authorized_keys: AuthorizedKeys,
+    tls: Option<TlsConfig>,
+    peer: Option<PeerConfig>,
+}
+
+impl Ports {
+    /// Nobody outside the pod may ask.
+    fn of_sidecar() -> Self {
+        let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), SIGNING_PORT);
+        Self { listen, authorized_keys: AuthorizedKeys::default(), tls: None, peer: None }
+    }
 }
 
 /// The record that a key without one starts with.
@@ -93,21 +120,28 @@ pub struct InitialWatermark {
 pub fn validate(signer: &TezosSigner) -> Result<ValidSigner, Invalid> {
     let identity = identity(signer)?;
     let spec = &signer.spec;
-    if spec.service.is_some() {
-        let reason = "a signer without a baker is not available in this release; use spec.baker";
-        return Err(Invalid::new("spec.service", reason));
-    }
-    let Some(baker) = &spec.baker else {
-        return Err(Invalid::new("spec.baker", "missing; it needs a pod template"));
-    };
     let chain: ChainId = spec.chain.parse().map_err(|error| Invalid::new("spec.chain", error))?;
     let keys = keys(&spec.keys, chain)?;
     let initial = spec.initial_watermark.as_ref().map(initial_watermark).transpose()?;
     let (hsm, pin, access) = hsm::validate(&spec.hsm)?;
-    let template = template::validate(&baker.template, &access.reserved_volumes())?;
-    let config = config(keys.clone(), hsm, spec.lease_duration_seconds)?;
+    let (form, ports) = match (&spec.baker, &spec.service) {
+        (Some(baker), None) => {
+            let template = template::validate(&baker.template, &access.reserved_volumes())?;
+            (Form::Baker(Box::new(template)), Ports::of_sidecar())
+        }
+        (None, Some(service)) => {
+            let (form, ports) = service::validate(&identity, service)?;
+            (Form::Service(form), ports)
+        }
+        _ => {
+            let reason =
+                "exactly one of baker (a pod with the signer as its sidecar) and service (a signer only) is needed";
+            return Err(Invalid::new("spec", reason));
+        }
+    };
+    let config = config(keys.clone(), hsm, ports, spec.lease_duration_seconds)?;
     let image = spec.image.clone();
-    Ok(ValidSigner { identity, keys, initial, config, pin, hsm: access, template, image, suspend: spec.suspend })
+    Ok(ValidSigner { identity, keys, initial, config, pin, hsm: access, form, image, suspend: spec.suspend })
 }
 
 /// Who `signer` is; its name was checked by the API server too, unless the CRD is an older one.
@@ -181,21 +215,26 @@ fn initial_watermark(spec: &InitialWatermarkSpec) -> Result<InitialWatermark, In
 }
 
 /// The text of the configuration, read back with the signer's own eyes.
-fn config(keys: Vec<KeyConfig>, hsm: HsmConfig, lease_duration_seconds: Option<i32>) -> Result<String, Invalid> {
+fn config(
+    keys: Vec<KeyConfig>,
+    hsm: HsmConfig,
+    ports: Ports,
+    lease_duration_seconds: Option<i32>,
+) -> Result<String, Invalid> {
     let default = ConfigMapConfig::default();
     let lease_duration_seconds = match lease_duration_seconds {
         None => default.lease_duration_seconds,
         Some(seconds) => u32::try_from(seconds).map_err(|_| Invalid::new("spec.leaseDurationSeconds", "negative"))?,
     };
     let config = SignerConfig {
-        listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), SIGNING_PORT),
+        listen: ports.listen,
         admin: SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), ADMIN_PORT),
         request_deadline_milliseconds: REQUEST_DEADLINE_MILLISECONDS,
-        authorized_keys: AuthorizedKeys::default(),
+        authorized_keys: ports.authorized_keys,
         audit: AuditConfig::default(),
         unix_socket: None,
-        tls: None,
-        peer: None,
+        tls: ports.tls,
+        peer: ports.peer,
         path_prefix: None,
         allow_known_keys: false,
         max_concurrent_requests: DEFAULT_MAX_CONCURRENT_REQUESTS,

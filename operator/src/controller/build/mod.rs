@@ -4,12 +4,19 @@
 //! golden file of the tests changes only when every baker is meant to restart.
 
 mod access;
+mod baker;
 mod cloud_hsm;
 mod config;
+mod container;
 mod deployment;
 pub mod names;
+mod replica;
+mod service;
 
-use crate::controller::validate::{Identity, ValidSigner};
+pub(super) use deployment::running_signer;
+pub use service::Front;
+
+use crate::controller::validate::{Form, Identity, ValidSigner};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -27,8 +34,10 @@ pub struct Objects {
     pub role_binding: RoleBinding,
     /// The signer's configuration.
     pub config: ConfigMap,
-    /// The baker's pod.
+    /// The baker's pod, or the signers' own.
     pub deployment: Deployment,
+    /// What only signers behind a Service have.
+    pub front: Option<Front>,
 }
 
 /// The objects of `signer`, whose signer runs `image`.
@@ -40,6 +49,10 @@ pub fn build(signer: &ValidSigner, image: &str) -> Objects {
         role: access::role(signer),
         role_binding: access::role_binding(&signer.identity),
         deployment: deployment::deployment(signer, image, &config_name),
+        front: match &signer.form {
+            Form::Baker(_) => None,
+            Form::Service(form) => Some(service::front(&signer.identity, form)),
+        },
         config,
     }
 }

@@ -2,7 +2,7 @@
 //! that is what the file is there to show. `UPDATE_GOLDEN=1 cargo test -p tezos-signer-operator` writes it anew.
 
 use super::*;
-use crate::controller::validate::tests::example;
+use crate::controller::validate::tests::{example, service_example};
 use crate::controller::validate::validate;
 use serde::Serialize;
 
@@ -30,6 +30,97 @@ fn the_example_becomes_these_objects() {
         std::fs::write(path, &now).unwrap();
     }
     assert_eq!(now, std::fs::read_to_string(path).unwrap(), "see the top of this file");
+}
+
+fn built_service(change: impl FnOnce(&mut crate::api::ServiceSpec)) -> Objects {
+    let mut signer = service_example();
+    change(signer.spec.service.as_mut().unwrap());
+    build(&validate(&signer).unwrap(), "registry.example/tezos-signer:0.1.0")
+}
+
+#[test]
+fn the_example_of_a_service_becomes_these_objects() {
+    let objects = built_service(|_| {});
+    let front = objects.front.unwrap();
+    let parts = [
+        text(&objects.config),
+        text(&front.service),
+        text(&front.network_policy),
+        text(&front.disruption_budget),
+        text(&objects.deployment),
+    ];
+    let now = parts.join("---\n");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/controller/build/golden-service.yaml");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(path, &now).unwrap();
+    }
+    assert_eq!(now, std::fs::read_to_string(path).unwrap(), "see the top of this file");
+}
+
+#[test]
+fn a_drain_can_move_the_only_signer() {
+    let budget = |replicas| built_service(|service| service.replicas = Some(replicas)).front.unwrap().disruption_budget;
+    assert!(budget(1).is_none());
+    assert!(budget(2).is_some());
+    assert!(built().front.is_none(), "a baker has none of it");
+}
+
+#[test]
+fn the_signers_of_a_service_find_their_certificates_where_their_configuration_says() {
+    let objects = built_service(|service| {
+        service.client_ca =
+            Some(crate::api::ClientCa { config_map: None, secret: Some("clients".to_owned()), key: None });
+    });
+    let pod = objects.deployment.spec.unwrap().template.spec.unwrap();
+    let volume = pod.volumes.unwrap().into_iter().find(|volume| volume.name == names::TLS_VOLUME).unwrap();
+    let files: Vec<String> = volume
+        .projected
+        .unwrap()
+        .sources
+        .unwrap()
+        .into_iter()
+        .flat_map(|source| {
+            let secret = source.secret.unwrap();
+            secret
+                .items
+                .unwrap()
+                .into_iter()
+                .map(move |item| format!("{} of {} as {}", item.key, secret.name, item.path))
+        })
+        .collect();
+    assert_eq!(
+        files,
+        [
+            "tls.crt of signer-one-tls as tls.crt",
+            "tls.key of signer-one-tls as tls.key",
+            "ca.crt of signer-one-tls as ca.crt",
+            "ca.crt of clients as client-ca.crt"
+        ]
+    );
+    let config = &objects.config.data.unwrap()["config.yaml"];
+    let mount = pod.containers[0].volume_mounts.iter().flatten().find(|mount| mount.name == names::TLS_VOLUME).unwrap();
+    for file in ["tls.crt", "tls.key", "ca.crt", "client-ca.crt"] {
+        assert!(config.contains(&format!("{}/{file}", mount.mount_path)), "{file} is not in\n{config}");
+    }
+}
+
+#[test]
+fn the_client_of_cloudhsm_comes_before_a_signer_alone_too() {
+    let mut signer = crate::controller::validate::tests::cloud_hsm_example();
+    signer.spec.baker = None;
+    signer.spec.service = Some(crate::api::ServiceSpec { unauthenticated: Some(true), ..Default::default() });
+    let template = build(&validate(&signer).unwrap(), "i").deployment.spec.unwrap().template;
+    let annotations = template.metadata.unwrap().annotations.unwrap();
+    assert_eq!(annotations["eks.amazonaws.com/skip-containers"], "signer-cloudhsm-client,signer");
+    let pod = template.spec.unwrap();
+    let names = |containers: &[k8s_openapi::api::core::v1::Container]| {
+        containers
+            .iter()
+            .map(|container| (container.name.clone(), container.restart_policy.clone()))
+            .collect::<Vec<_>>()
+    };
+    assert!(names(pod.init_containers.as_ref().unwrap()).contains(&("signer-cloudhsm-client".to_owned(), None)));
+    assert_eq!(names(&pod.containers), [("signer".to_owned(), None)]);
 }
 
 /// Between two releases a pod may only be replaced because its TezosSigner changed.
@@ -101,6 +192,7 @@ fn names_fit_and_do_not_meet() {
     let long = identity(&"n".repeat(63), &"s".repeat(40));
     assert!(names::config_map(&long, "0123456789").len() <= 63);
     assert!(names::service_account(&long).len() <= 63);
+    assert!(names::service(&long).len() <= 63);
     assert!(names::role(&long).len() <= 253);
     assert_ne!(names::role(&identity("a-b", "c")), names::role(&identity("a", "b-c")));
 }

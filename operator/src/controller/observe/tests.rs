@@ -37,3 +37,14 @@ fn a_client_that_does_not_come_into_the_pod_is_said() {
     let mine = container("fetch", &json!({"terminated": {"exitCode": 3}}), &none);
     assert!(waiting(&json!([mine, signer()])).0);
 }
+
+#[test]
+fn a_signer_is_found_beside_a_baker_and_alone() {
+    let no_image = json!({"waiting": {"reason": "ErrImagePull"}});
+    let pod = json!({
+        "metadata": {"name": "p"},
+        "status": {"containerStatuses": [container("signer", &no_image, &json!({}))]},
+    });
+    let (starting, said) = waiting_for(&serde_json::from_value(pod).unwrap());
+    assert!(!starting && said.contains("the signer's image registry.example/x:1 cannot be pulled"), "{said}");
+}

@@ -1,7 +1,7 @@
 //! What the conditions say for each outcome, when their times change, and what becomes an event.
 
 use super::*;
-use crate::controller::observe::{HsmStatus, SignerKeyStatus};
+use crate::controller::observe::{HsmStatus, Replica, SignerKeyStatus};
 
 fn time(second: u8) -> Time {
     Time(format!("2026-11-23T08:00:{second:02}Z").parse().unwrap())
@@ -28,7 +28,30 @@ fn well() -> SignerStatus {
 }
 
 fn applied(suspended: bool, sight: Sight) -> Outcome {
-    Outcome::Applied { claims: vec![claim(suspended)], sight, image: "i".to_owned() }
+    let seen = Seen::Baker(sight);
+    Outcome::Applied { claims: vec![claim(suspended)], seen, image: "i".to_owned() }
+}
+
+/// Two replicas are wanted; there are these.
+fn service(pods: Vec<Replica>) -> Outcome {
+    let seen = Seen::Service { replicas: 2, pods, failure: None };
+    Outcome::Applied { claims: vec![claim(false)], seen, image: "i".to_owned() }
+}
+
+fn replica(pod: &str, status: SignerStatus) -> Replica {
+    let ready = status.ready;
+    Replica { ready, ending: false, sight: Sight::Answer { pod: pod.to_owned(), status } }
+}
+
+/// It forwards.
+fn standby() -> SignerStatus {
+    let mut status = well();
+    status.keys[0].held = false;
+    status
+}
+
+fn message(outcome: &Outcome) -> String {
+    findings(outcome)[0].message.clone()
 }
 
 fn answer(status: SignerStatus) -> Outcome {
@@ -108,4 +131,64 @@ fn news_are_told_once() {
     let told: Vec<_> = news(&none, &first).iter().map(|condition| condition.reason.as_str()).collect();
     assert_eq!(told, ["RecordVanished", "Valid"]);
     assert!(news(&first, &status(&first, &gone, Some(1), &time(2))).is_empty());
+}
+
+#[test]
+fn several_signers_are_one_sentence() {
+    let both = service(vec![replica("a", standby()), replica("b", well())]);
+    assert_eq!(
+        summary(&both),
+        ["Ready=True Signing", "Accepted=True Valid", "WatermarkReady=True Held", "HsmReady=True LoggedIn"]
+    );
+    assert_eq!(message(&both), "2 of 2 replicas are ready; b holds tz3a");
+    let none = TezosSignerStatus::default();
+    assert_eq!(status(&none, &both, Some(1), &time(1)).holder.as_deref(), Some("b"));
+
+    // One is being replaced.
+    let leaving = Replica { ready: false, ending: true, ..replica("c", standby()) };
+    let three = service(vec![replica("a", standby()), replica("b", well()), leaving]);
+    assert_eq!(message(&three), message(&both), "nothing to write");
+
+    let silent = Sight::Silent { pod: "a".to_owned(), reason: "no node takes it".to_owned(), starting: false };
+    let silent = Replica { ready: false, ending: false, sight: silent };
+    let one = service(vec![silent.clone(), replica("b", well())]);
+    assert_eq!(summary(&one)[0], "Ready=True Degraded");
+    assert_eq!(message(&one), "1 of 2 replicas is ready; b holds tz3a; pod a: no node takes it");
+    assert_eq!(summary(&service(vec![silent]))[0], "Ready=False NoAnswer");
+    assert_eq!(summary(&service(Vec::new()))[0], "Ready=False Starting");
+
+    let nobody = service(vec![replica("a", standby()), replica("b", standby())]);
+    assert_eq!(summary(&nobody)[0], "Ready=False NotHeld");
+    assert_eq!(status(&none, &nobody, Some(1), &time(1)).holder, None);
+
+    // A standby with a broken HSM is worth a condition; the other signs.
+    let mut broken = standby();
+    (broken.ready, broken.hsm) = (false, HsmStatus { ready: false, reason: Some("CKR_PIN_INCORRECT".to_owned()) });
+    broken.reasons = vec!["CKR_PIN_INCORRECT".to_owned()];
+    let half = service(vec![replica("a", broken.clone()), replica("b", well())]);
+    assert_eq!(summary(&half)[0], "Ready=True Degraded");
+    assert_eq!(summary(&half)[3], "HsmReady=False NotUsable");
+    let all = service(vec![replica("a", broken.clone()), replica("b", broken)]);
+    assert_eq!(summary(&all)[0], "Ready=False NotUsable");
+    assert_eq!(message(&all), "pod a cannot use the HSM: CKR_PIN_INCORRECT");
+}
+
+#[test]
+fn each_key_has_a_holder_of_its_own() {
+    let mut second = claim(false);
+    second.key.record = "watermark-b".to_owned();
+    second.key.public_key_hash = "tz2b".to_owned();
+    let holding = |record: &str| {
+        let mut status = well();
+        status.keys = ["watermark-a", "watermark-b"]
+            .map(|name| SignerKeyStatus { record: name.to_owned(), held: name == record, reason: None })
+            .to_vec();
+        status
+    };
+    let pods = vec![replica("x", holding("watermark-b")), replica("y", holding("watermark-a"))];
+    let seen = Seen::Service { replicas: 2, pods, failure: None };
+    let outcome = Outcome::Applied { claims: vec![claim(false), second], seen, image: "i".to_owned() };
+    assert_eq!(message(&outcome), "2 of 2 replicas are ready; x holds tz2b; y holds tz3a");
+    let status = status(&TezosSignerStatus::default(), &outcome, Some(1), &time(1));
+    assert_eq!(status.holder.as_deref(), Some("x, y"));
 }

@@ -21,6 +21,15 @@ pub(crate) fn cloud_hsm_example() -> TezosSigner {
     signer
 }
 
+/// The one for signers behind a Service.
+pub(crate) fn service_example() -> TezosSigner {
+    let text = include_str!("../../../examples/tezossigner-service.yaml");
+    let mut signer: TezosSigner = serde_yaml::from_str(text).unwrap();
+    signer.metadata.namespace = Some("bakers".to_owned());
+    signer.metadata.uid = Some("11111111-2222-3333-4444-555555555555".to_owned());
+    signer
+}
+
 /// What the example becomes when the field at `pointer` is `value` (null: left out).
 fn with(pointer: &str, value: Value) -> Result<ValidSigner, Invalid> {
     with_field_of(&example(), pointer, value)
@@ -100,8 +109,8 @@ fn every_error_names_its_field() {
         ("/spec/initialWatermark/level", json!(-1), "spec.initialWatermark.level: negative"),
         ("/spec/initialWatermark/level", Value::Null, "spec.initialWatermark: exactly one of"),
         ("/spec/initialWatermark/fresh", json!(true), "spec.initialWatermark: exactly one of"),
-        ("/spec/service", json!({}), "spec.service: a signer without a baker is not available"),
-        ("/spec/baker", Value::Null, "spec.baker: missing"),
+        ("/spec/service", json!({"unauthenticated": true}), "spec: exactly one of baker"),
+        ("/spec/baker", Value::Null, "spec: exactly one of baker"),
         ("/spec/baker/template/spec", Value::Null, "spec.baker.template.spec: missing"),
         (&format!("{template}/containers"), json!([]), "spec.baker.template.spec.containers: empty"),
         (

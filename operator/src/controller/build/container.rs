@@ -1,0 +1,262 @@
+//! The signer's container, the same in the baker's pod and in one of its own: its rights, probes and mounts, and the volumes that
+//! only it has.
+
+use super::{cloud_hsm, config, names};
+use crate::controller::validate::{Authorities, AuthoritiesSource, Form, HsmAccess, ServiceCertificate, ValidSigner};
+use k8s_openapi::api::core::v1::{
+    Capabilities, ConfigMapProjection, ConfigMapVolumeSource, Container, ContainerPort, DownwardAPIProjection,
+    DownwardAPIVolumeFile, EnvVar, EnvVarSource, HTTPGetAction, KeyToPath, ObjectFieldSelector, Probe,
+    ProjectedVolumeSource, ResourceRequirements, SeccompProfile, SecretProjection, SecretVolumeSource, SecurityContext,
+    ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use std::path::Path;
+use tezos_signer_core::config::{ADMIN_PORT, PEER_PORT, SIGNING_PORT};
+
+/// The user and group of the signer's process: "nonroot", as in the image.
+const SIGNER_USER: i64 = 65532;
+const CONFIG_DIRECTORY: &str = "/etc/tezos-signer";
+const PIN_DIRECTORY: &str = "/run/secrets/hsm";
+const TLS_DIRECTORY: &str = "/run/secrets/tls";
+const PIN_FILE_NAME: &str = "pin";
+/// Where every client library looks for it.
+const TOKEN_DIRECTORY: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+/// A year of probes, one each second: waiting for a lease or an HSM is not a reason to kill the signer.
+const STARTUP_FAILURES: i32 = 365 * 24 * 60 * 60;
+/// Files of Secrets are readable by whoever has the mount, and only the signer's container has it. The alternative, a pod
+/// wide fsGroup, would have the kubelet change the group of the baker's own data as well.
+const READABLE: i32 = 0o444;
+
+/// The signer in a pod of `signer`.
+pub(super) fn container(signer: &ValidSigner, image: &str) -> Container {
+    let mut env: Vec<EnvVar> =
+        names::OWN_ENV.iter().zip(["metadata.name", "metadata.uid", "status.podIP"]).map(field).collect();
+    let mount = |name: &str, path: &str| VolumeMount {
+        name: name.to_owned(),
+        mount_path: path.to_owned(),
+        read_only: Some(true),
+        ..VolumeMount::default()
+    };
+    let mut volume_mounts = vec![
+        mount(names::CONFIG_VOLUME, CONFIG_DIRECTORY),
+        mount(names::PIN_VOLUME, PIN_DIRECTORY),
+        mount(names::TOKEN_VOLUME, TOKEN_DIRECTORY),
+    ];
+    match &signer.hsm {
+        HsmAccess::Pkcs11(access) => {
+            env.extend(access.env.iter().cloned());
+            volume_mounts.extend(access.volume_mounts.iter().cloned());
+        }
+        HsmAccess::CloudHsm(client) => volume_mounts.extend(cloud_hsm::volume_mounts(client)),
+    }
+    let mut ports = vec![port(names::ADMIN_PORT_NAME, ADMIN_PORT)];
+    if let Form::Service(form) = &signer.form {
+        ports.splice(0..0, [port(names::SIGNING_PORT_NAME, SIGNING_PORT), port(names::PEER_PORT_NAME, PEER_PORT)]);
+        volume_mounts.extend(form.tls.as_ref().map(|_| mount(names::TLS_VOLUME, TLS_DIRECTORY)));
+    }
+    Container {
+        args: Some(vec!["serve".to_owned(), "--config".to_owned(), format!("{CONFIG_DIRECTORY}/{}", config::FILE)]),
+        env: Some(env),
+        ports: Some(ports),
+        volume_mounts: Some(volume_mounts),
+        startup_probe: Some(probe("/startupz", 1, 1, STARTUP_FAILURES)),
+        readiness_probe: Some(probe("/readyz", 2, 2, 2)),
+        liveness_probe: Some(probe("/livez", 5, 5, 6)),
+        ..plain_container(names::SIGNER_CONTAINER, image)
+    }
+}
+
+/// A container with no rights, no command and no mounts.
+pub(super) fn plain_container(name: &str, image: &str) -> Container {
+    Container {
+        name: name.to_owned(),
+        image: Some(image.to_owned()),
+        image_pull_policy: Some("IfNotPresent".to_owned()),
+        resources: Some(resources()),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
+            privileged: Some(false),
+            read_only_root_filesystem: Some(true),
+            run_as_non_root: Some(true),
+            run_as_user: Some(SIGNER_USER),
+            run_as_group: Some(SIGNER_USER),
+            seccomp_profile: Some(runtime_default()),
+            ..SecurityContext::default()
+        }),
+        ..Container::default()
+    }
+}
+
+fn port(name: &str, port: u16) -> ContainerPort {
+    ContainerPort {
+        name: Some(name.to_owned()),
+        container_port: port.into(),
+        protocol: Some("TCP".to_owned()),
+        ..ContainerPort::default()
+    }
+}
+
+fn field((name, path): (&&str, &str)) -> EnvVar {
+    let field_ref = ObjectFieldSelector { api_version: Some("v1".to_owned()), field_path: path.to_owned() };
+    EnvVar {
+        name: (*name).to_owned(),
+        value_from: Some(EnvVarSource { field_ref: Some(field_ref), ..EnvVarSource::default() }),
+        value: None,
+    }
+}
+
+fn probe(path: &str, period: i32, timeout: i32, failures: i32) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.to_owned()),
+            port: IntOrString::Int(ADMIN_PORT.into()),
+            scheme: Some("HTTP".to_owned()),
+            ..HTTPGetAction::default()
+        }),
+        period_seconds: Some(period),
+        timeout_seconds: Some(timeout),
+        failure_threshold: Some(failures),
+        success_threshold: Some(1),
+        ..Probe::default()
+    }
+}
+
+/// No limit on CPU: a signature that waits for the next quota period is a late signature.
+fn resources() -> ResourceRequirements {
+    let quantities = |pairs: &[(&str, &str)]| {
+        Some(pairs.iter().map(|(name, value)| ((*name).to_owned(), Quantity((*value).to_owned()))).collect())
+    };
+    ResourceRequirements {
+        requests: quantities(&[("cpu", "50m"), ("memory", "64Mi")]),
+        limits: quantities(&[("memory", "256Mi")]),
+        ..ResourceRequirements::default()
+    }
+}
+
+pub(super) fn runtime_default() -> SeccompProfile {
+    SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }
+}
+
+/// What it mounts.
+pub(super) fn volumes(signer: &ValidSigner, config_map: &str) -> Vec<Volume> {
+    let mut volumes = vec![
+        Volume {
+            name: names::CONFIG_VOLUME.to_owned(),
+            config_map: Some(ConfigMapVolumeSource {
+                name: config_map.to_owned(),
+                default_mode: Some(READABLE),
+                ..ConfigMapVolumeSource::default()
+            }),
+            ..Volume::default()
+        },
+        Volume {
+            name: names::PIN_VOLUME.to_owned(),
+            secret: Some(SecretVolumeSource {
+                secret_name: Some(signer.pin.secret.clone()),
+                items: Some(vec![KeyToPath {
+                    key: signer.pin.key.clone(),
+                    path: PIN_FILE_NAME.to_owned(),
+                    mode: None,
+                }]),
+                default_mode: Some(READABLE),
+                optional: None,
+            }),
+            ..Volume::default()
+        },
+        token_volume(),
+    ];
+    if let Form::Service(form) = &signer.form {
+        volumes.extend(form.tls.as_ref().map(tls_volume));
+    }
+    match &signer.hsm {
+        HsmAccess::Pkcs11(access) => volumes.extend(access.volumes.iter().cloned()),
+        HsmAccess::CloudHsm(client) => volumes.extend(cloud_hsm::volumes(client, config_map, READABLE)),
+    }
+    volumes
+}
+
+/// What is mounted into a container by default, but only into the signer's: token, certificate of the API server, namespace.
+fn token_volume() -> Volume {
+    let token = VolumeProjection {
+        service_account_token: Some(ServiceAccountTokenProjection {
+            expiration_seconds: Some(3600),
+            path: "token".to_owned(),
+            audience: None,
+        }),
+        ..VolumeProjection::default()
+    };
+    let certificate = VolumeProjection {
+        config_map: Some(ConfigMapProjection {
+            name: "kube-root-ca.crt".to_owned(),
+            items: Some(vec![KeyToPath { key: "ca.crt".to_owned(), path: "ca.crt".to_owned(), mode: None }]),
+            optional: None,
+        }),
+        ..VolumeProjection::default()
+    };
+    let namespace_field =
+        ObjectFieldSelector { api_version: Some("v1".to_owned()), field_path: "metadata.namespace".to_owned() };
+    let namespace = VolumeProjection {
+        downward_api: Some(DownwardAPIProjection {
+            items: Some(vec![DownwardAPIVolumeFile {
+                path: "namespace".to_owned(),
+                field_ref: Some(namespace_field),
+                ..DownwardAPIVolumeFile::default()
+            }]),
+        }),
+        ..VolumeProjection::default()
+    };
+    Volume {
+        name: names::TOKEN_VOLUME.to_owned(),
+        projected: Some(ProjectedVolumeSource {
+            sources: Some(vec![token, certificate, namespace]),
+            default_mode: Some(READABLE),
+        }),
+        ..Volume::default()
+    }
+}
+
+/// The signer's certificate, and the authorities of those of others. One volume, whose files change together.
+fn tls_volume(tls: &ServiceCertificate) -> Volume {
+    let files = [names::TLS_CERTIFICATE_FILE, names::TLS_KEY_FILE, names::TLS_CA_FILE].map(file_name);
+    let certificate = VolumeProjection {
+        secret: Some(SecretProjection {
+            name: tls.secret.clone(),
+            items: Some(files.map(|file| item(file, file)).to_vec()),
+            optional: None,
+        }),
+        ..VolumeProjection::default()
+    };
+    let client_ca = tls.client_ca.as_ref().map(client_ca_projection);
+    Volume {
+        name: names::TLS_VOLUME.to_owned(),
+        projected: Some(ProjectedVolumeSource {
+            sources: Some([certificate].into_iter().chain(client_ca).collect()),
+            default_mode: Some(READABLE),
+        }),
+        ..Volume::default()
+    }
+}
+
+fn client_ca_projection(authorities: &Authorities) -> VolumeProjection {
+    let items = Some(vec![item(&authorities.key, file_name(names::CLIENT_CA_FILE))]);
+    match &authorities.source {
+        AuthoritiesSource::ConfigMap(name) => VolumeProjection {
+            config_map: Some(ConfigMapProjection { name: name.clone(), items, optional: None }),
+            ..VolumeProjection::default()
+        },
+        AuthoritiesSource::Secret(name) => VolumeProjection {
+            secret: Some(SecretProjection { name: name.clone(), items, optional: None }),
+            ..VolumeProjection::default()
+        },
+    }
+}
+
+fn item(key: &str, path: &str) -> KeyToPath {
+    KeyToPath { key: key.to_owned(), path: path.to_owned(), mode: None }
+}
+
+fn file_name(path: &str) -> &str {
+    Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or(path)
+}

@@ -1,0 +1,61 @@
+//! A pod with a signer only, one of several behind a Service: on another node and in another zone than the others, where there
+//! is one.
+
+use super::container::{container, plain_container, runtime_default, volumes};
+use super::{cloud_hsm, deployment, names};
+use crate::controller::validate::{HsmAccess, ValidSigner};
+use k8s_openapi::api::core::v1::{PodSecurityContext, PodSpec, PodTemplateSpec, TopologySpreadConstraint};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use std::collections::BTreeMap;
+
+pub(super) fn pod(signer: &ValidSigner, image: &str, config_map: &str) -> PodTemplateSpec {
+    let mut annotations = BTreeMap::from([(names::CONFIG_ANNOTATION.to_owned(), config_map.to_owned())]);
+    let mut init_containers = None;
+    if let HsmAccess::CloudHsm(client) = &signer.hsm {
+        init_containers = Some(cloud_hsm::init_containers(client, |name| plain_container(name, image)));
+        // AWS is asked, if at all, by the container that configures the client.
+        let without_aws = [names::CLIENT_CONTAINER, names::SIGNER_CONTAINER].join(",");
+        annotations.insert(names::SKIP_AWS_ANNOTATION.to_owned(), without_aws);
+    }
+    let mut spec = PodSpec {
+        init_containers,
+        containers: vec![container(signer, image)],
+        volumes: Some(volumes(signer, config_map)),
+        service_account_name: Some(names::service_account(&signer.identity)),
+        automount_service_account_token: Some(false),
+        termination_grace_period_seconds: Some(deployment::TERMINATION_GRACE_SECONDS),
+        security_context: Some(PodSecurityContext {
+            seccomp_profile: Some(runtime_default()),
+            ..PodSecurityContext::default()
+        }),
+        topology_spread_constraints: Some(
+            ["kubernetes.io/hostname", "topology.kubernetes.io/zone"].map(|key| apart(signer, key)).to_vec(),
+        ),
+        ..PodSpec::default()
+    };
+    deployment::tolerate_lost_node(&mut spec);
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(names::labels(&signer.identity)),
+            annotations: Some(annotations),
+            ..ObjectMeta::default()
+        }),
+        spec: Some(spec),
+    }
+}
+
+/// Preferred, not demanded: two signers on one node are better than one.
+fn apart(signer: &ValidSigner, topology_key: &str) -> TopologySpreadConstraint {
+    TopologySpreadConstraint {
+        max_skew: 1,
+        topology_key: topology_key.to_owned(),
+        when_unsatisfiable: "ScheduleAnyway".to_owned(),
+        label_selector: Some(LabelSelector {
+            match_labels: Some(names::selector(&signer.identity)),
+            ..LabelSelector::default()
+        }),
+        // Those that are being replaced do not count.
+        match_label_keys: Some(vec!["pod-template-hash".to_owned()]),
+        ..TopologySpreadConstraint::default()
+    }
+}

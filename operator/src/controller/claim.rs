@@ -19,6 +19,9 @@ use tezos_signer_core::record::{Lease, OWNER_ANNOTATION, RECORDS_NAMESPACE, Reco
 /// Marks a record that was suspended by `spec.suspend`, and not by hand: only that is taken back with it.
 const SUSPENDED_BY_SPEC_ANNOTATION: &str = "signer.tezos.io/suspended-by-spec";
 
+/// Says who may sign with a record that is no pod: docs/record.md.
+const EXTERNAL_SIGNER_ANNOTATION: &str = "signer.tezos.io/external-signer";
+
 /// How often a change is tried against a signer that writes the record at the same time.
 const ATTEMPTS: usize = 10;
 
@@ -29,6 +32,19 @@ pub struct Claimed {
     pub key: KeyStatus,
     /// Whether the record says that nothing may be signed.
     pub suspended: bool,
+    /// Who serves it, and who should.
+    pub lease: Lease,
+    /// Whether a signer that is no pod may hold it.
+    pub has_external_signer: bool,
+}
+
+/// Who should hold a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preferred {
+    /// Who holds it, as this was decided.
+    pub holder: String,
+    /// Who should; empty: whoever takes it.
+    pub to: String,
 }
 
 /// Why a record is not ours.
@@ -158,7 +174,12 @@ impl Claims {
             annotations(&mut wanted).insert(OWNER_ANNOTATION.to_owned(), owner_text(&self.me));
             let suspended = set_suspend(&mut wanted, suspend, suspended);
             if wanted == record || self.replace(&name, &wanted).await? {
-                return Ok(Claimed { key: key_status(key, &record), suspended });
+                return Ok(Claimed {
+                    key: key_status(key, &record),
+                    suspended,
+                    lease: lease_of(&record).unwrap_or_default(),
+                    has_external_signer: annotations(&mut wanted).contains_key(EXTERNAL_SIGNER_ANNOTATION),
+                });
             }
         }
         Err(ClaimError::Contended(name))
@@ -178,6 +199,28 @@ impl Claims {
             if let Ok(lease) = Lease::from_annotations(annotations) {
                 Lease { preferred_holder: String::new(), ..lease.let_go() }.write_to(annotations);
             }
+            if self.replace(name, &record).await? {
+                return Ok(());
+            }
+        }
+        Err(ClaimError::Contended(name.to_owned()))
+    }
+
+    /// Writes who should hold a record that is ours, unless its holder is another by now.
+    pub async fn prefer(&self, name: &str, preferred: &Preferred) -> Result<(), ClaimError> {
+        for _ in 0..ATTEMPTS {
+            let found = self.records.get_opt(name).await.map_err(|e| ClaimError::Api("read", name.to_owned(), e))?;
+            let Some(mut record) = found else { return Ok(()) };
+            let is_ours = annotations(&mut record).get(OWNER_ANNOTATION) == Some(&owner_text(&self.me));
+            let Some(lease) = lease_of(&record).filter(|lease| is_ours && lease.holder_identity == preferred.holder)
+            else {
+                return Ok(());
+            };
+            if lease.preferred_holder == preferred.to {
+                return Ok(());
+            }
+            let lease = Lease { preferred_holder: preferred.to.clone(), ..lease };
+            lease.write_to(annotations(&mut record));
             if self.replace(name, &record).await? {
                 return Ok(());
             }
@@ -262,6 +305,12 @@ fn first_record(
         Some(initial) if now > initial.not_after => Err(Refusal::Expired { key, chain, not_after: initial.not_after }),
         Some(initial) => Ok(initial.record.clone()),
     }
+}
+
+/// The lease beside the record; nothing if it cannot be read, which the signer says.
+fn lease_of(record: &ConfigMap) -> Option<Lease> {
+    let none = BTreeMap::new();
+    Lease::from_annotations(record.metadata.annotations.as_ref().unwrap_or(&none)).ok()
 }
 
 fn readable(name: &str, object: &ConfigMap) -> Result<Record, Refusal> {

@@ -1,7 +1,8 @@
 //! Makes each TezosSigner true, in named stages:
 //!
 //! [`validate`] (what the user wrote can be used) → [`claim`] (the records are ours) → [`build`] (what must exist) →
-//! [`apply`] (it exists) → [`observe`] and [`status`] (how it is, and what to do).
+//! [`apply`] (it exists) → [`observe`] and [`status`] (how it is, and what to do). Between these two, [`preference`]: a record
+//! whose holder is lost is given to the pod that replaces it.
 //!
 //! A steady state writes nothing. This file is the order of the stages, what wakes them, and the way back: the finalizer.
 
@@ -10,6 +11,7 @@ mod backoff;
 pub mod build;
 pub mod claim;
 pub mod observe;
+mod preference;
 pub mod status;
 pub mod validate;
 
@@ -32,6 +34,8 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event as WatchEvent;
 use kube::runtime::{WatchStreamExt as _, controller, watcher};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
+use observe::Seen;
+use preference::Step;
 use serde_json::json;
 use status::Outcome;
 use std::collections::HashSet;
@@ -46,6 +50,9 @@ const FINALIZER: &str = "signer.tezos.io/release-records";
 /// How often a TezosSigner is looked at that is well: its signer does not tell when it is not any more, and nothing watches
 /// Roles.
 const RESYNC: Duration = Duration::from_mins(1);
+
+/// The same while a record is being given to another pod: a baker waits.
+const SOON: Duration = Duration::from_secs(1);
 
 /// A starting pod changes many times in a row: one look for them all.
 const DEBOUNCE: Duration = Duration::from_millis(200);
@@ -226,6 +233,9 @@ async fn make_true(
     if let Outcome::NotApplied(error @ ApplyError::Api { .. }) = outcome {
         return Err(error.into());
     }
+    if matches!(outcome, Outcome::Applied { soon: true, .. }) {
+        return Ok(Action::requeue(SOON));
+    }
     if status::is_ready(&next) {
         context.backoff.reset(key);
         return Ok(Action::requeue(RESYNC));
@@ -272,7 +282,28 @@ async fn stages(
         release_former(&claims, &claimed, remembered).await?;
     }
     let seen = observe::look(&context.http, &valid.form, &deployment, &pods).await;
-    Ok(Outcome::Applied { claims: claimed, seen, image })
+    let soon = prefer(&claims, &claimed, &seen, &pods).await?;
+    Ok(Outcome::Applied { claims: claimed, seen, image, soon })
+}
+
+/// Names who should hold the records whose holders are lost, and takes names out that have done their work. Whether more is to
+/// be done about it soon.
+async fn prefer(claims: &Claims, claimed: &[Claimed], seen: &Seen, pods: &[Pod]) -> Result<bool, ClaimError> {
+    let candidate = preference::candidate(seen, pods);
+    let mut soon = false;
+    for claim in claimed {
+        let record = &claim.key.record;
+        match preference::step(claim, seen, pods, candidate, Timestamp::now()) {
+            Step::Leave => {}
+            Step::Wait => soon = true,
+            Step::Write(preferred) => {
+                tracing::info!(%record, from = %preferred.holder, to = %preferred.to, "naming who should hold the record");
+                claims.prefer(record, &preferred).await?;
+                soon |= !preferred.to.is_empty();
+            }
+        }
+    }
+    Ok(soon)
 }
 
 /// Claims every record; what was claimed is remembered even if a later one is refused.

@@ -29,6 +29,8 @@ pub enum Outcome {
         seen: Seen,
         /// The image of the signer.
         image: String,
+        /// Whether a record is being given to another pod.
+        soon: bool,
     },
 }
 

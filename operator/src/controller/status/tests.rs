@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::controller::observe::{HsmStatus, Replica, SignerKeyStatus};
+use tezos_signer_core::record::Lease;
 
 fn time(second: u8) -> Time {
     Time(format!("2026-11-23T08:00:{second:02}Z").parse().unwrap())
@@ -14,7 +15,7 @@ fn claim(suspended: bool) -> Claimed {
         record: "watermark-a".to_owned(),
         record_uid: "u".to_owned(),
     };
-    Claimed { key, suspended }
+    Claimed { key, suspended, lease: Lease::default(), has_external_signer: false }
 }
 
 fn well() -> SignerStatus {
@@ -29,13 +30,13 @@ fn well() -> SignerStatus {
 
 fn applied(suspended: bool, sight: Sight) -> Outcome {
     let seen = Seen::Baker(sight);
-    Outcome::Applied { claims: vec![claim(suspended)], seen, image: "i".to_owned() }
+    Outcome::Applied { claims: vec![claim(suspended)], seen, image: "i".to_owned(), soon: false }
 }
 
 /// Two replicas are wanted; there are these.
 fn service(pods: Vec<Replica>) -> Outcome {
     let seen = Seen::Service { replicas: 2, pods, failure: None };
-    Outcome::Applied { claims: vec![claim(false)], seen, image: "i".to_owned() }
+    Outcome::Applied { claims: vec![claim(false)], seen, image: "i".to_owned(), soon: false }
 }
 
 fn replica(pod: &str, status: SignerStatus) -> Replica {
@@ -187,7 +188,7 @@ fn each_key_has_a_holder_of_its_own() {
     };
     let pods = vec![replica("x", holding("watermark-b")), replica("y", holding("watermark-a"))];
     let seen = Seen::Service { replicas: 2, pods, failure: None };
-    let outcome = Outcome::Applied { claims: vec![claim(false), second], seen, image: "i".to_owned() };
+    let outcome = Outcome::Applied { claims: vec![claim(false), second], seen, image: "i".to_owned(), soon: false };
     assert_eq!(message(&outcome), "2 of 2 replicas are ready; x holds tz2b; y holds tz3a");
     let status = status(&TezosSignerStatus::default(), &outcome, Some(1), &time(1));
     assert_eq!(status.holder.as_deref(), Some("x, y"));

@@ -1,0 +1,101 @@
+//! When a name is written into a lease, when it is taken out, and above all when nothing is written.
+
+use super::*;
+use crate::api::KeyStatus;
+use crate::controller::observe::{HsmStatus, SignerStatus};
+use serde_json::{Value, json};
+use tezos_signer_core::record::Lease;
+
+fn now() -> Timestamp {
+    "2026-11-23T08:00:40Z".parse().unwrap()
+}
+
+fn pod(uid: &str, metadata: &Value, status: &Value) -> Pod {
+    let mut pod = json!({"metadata": {"name": format!("pod-{uid}"), "uid": uid}, "status": status});
+    for (name, value) in metadata.as_object().unwrap() {
+        pod["metadata"][name] = value.clone();
+    }
+    serde_json::from_value(pod).unwrap()
+}
+
+fn running(uid: &str) -> Pod {
+    pod(uid, &json!({}), &json!({"phase": "Running"}))
+}
+
+/// One that was told to end, and has until `until` to do so.
+fn ending(uid: &str, until: &str) -> Pod {
+    pod(uid, &json!({"deletionTimestamp": until}), &json!({"phase": "Running"}))
+}
+
+fn on_a_lost_node(uid: &str) -> Pod {
+    let target = json!({"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager"});
+    pod(
+        uid,
+        &json!({"deletionTimestamp": "2026-11-23T08:01:00Z"}),
+        &json!({"phase": "Running", "conditions": [target]}),
+    )
+}
+
+fn claim(holder: &str, preferred: &str) -> Claimed {
+    let key = KeyStatus {
+        chain: "NetXdQprcVkpaWU".to_owned(),
+        public_key_hash: "tz3a".to_owned(),
+        record: "watermark-a".to_owned(),
+        record_uid: "u".to_owned(),
+    };
+    let lease =
+        Lease { holder_identity: holder.to_owned(), preferred_holder: preferred.to_owned(), ..Lease::default() };
+    Claimed { key, suspended: false, lease, has_external_signer: false }
+}
+
+fn seen(uid: &str, hsm: bool) -> Seen {
+    let status = SignerStatus { hsm: HsmStatus { ready: hsm, reason: None }, ..SignerStatus::default() };
+    Seen::Baker(Sight::Answer { pod: format!("pod-{uid}"), status })
+}
+
+fn step_of(claim: &Claimed, seen: &Seen, pods: &[Pod]) -> Step {
+    step(claim, seen, pods, candidate(seen, pods), now())
+}
+
+fn written(holder: &str, to: &str) -> Step {
+    Step::Write(Preferred { holder: holder.to_owned(), to: to.to_owned() })
+}
+
+#[test]
+fn the_pod_that_replaces_a_lost_one_is_named_as_soon_as_it_can_sign() {
+    let overdue = ending("old", "2026-11-23T08:00:37Z");
+    let failed = pod("old", &json!({}), &json!({"phase": "Failed"}));
+    for lost in [on_a_lost_node("old"), overdue, failed] {
+        let pods = [lost, running("new")];
+        assert_eq!(step_of(&claim("old", ""), &seen("new", true), &pods), written("old", "new"));
+        assert_eq!(step_of(&claim("old", ""), &seen("new", false), &pods), Step::Wait, "it could not sign yet");
+    }
+    assert_eq!(step_of(&claim("gone", ""), &seen("new", true), &[running("new")]), written("gone", "new"));
+    let silent = Seen::Baker(Sight::NoPod(None));
+    assert_eq!(step_of(&claim("old", ""), &silent, &[on_a_lost_node("old")]), Step::Leave, "nobody to wait for");
+}
+
+#[test]
+fn nobody_is_named_while_the_holder_lives_or_ends_in_peace() {
+    let both = |old: Pod| [old, running("new")];
+    let leave = |claim: &Claimed, pods: &[Pod]| assert_eq!(step_of(claim, &seen("new", true), pods), Step::Leave);
+    leave(&claim("new", ""), &[running("new")]);
+    leave(&claim("old", ""), &both(running("old")));
+    leave(&claim("old", ""), &both(ending("old", "2026-11-23T08:01:00Z")));
+    leave(&claim("", ""), &[running("new")]);
+    let outside = Claimed { has_external_signer: true, ..claim("a-host", "") };
+    leave(&outside, &[running("new")]);
+    let replicas = Seen::Service { replicas: 2, pods: Vec::new(), failure: None };
+    assert_eq!(step_of(&claim("gone", ""), &replicas, &[running("a"), running("b")]), Step::Leave);
+}
+
+#[test]
+fn a_name_is_written_once_and_taken_out_when_it_has_done_its_work_or_its_pod_is_gone() {
+    let pods = [on_a_lost_node("old"), running("new")];
+    assert_eq!(step_of(&claim("old", "new"), &seen("new", true), &pods), Step::Leave);
+    assert_eq!(step_of(&claim("", "new"), &seen("new", true), &pods), Step::Leave, "let go, and about to be taken");
+    assert_eq!(step_of(&claim("new", "new"), &seen("new", true), &pods), written("new", ""));
+    assert_eq!(step_of(&claim("", "dead"), &seen("new", true), &[running("new")]), written("", ""));
+    let third = [on_a_lost_node("old"), ending("new", "2026-11-23T08:01:00Z"), running("third")];
+    assert_eq!(step_of(&claim("old", "new"), &seen("third", true), &third), written("old", "third"));
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +14,15 @@ import (
 	"signer.tezos.io/e2e/kubectl"
 )
 
-// signerContainer waits until the pod's sidecar runs, and returns its id, which
+type containerStatus struct {
+	Name        string `json:"name"`
+	ContainerID string `json:"containerID"`
+	State       struct {
+		Running *struct{} `json:"running"`
+	} `json:"state"`
+}
+
+// signerContainer waits until the pod's signer runs, and returns its id, which
 // each restart changes.
 func signerContainer(t *testing.T, pod string) string {
 	t.Helper()
@@ -21,21 +30,19 @@ func signerContainer(t *testing.T, pod string) string {
 	err := kubectl.Await(t.Context(), time.Minute, func() (bool, error) {
 		var found struct {
 			Status struct {
-				Sidecars []struct {
-					ContainerID string `json:"containerID"`
-					State       struct {
-						Running *struct{} `json:"running"`
-					} `json:"state"`
-				} `json:"initContainerStatuses"`
+				Sidecars   []containerStatus `json:"initContainerStatuses"`
+				Containers []containerStatus `json:"containerStatuses"`
 			} `json:"status"`
 		}
 		if err := theStage.Cluster.Get(t.Context(), &found, "pod", pod, "-n", namespace); err != nil {
 			return false, err
 		}
-		if len(found.Status.Sidecars) != 1 {
-			return false, fmt.Errorf("pod %s has %d init containers, the signer alone was expected", pod, len(found.Status.Sidecars))
+		all := append(found.Status.Sidecars, found.Status.Containers...)
+		at := slices.IndexFunc(all, func(c containerStatus) bool { return c.Name == "signer" })
+		if at < 0 {
+			return false, fmt.Errorf("pod %s has no container signer", pod)
 		}
-		signer := found.Status.Sidecars[0]
+		signer := all[at]
 		_, id, _ = strings.Cut(signer.ContainerID, "://")
 		return signer.State.Running != nil && id != "", nil
 	})

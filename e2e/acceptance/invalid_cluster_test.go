@@ -28,18 +28,31 @@ func TestInvalidTezosSigners(t *testing.T) {
 		change func(metadata, spec object)
 		field  string
 	}{
-		"bad-base58":        {func(_, spec object) { firstKey(spec)["publicKey"] = mistyped(good.Keys[0].PublicKey) }, "publicKey"},
-		"a-tz4-key":         {func(_, spec object) { firstKey(spec)["publicKey"] = blsKey }, "publicKey"},
-		"other-curve":       {func(_, spec object) { firstKey(spec)["label"] = good.Keys[1].Label }, "label"},
-		"baker-and-service": {func(_, spec object) { spec["service"] = object{"port": 6732} }, "service"},
-		"no-keys":           {func(_, spec object) { spec["keys"] = []any{} }, "keys"},
-		"unknown-chain":     {func(_, spec object) { spec["chain"] = "moonnet" }, "chain"},
-		"bad-chain-id":      {func(_, spec object) { spec["chain"] = "NetXdQprcVkpaWV" }, "chain"},
-		"long-name":         {func(metadata, _ object) { metadata["name"] = strings.Repeat("a", 41) }, "name"},
-		"dotted-name":       {func(metadata, _ object) { metadata["name"] = "a.b" }, "name"},
-		"unknown-field":     {func(_, spec object) { spec["chian"] = "mainnet" }, "chian"},
-		"two-token-names":   {func(_, spec object) { spec["hsm"].(object)["pkcs11"].(object)["serial"] = "1" }, "serial"},
-		"hsm-two-ways":      {func(_, spec object) { cloudHSM(spec)["clusterId"] = "cluster-abcdefghijk" }, "clusterId"},
+		"bad-base58":         {func(_, spec object) { firstKey(spec)["publicKey"] = mistyped(good.Keys[0].PublicKey) }, "publicKey"},
+		"a-tz4-key":          {func(_, spec object) { firstKey(spec)["publicKey"] = blsKey }, "publicKey"},
+		"other-curve":        {func(_, spec object) { firstKey(spec)["label"] = good.Keys[1].Label }, "label"},
+		"baker-and-service":  {func(_, spec object) { spec["service"] = object{"port": 6732} }, "service"},
+		"service-for-nobody": {func(_, spec object) { service(spec, object{}) }, "authorizedKeys"},
+		"service-empty-list": {func(_, spec object) { service(spec, object{"authorizedKeys": []any{}}) }, "authorizedKeys"},
+		"service-an-address": {func(_, spec object) {
+			service(spec, object{"authorizedKeys": []any{"tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb"}})
+		}, "authorizedKeys"},
+		"service-ca-alone": {func(_, spec object) {
+			service(spec, object{"unauthenticated": true, "clientCa": object{"secret": "x"}})
+		}, "clientCa"},
+		"service-six": {func(_, spec object) { service(spec, object{"unauthenticated": true, "replicas": 6}) }, "replicas"},
+		"service-digit": {func(metadata, spec object) {
+			metadata["name"] = "1-" + theStage.Run
+			service(spec, object{"unauthenticated": true})
+		}, "name"},
+		"no-keys":         {func(_, spec object) { spec["keys"] = []any{} }, "keys"},
+		"unknown-chain":   {func(_, spec object) { spec["chain"] = "moonnet" }, "chain"},
+		"bad-chain-id":    {func(_, spec object) { spec["chain"] = "NetXdQprcVkpaWV" }, "chain"},
+		"long-name":       {func(metadata, _ object) { metadata["name"] = strings.Repeat("a", 41) }, "name"},
+		"dotted-name":     {func(metadata, _ object) { metadata["name"] = "a.b" }, "name"},
+		"unknown-field":   {func(_, spec object) { spec["chian"] = "mainnet" }, "chian"},
+		"two-token-names": {func(_, spec object) { spec["hsm"].(object)["pkcs11"].(object)["serial"] = "1" }, "serial"},
+		"hsm-two-ways":    {func(_, spec object) { cloudHSM(spec)["clusterId"] = "cluster-abcdefghijk" }, "clusterId"},
 		"hsm-no-region": {func(_, spec object) {
 			delete(cloudHSM(spec), "addresses")
 			cloudHSM(spec)["clusterId"] = "cluster-abcdefghijk"
@@ -87,6 +100,12 @@ func mistyped(key string) string {
 		last = "2"
 	}
 	return key[:len(key)-1] + last
+}
+
+// service has signers only instead of the baker.
+func service(spec, of map[string]any) {
+	delete(spec, "baker")
+	spec["service"] = of
 }
 
 // cloudHSM is spec.hsm.cloudHsm, which takes the place of what stands in spec.hsm.

@@ -19,6 +19,7 @@ type TezosSigner struct {
 	Status struct {
 		ObservedGeneration int64       `json:"observedGeneration"`
 		Conditions         []Condition `json:"conditions"`
+		Holder             string      `json:"holder"`
 	} `json:"status"`
 }
 
@@ -91,6 +92,7 @@ type Pod struct {
 	} `json:"spec"`
 	Status struct {
 		Phase      string      `json:"phase"`
+		PodIP      string      `json:"podIP"`
 		Conditions []Condition `json:"conditions"`
 	} `json:"status"`
 }

@@ -33,7 +33,7 @@ func fill(file string, values any) (string, error) {
 	return text.String(), err
 }
 
-// Signer is a TezosSigner of the baker form to be applied.
+// Signer is a TezosSigner to be applied.
 type Signer struct {
 	Name         string
 	Keys         []*Key
@@ -42,6 +42,8 @@ type Signer struct {
 	// BakerHasToken mounts the token and the PIN into the baker container too: for
 	// the benchmark only, which asks the token itself.
 	BakerHasToken bool
+	// Replicas are the signers behind a Service; 0 means a baker instead.
+	Replicas int
 }
 
 // Manifest is the TezosSigner as YAML.

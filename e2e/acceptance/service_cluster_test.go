@@ -32,7 +32,21 @@ func newService(t *testing.T, name string, replicas int, curves ...*octez.Curve)
 	s.Replicas = replicas
 	apply(t, s)
 	awaitMessage(t, s.Name, fmt.Sprintf("%d of %d replicas are ready; ", replicas, replicas))
+	awaitService(t, s.Name)
 	return s
+}
+
+// awaitService waits until kube-proxy too knows that there are signers.
+func awaitService(t *testing.T, name string) {
+	t.Helper()
+	client := octez.NewClient(serviceURL(t, name))
+	defer client.Close()
+	err := kubectl.Await(t.Context(), 10*time.Second, func() (bool, error) {
+		return client.CheckAuthorizedKeys(t.Context()) == nil, nil
+	})
+	if err != nil {
+		t.Fatalf("the Service %s leads nowhere: %v", name, err)
+	}
 }
 
 // awaitMessage waits until the TezosSigner is Ready with a sentence that begins so.
@@ -197,6 +211,7 @@ func TestAServiceIsLeftAloneAndBecomesABakerAndBack(t *testing.T) {
 	s.Replicas = 1
 	apply(t, s)
 	awaitMessage(t, s.Name, "1 of 1 replicas is ready; ")
+	awaitService(t, s.Name)
 	if n := exist(); n != 2 {
 		t.Errorf("%d of %v exist, expected all but the budget", n, own)
 	}
@@ -295,6 +310,11 @@ func TestARolloutLosesNoSignature(t *testing.T) {
 		if err != nil {
 			t.Fatalf("the holder was not replaced: %v", err)
 		}
+	}
+	// As a drain does it.
+	holder := holderPod(t, s, s.Keys[0]).Metadata.Name
+	if _, err := theStage.Cluster.Run(t.Context(), "", "delete", "pod", holder, "-n", namespace); err != nil {
+		t.Fatal(err)
 	}
 	load.end()
 	t.Logf("%d rollouts: %d signed, %d lost, the slowest took %s", rollouts, load.signed.Load(), load.lost.Load(), load.slowest.Round(time.Millisecond))

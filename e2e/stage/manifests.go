@@ -44,6 +44,8 @@ type Signer struct {
 	BakerHasToken bool
 	// Replicas are the signers behind a Service; 0 means a baker instead.
 	Replicas int
+	// TLSSecret has their certificate, and the authority of their clients'; empty means plain HTTP.
+	TLSSecret string
 }
 
 // Manifest is the TezosSigner as YAML.
@@ -98,6 +100,15 @@ func (s *Stage) ApplySecrets(ctx context.Context) error {
 		return err
 	}
 	return s.Cluster.Apply(ctx, string(list))
+}
+
+// ApplySecret applies a Secret that Clear removes.
+func (s *Stage) ApplySecret(ctx context.Context, name string, data map[string][]byte) error {
+	text, err := json.Marshal(s.secret(name, data))
+	if err != nil {
+		return err
+	}
+	return s.Cluster.Apply(ctx, string(text))
 }
 
 func (s *Stage) secret(name string, data map[string][]byte) map[string]any {

@@ -51,8 +51,9 @@ const FINALIZER: &str = "signer.tezos.io/release-records";
 /// Roles.
 const RESYNC: Duration = Duration::from_mins(1);
 
-/// The same while a record is being given to another pod: a baker waits.
-const SOON: Duration = Duration::from_secs(1);
+/// The longest wait between two looks while a record is to be given to another pod: a baker waits, and the signer that could
+/// take it does not tell when its HSM works.
+const SOON: Duration = Duration::from_secs(3);
 
 /// A starting pod changes many times in a row: one look for them all.
 const DEBOUNCE: Duration = Duration::from_millis(200);
@@ -234,7 +235,7 @@ async fn make_true(
         return Err(error.into());
     }
     if matches!(outcome, Outcome::Applied { soon: true, .. }) {
-        return Ok(Action::requeue(SOON));
+        return Ok(Action::requeue(context.backoff.next(key.clone()).min(SOON)));
     }
     if status::is_ready(&next) {
         context.backoff.reset(key);

@@ -137,6 +137,8 @@ fn a_record_of_a_later_release_stops_a_running_signer_and_one_that_starts() {
             assert!(refused.contains(message(row)), "{refused}");
             drop(signer);
             let signer = Signer::start_unready(&home);
+            // SoftHSM2 loses a token whose login is killed.
+            crate::process::wait_for("the token", || (signer.metric("tezos_signer_hsm_up") == Some(1)).then_some(()));
             let refused = crate::process::wait_for("the refusal", || {
                 let answer = signer.sign(&key, &attestation(level + 1, 0, 1));
                 (answer.status != 502).then_some(answer)

@@ -447,6 +447,8 @@ func TestARecordIsTakenFromALostHolder(t *testing.T) {
 			renewals++
 			if begin.IsZero() {
 				begin = time.Now()
+				// Has the operator look, as what happens to a lost pod and its replacement does.
+				_, err = theStage.Cluster.Run(t.Context(), "", "annotate", "tezossigner", s.Name, "-n", namespace, "e2e/look=now")
 			}
 		}
 		return false, err

@@ -101,8 +101,6 @@ func holderPod(t *testing.T, s *stage.Signer, key *stage.Key) kubectl.Pod {
 	panic("not reached")
 }
 
-const leaseAnnotation = "control-plane.alpha.kubernetes.io/leader"
-
 // rawRecord is a key's record as the API server has it.
 func rawRecord(t *testing.T, key *stage.Key) (record, lease map[string]any) {
 	t.Helper()

@@ -56,6 +56,13 @@ impl Inside {
         &self.signer.key(&self.key.hash()).unwrap().custody
     }
 
+    /// Makes this signer the holder.
+    async fn take_lease(&self) {
+        let mut record = self.custody().lock(deadline()).await.unwrap();
+        let (seen, _) = record.observe(deadline()).await.unwrap();
+        record.take(&seen, deadline()).await.unwrap();
+    }
+
     async fn record(&self) -> Record {
         self.store.read(&self.key.record_name(), deadline()).await.unwrap().record
     }
@@ -167,10 +174,7 @@ fn after_a_silence_as_long_as_the_lease_the_record_is_read_before_the_token_is_a
         let duration = Duration::from_millis(500);
         let terms = LeaseTerms { identity: "me".to_owned(), address: None, duration };
         let inside = Inside::new(&home, &FaultyStore::leased(&home), Some(terms)).await;
-        let mut record = inside.custody().lock(deadline()).await.unwrap();
-        let (seen, _) = record.observe(deadline()).await.unwrap();
-        record.take(&seen, deadline()).await.unwrap();
-        drop(record);
+        inside.take_lease().await;
         inside.sign(&attestation(NEXT, 0, 1)).await.unwrap();
 
         inside.store.set_lease(&inside.key.record_name(), |lease| lease.holder_identity = "somebody".to_owned()).await;
@@ -192,10 +196,7 @@ fn a_read_ends_no_silence_and_neither_does_a_release_that_failed() {
         let duration = Duration::from_secs(2);
         let terms = LeaseTerms { identity: "me".to_owned(), address: None, duration };
         let inside = Inside::new(&home, &FaultyStore::leased(&home), Some(terms)).await;
-        let mut record = inside.custody().lock(deadline()).await.unwrap();
-        let (seen, _) = record.observe(deadline()).await.unwrap();
-        record.take(&seen, deadline()).await.unwrap();
-        drop(record);
+        inside.take_lease().await;
 
         tokio::time::sleep(duration).await;
         inside.custody().lock(deadline()).await.unwrap().observe(deadline()).await.unwrap();

@@ -106,6 +106,11 @@ pub enum HsmError {
 }
 
 impl HsmError {
+    /// Whether what is wrong is how one key of the configuration fits to the token.
+    pub(super) fn is_of_one_key(&self) -> bool {
+        matches!(self, Self::NoKey { .. } | Self::AmbiguousKey(_) | Self::WrongKey { .. })
+    }
+
     /// The PKCS#11 function that failed and what it returned, by their names; nothing where it was neither.
     pub(super) fn call(&self) -> Option<(String, String)> {
         match self {

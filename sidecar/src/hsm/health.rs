@@ -93,8 +93,7 @@ impl Health {
         let Some(keys) = state.seats.get_mut(&seat) else { return };
         keys.clear();
         // What is wrong with a key was said of that key already.
-        let concerned =
-            !matches!(error, HsmError::NoKey { .. } | HsmError::AmbiguousKey(_) | HsmError::WrongKey { .. });
+        let concerned = !error.is_of_one_key();
         self.fell_silent(&mut state, |_| concerned, error, since);
     }
 

@@ -28,10 +28,9 @@ impl HsmError {
         }
     }
 
-    /// Whether it may be one key's matter only, so that the session is good for the others.
+    /// Whether, where a key was looked for, it may be that key's matter only, so that the session is good for the others.
     pub(super) fn may_concern_one_key(&self) -> bool {
         match self {
-            Self::NoKey { .. } | Self::AmbiguousKey(_) | Self::WrongKey { .. } | Self::BadSignature(_) => true,
             // CloudHSM returns CKR_FUNCTION_FAILED for a key that is on too few HSMs.
             Self::Call { code, .. } => matches!(
                 code,
@@ -40,7 +39,7 @@ impl HsmError {
                     | RvError::KeyFunctionNotPermitted
                     | RvError::KeyTypeInconsistent
             ),
-            _ => false,
+            error => error.is_of_one_key(),
         }
     }
 }

@@ -215,17 +215,17 @@ impl Worker {
                     // Each session a little later than the one before, so that they do not come all at once.
                     std::thread::sleep(*wait + *wait / 8 * (self.seat.number % 8) as u32);
                 }
-                _ if self.signs_with_another(&job.key) => {
-                    self.shared.health.fails(self.seat.number, &job.key, &error);
-                    let soon = if error.remedy() == Remedy::Wait { RENEW_PERIOD } else { RENEW_PERIOD_ON_REQUEST };
-                    if is_new || !self.renew(soon, &error) {
-                        return if tries < TRIES { self.give_back(job) } else { job.answer(Err(error)) };
-                    }
-                    is_new = true;
-                }
                 _ => {
-                    self.give_up_session(&error);
-                    if is_new || !self.open() {
+                    // A session that is good for another key stays until there is one that is good for both.
+                    let is_partial = self.signs_with_another(&job.key);
+                    if is_partial {
+                        self.shared.health.fails(self.seat.number, &job.key, &error);
+                    } else {
+                        self.give_up_session(&error);
+                    }
+                    let soon = if error.remedy() == Remedy::Wait { RENEW_PERIOD } else { RENEW_PERIOD_ON_REQUEST };
+                    let has_new = !is_new && if is_partial { self.renew(soon, &error) } else { self.open() };
+                    if !has_new {
                         return if tries < TRIES { self.give_back(job) } else { job.answer(Err(error)) };
                     }
                     is_new = true;

@@ -4,12 +4,12 @@
 use super::watermarks::read_all;
 use super::{CommandError, Output, print_table};
 use tezos_signer::ending;
-use tezos_signer::hsm::{self, HsmError};
+use tezos_signer::hsm;
 use tezos_signer_core::config::SignerConfig;
 
 pub(super) async fn run(config: &SignerConfig, output: Output) -> Result<(), CommandError> {
     // Both are tried before either is told: who repairs one thing wants to know of the other.
-    let examined = hsm::examine(&config.hsm, &config.keys).map_err(CommandError::Runtime)?;
+    let hsm::Examination { keys: examined, hangs } = hsm::examine(&config.hsm, &config.keys).map_err(CommandError::Runtime)?;
     let records = read_all(config).await;
     let token = examined.as_ref().err().map(ToString::to_string);
     let store = records.as_ref().err().map(ToString::to_string);
@@ -53,10 +53,16 @@ pub(super) async fn run(config: &SignerConfig, output: Output) -> Result<(), Com
     for problem in problems {
         eprintln!("tezos-signer: {problem}");
     }
-    let hangs = examined.iter().flatten().any(|key| matches!(key.time_to_sign, Err(HsmError::Hangs(_))));
+    let result = if fit { Ok(()) } else { Err(CommandError::Unfit) };
     if hangs {
-        eprintln!("tezos-signer: {}", CommandError::Unfit);
-        ending::end(CommandError::Unfit.exit_status());
+        let status = result.map_or_else(
+            |error| {
+                eprintln!("tezos-signer: {error}");
+                error.exit_status()
+            },
+            |()| 0,
+        );
+        ending::end(status);
     }
-    if fit { Ok(()) } else { Err(CommandError::Unfit) }
+    result
 }

@@ -70,12 +70,21 @@ pub struct Examined {
 /// How many trial signatures [`examine`] makes with each key.
 const TRIALS: usize = 5;
 
+/// What was found of all.
+#[derive(Debug)]
+pub struct Examination {
+    /// In the order of the configuration; an error where the token could not be used.
+    pub keys: Result<Vec<Examined>, HsmError>,
+    /// A thread is still in the library: the process can end by [`crate::ending::end`] only.
+    pub hangs: bool,
+}
+
 /// Logs in to the token, and tries each of `keys`. Where the library does not return for `exitAfterHangSeconds`, what was not
-/// tried before is [`HsmError::Hangs`], and a thread stays in it: the process then ends by [`crate::ending::end`] only.
-pub fn examine(config: &HsmConfig, keys: &[KeyConfig]) -> std::io::Result<Result<Vec<Examined>, HsmError>> {
+/// tried before is [`HsmError::Hangs`].
+pub fn examine(config: &HsmConfig, keys: &[KeyConfig]) -> std::io::Result<Examination> {
     let (tell, told) = crossbeam_channel::unbounded();
     let (token, to_try) = (Token::new(config.clone()), keys.to_vec());
-    std::thread::Builder::new().name("hsm-check".to_owned()).spawn(move || match token.open() {
+    let thread = std::thread::Builder::new().name("hsm-check".to_owned()).spawn(move || match token.open() {
         Err(error) => drop(tell.send(Err(error))),
         Ok(session) => {
             for key in to_try {
@@ -91,7 +100,13 @@ pub fn examine(config: &HsmConfig, keys: &[KeyConfig]) -> std::io::Result<Result
             Ok(Err(HsmError::Hangs("opening a session or signing")))
         })
     };
-    Ok(keys.iter().map(|key| Ok(Examined { key: key.hash(), time_to_sign: next()? })).collect())
+    let keys = keys.iter().map(|key| Ok(Examined { key: key.hash(), time_to_sign: next()? })).collect();
+    // After the last answer it still closes the session, which can hang as well.
+    let deadline = Instant::now() + if hangs { Duration::ZERO } else { config.exit_after_hang };
+    while !thread.is_finished() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(Examination { keys, hangs: !thread.is_finished() })
 }
 
 fn time_to_sign(session: &Session, key: &KeyConfig) -> Result<Duration, HsmError> {

@@ -19,7 +19,7 @@ mod worker;
 
 pub use error::HsmError;
 pub use health::Health;
-pub use inventory::{Examined, KeyEntry, examine, generate, list};
+pub use inventory::{Examination, Examined, KeyEntry, examine, generate, list};
 pub use metrics::HsmMetrics;
 
 use crossbeam_channel::{Sender, TrySendError};

@@ -62,6 +62,19 @@ fn keys_and_check_work_where_cloudhsms_rules_hold_and_the_point_is_shown_anywher
 }
 
 #[test]
+fn check_leaves_the_library_before_it_ends() {
+    let home = Home::new();
+    let module = FaultyModule::install(&home);
+    // A process that ends under a call of the library crashes.
+    module.set(&Control { rules: vec![Rule::slow("C_CloseSession", 300)], ..Control::default() });
+    module.run(&home, &["check"]).succeeded();
+    assert_eq!(module.state().sessions, 0);
+    edit(&home.config_file(), "\"sessions\": 2", "\"sessions\": 2, \"exitAfterHangSeconds\": 3");
+    module.set(&Control { rules: vec![Rule::hang("C_CloseSession")], ..Control::default() });
+    module.run(&home, &["check"]).succeeded();
+}
+
+#[test]
 fn a_token_is_chosen_by_its_label_and_where_two_have_it_by_its_serial_number() {
     let home = Home::new();
     let token = |seen: &str| seen.split("serial number \"").nth(1).unwrap().split('"').next().unwrap().to_owned();

@@ -9,12 +9,13 @@
 //! Not modelled: that a standby takes over at all and when (`sidecar/tests`), the API server's own guard (`e2e`), policy and
 //! authentication, which come before, and the forwarding between replicas, which gives the holder one more client.
 //!
-//! `cargo test -p tezos-signer-core --test model -- --nocapture --test-threads 1` prints the tables and the traces.
+//! `cargo test -p tezos-signer-core --test model -- --nocapture --test-threads 1` prints the searches and the traces.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod counterexamples;
 mod disk;
+mod kept;
 mod promises;
 mod rules;
 mod scenario;
@@ -24,30 +25,3 @@ mod signing;
 mod surroundings;
 mod symbols;
 mod world;
-
-use disk::Disk;
-use promises::Promise;
-use rules::Rules;
-use search::{Found, Model, search};
-use std::time::Instant;
-use world::Cluster;
-
-#[test]
-fn with_all_rules_no_promise_is_broken() {
-    println!("{:<48} {:>8} {:>11} {:>6} {:>7}  result", "scenario", "states", "transitions", "depth", "time");
-    row("files on a disk", &Disk::new(Rules::ALL));
-    for scenario in scenarios::ALL {
-        row(scenario.name, &Cluster::new(*scenario, Rules::ALL));
-    }
-}
-
-fn row(name: &str, model: &impl Model) {
-    let started = Instant::now();
-    let Found { states, transitions, depth, counterexample } = search(model, &Promise::ALL);
-    let result = if counterexample.is_none() { "kept" } else { "BROKEN" };
-    let seconds = started.elapsed().as_secs_f32();
-    println!("{name:<48} {states:>8} {transitions:>11} {depth:>6} {seconds:>5.1} s  {result}");
-    if let Some(trace) = counterexample {
-        panic!("{name}:\n{trace}");
-    }
-}

@@ -78,6 +78,25 @@ pub(crate) const LEASE_FAULTS: Scenario = Scenario {
     ..Scenario::QUIET
 };
 
+/// Two standbys that both find the holder silent: what one of them did, the other must read before it signs.
+pub(crate) const THREE_HOLDERS: Scenario = Scenario {
+    name: "three signers, a lease and take-overs",
+    processes: 3,
+    asks: &[(Attestation(11, 'a'), 1)],
+    lease: true,
+    ..Scenario::QUIET
+};
+
+/// The holder dies with a write on its way, which is done when another has taken over, or never.
+pub(crate) const COMMITTED_AFTER_ALL: Scenario = Scenario {
+    name: "a lease, a fault and a crash, two votes",
+    processes: 2,
+    asks: &[(Attestation(11, 'a'), 1), (Attestation(11, 'b'), 1)],
+    lease: true,
+    left: Left { faults: 1, crashes: 1, ..NOTHING },
+    ..Scenario::QUIET
+};
+
 pub(crate) const DISPLACED: Scenario = Scenario {
     name: "a lease, and an operation of who has lost it",
     processes: 2,
@@ -205,30 +224,3 @@ pub(crate) const EMPTY_VERSION: Scenario = Scenario {
     empty_versions: true,
     ..Scenario::QUIET
 };
-
-/// All of them.
-pub(crate) const ALL: &[Scenario] = &[
-    CALM,
-    RIVALS,
-    FAULTS,
-    THREE,
-    KINDS,
-    TAGS,
-    PAUSES,
-    CRASHES,
-    LEASE_FAULTS,
-    DISPLACED,
-    OPERATOR,
-    SUSPENDED,
-    DAMAGE,
-    RESTORE,
-    AGAIN,
-    IMPORTED,
-    ABSURD,
-    FRESH,
-    HAND_OVER,
-    CLIENTS_GO,
-    DEAD_CONNECTION,
-    LYING_HSM,
-    EMPTY_VERSION,
-];

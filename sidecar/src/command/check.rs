@@ -9,7 +9,8 @@ use tezos_signer_core::config::SignerConfig;
 
 pub(super) async fn run(config: &SignerConfig, output: Output) -> Result<(), CommandError> {
     // Both are tried before either is told: who repairs one thing wants to know of the other.
-    let hsm::Examination { keys: examined, hangs } = hsm::examine(&config.hsm, &config.keys).map_err(CommandError::Runtime)?;
+    let hsm::Examination { keys: examined, hangs } =
+        hsm::examine(&config.hsm, &config.keys).map_err(CommandError::Runtime)?;
     let records = read_all(config).await;
     let token = examined.as_ref().err().map(ToString::to_string);
     let store = records.as_ref().err().map(ToString::to_string);

@@ -1,6 +1,9 @@
 // Package history holds what clients asked and were answered while things broke,
 // and checks it against the promise alone: it knows nothing of watermarks, leases
 // or records.
+//
+// This file: one client's questions, one after the other. Many clients at once, faults
+// and edits with their times: event.go, and judge.go with a file for each promise.
 package history
 
 import (

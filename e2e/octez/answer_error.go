@@ -18,6 +18,16 @@ type AnswerError struct {
 	Attempts int // how often the request was sent: above 1 only for 502
 }
 
+// UnreadableAnswer is one that Octez could not read.
+type UnreadableAnswer struct {
+	Status int
+	Why    string
+}
+
+func (e *UnreadableAnswer) Error() string {
+	return fmt.Sprintf("the signer answered %d %s", e.Status, e.Why)
+}
+
 // TraceError is one element of an Octez error trace.
 type TraceError struct {
 	Kind string `json:"kind"`
@@ -73,7 +83,7 @@ func parseAnswerError(status int, contentType string, body []byte, attempts int)
 		wellFormed = wellFormed && slices.Contains(traceKinds, t.Kind) && t.ID != ""
 	}
 	if !wellFormed {
-		return fmt.Errorf("the signer answered %d with a body that is no Octez error array (%s): %.200q", status, contentType, body)
+		return &UnreadableAnswer{status, fmt.Sprintf("with a body that is no Octez error array (%s): %.200q", contentType, body)}
 	}
 	return answer
 }

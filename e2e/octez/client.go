@@ -81,7 +81,7 @@ func (c *Client) CheckAuthorizedKeys(ctx context.Context) error {
 	var answer struct {
 		AuthorizedKeys *[]string `json:"authorized_keys"`
 	}
-	if err := c.call(ctx, http.MethodGet, "/authorized_keys", nil, &answer); err != nil {
+	if err := c.call(ctx, http.MethodGet, "/authorized_keys", nil, &answer, attempts); err != nil {
 		return fmt.Errorf("GET /authorized_keys: %w", err)
 	}
 	if answer.AuthorizedKeys != nil {
@@ -93,34 +93,45 @@ func (c *Client) CheckAuthorizedKeys(ctx context.Context) error {
 // RequestSignature sends the POST alone and does not verify the answer: the
 // part of a signature that the benchmark measures.
 func (c *Client) RequestSignature(ctx context.Context, key *PublicKey, payload []byte) (string, error) {
+	return c.post(ctx, key.Hash(), payload, attempts)
+}
+
+// RequestOnce sends the POST once, whatever the answer. The key is a hash, if only of a
+// key that the signer does not have.
+func (c *Client) RequestOnce(ctx context.Context, keyHash string, payload []byte) (string, error) {
+	return c.post(ctx, keyHash, payload, 1)
+}
+
+func (c *Client) post(ctx context.Context, keyHash string, payload []byte, atMost int) (string, error) {
 	var answer struct {
 		Signature string `json:"signature"`
 	}
 	body := []byte(`"` + hex.EncodeToString(payload) + `"`)
-	if err := c.call(ctx, http.MethodPost, "/keys/"+key.Hash()+"?version="+signatureVersion, body, &answer); err != nil {
+	if err := c.call(ctx, http.MethodPost, "/keys/"+keyHash+"?version="+signatureVersion, body, &answer, atMost); err != nil {
 		return "", err
 	}
 	if answer.Signature == "" {
-		return "", errors.New("the signer answered 200 without a signature")
+		return "", &UnreadableAnswer{http.StatusOK, "without a signature"}
 	}
 	return answer.Signature, nil
 }
 
-// call sends one request, again on 502, and parses the answer into result.
-func (c *Client) call(ctx context.Context, method, path string, body []byte, result any) error {
+// call sends one request, again on 502 but no more than so often, and parses the answer
+// into result.
+func (c *Client) call(ctx context.Context, method, path string, body []byte, result any, atMost int) error {
 	for attempt := 1; ; attempt++ {
 		status, contentType, answer, err := c.sendOnce(ctx, method, path, body)
 		switch {
 		case err != nil:
 			return err
 		case status == http.StatusOK && !isJSON(contentType):
-			return fmt.Errorf("the signer answered 200 with content-type %q instead of application/json", contentType)
+			return &UnreadableAnswer{status, fmt.Sprintf("with content-type %q instead of application/json", contentType)}
 		case status == http.StatusOK:
 			if err := json.Unmarshal(answer, result); err != nil {
-				return fmt.Errorf("the signer answered 200 with a body that does not parse: %w: %.200q", err, answer)
+				return &UnreadableAnswer{status, fmt.Sprintf("with a body that does not parse: %v: %.200q", err, answer)}
 			}
 			return nil
-		case status != http.StatusBadGateway || attempt == attempts:
+		case status != http.StatusBadGateway || attempt == atMost:
 			return parseAnswerError(status, contentType, answer, attempt)
 		}
 		select { // 0, 0.1, … 0.8 s

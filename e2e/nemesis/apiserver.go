@@ -1,0 +1,118 @@
+// Requests to the API server, as its administrator or in somebody else's name. They are
+// plain HTTP, because it must be known when each was sent and when it was answered.
+
+package nemesis
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"signer.tezos.io/e2e/stage"
+)
+
+// An API server that is paused or cut off is not waited for longer.
+const callTimeout = 4 * time.Second
+
+type apiServer struct {
+	url    string
+	client *http.Client
+}
+
+// identity is in whose name something is asked.
+type identity struct {
+	name   string
+	groups []string
+}
+
+var (
+	nobody     = identity{} // the administrator himself
+	breakGlass = identity{"break-glass", []string{"system:masters", "tezos-signer:break-glass"}}
+	operator   = identity{"system:serviceaccount:" + stage.SystemNamespace + ":tezos-signer-operator", []string{"system:serviceaccounts", "system:authenticated"}}
+)
+
+func openAPIServer(checkout string) (*apiServer, error) {
+	state := filepath.Join(checkout, "target/cluster")
+	text, err := os.ReadFile(filepath.Join(state, "kubeconfig"))
+	if err != nil {
+		return nil, fmt.Errorf("the local cluster is not up (make cluster-up): %w", err)
+	}
+	var config struct {
+		Clusters []struct {
+			Cluster struct {
+				Server      string `json:"server"`
+				Authorities []byte `json:"certificate-authority-data"`
+			} `json:"cluster"`
+		} `json:"clusters"`
+		Users []struct {
+			User struct {
+				Certificate []byte `json:"client-certificate-data"`
+				Key         []byte `json:"client-key-data"`
+			} `json:"user"`
+		} `json:"users"`
+	}
+	if err := yaml.Unmarshal(text, &config); err != nil {
+		return nil, err
+	}
+	if len(config.Clusters) != 1 || len(config.Users) != 1 {
+		return nil, errors.New("the local cluster's kubeconfig must have one cluster and one user")
+	}
+	cluster, user := config.Clusters[0].Cluster, config.Users[0].User
+	certificate, err := tls.X509KeyPair(user.Certificate, user.Key)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(cluster.Authorities)
+	return &apiServer{cluster.Server, &http.Client{
+		Timeout: callTimeout,
+		// HTTP/1.1: a connection that hangs is hung by one request only.
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{certificate}}},
+	}}, nil
+}
+
+func (a *apiServer) call(ctx context.Context, method, path, contentType string, body []byte, as identity) (status int, answer []byte, err error) {
+	request, err := http.NewRequestWithContext(ctx, method, a.url+path, bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	request.GetBody = nil // nothing is sent twice behind our back
+	if contentType != "" {
+		request.Header.Set("Content-Type", contentType)
+	}
+	if as.name != "" {
+		request.Header.Set("Impersonate-User", as.name)
+		for _, group := range as.groups {
+			request.Header.Add("Impersonate-Group", group)
+		}
+	}
+	response, err := a.client.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	answer, err = io.ReadAll(response.Body)
+	return response.StatusCode, answer, err
+}
+
+func (a *apiServer) get(ctx context.Context, path string, result any) error {
+	status, answer, err := a.call(ctx, http.MethodGet, path, "", nil, nobody)
+	if err != nil {
+		return err
+	}
+	if status != http.StatusOK {
+		return fmt.Errorf("GET %s: %d %.300s", path, status, answer)
+	}
+	return json.Unmarshal(answer, result)
+}

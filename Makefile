@@ -90,6 +90,11 @@ e2e-test: images ## The promises, tried on the local cluster
 	$(call say,end-to-end tests)
 	e2e/with-cluster bash -c 'E2E_KUBECONFIG=$$KUBECONFIG cargo test --workspace --locked --test signer -- store_contract lease forwarding fencing handover && cd e2e && E2E=1 go test -v -count 1 -parallel 8 -timeout 25m ./acceptance'
 
+.PHONY: nemesis
+nemesis: images ## Three replicas broken in every way while clients ask them, 200 histories, each judged (HISTORIES=200 SEED=… FIRST=0)
+	$(call say,nemesis)
+	HISTORIES=$(or $(HISTORIES),200) SEED=$(SEED) FIRST=$(FIRST) e2e/with-cluster bash -c 'cd e2e && E2E=1 go test -v -count 1 -timeout 120m -run TestNemesis ./acceptance'
+
 .PHONY: bench
 bench: demo ## The figures: a vote through the sidecar beside a bare PUT and a bare C_Sign (part of the demo)
 

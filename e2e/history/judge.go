@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/crypto/blake2b"
+
 	"signer.tezos.io/e2e/octez"
 )
 
@@ -24,6 +26,8 @@ type Verdict struct {
 // Counts says what a log is made of, to see that it tried what it meant to try.
 type Counts struct {
 	Requests, Signed, Replayed, Refused, Unavailable, NoAnswer, Edits, Faults int
+
+	Failed int // faults that could not be made, or not be ended as meant
 }
 
 // Add sums up.
@@ -36,6 +40,7 @@ func (c *Counts) Add(other Counts) {
 	c.NoAnswer += other.NoAnswer
 	c.Edits += other.Edits
 	c.Faults += other.Faults
+	c.Failed += other.Failed
 }
 
 // row is what has an order of its own.
@@ -54,8 +59,17 @@ func (r *Request) row() row           { return row{r.Key, r.Kind} }
 func (r *Request) position() position { return position{r.Level, r.Round} }
 
 func (r *Request) String() string {
-	return fmt.Sprintf("%s %s %d/%d, payload …%s, asked of %s at %s, answered at %s with %d %s", r.Key, r.Kind, r.Level, r.Round,
-		r.Payload[max(0, len(r.Payload)-8):], r.Replica, r.Asked, r.Answered, r.Status, r.Signature)
+	return fmt.Sprintf("%s %s %d/%d, digest %s, asked of %s at %s, answered at %s with %d %s", r.Key, r.Kind, r.Level, r.Round,
+		r.digest(), r.Replica, r.Asked, r.Answered, r.Status, r.Signature)
+}
+
+// digest is how the record and the audit log name the payload.
+func (r *Request) digest() string {
+	raw, err := hex.DecodeString(r.Payload)
+	if err != nil {
+		return "?"
+	}
+	return fmt.Sprintf("%x", blake2b.Sum256(raw))
 }
 
 // Judge looks for broken promises.
@@ -75,6 +89,9 @@ func Judge(events []Event) *Verdict {
 			all.due = append(all.due, event.Due)
 		case event.Fault != nil:
 			verdict.Counts.Faults++
+			if event.Fault.Error != "" {
+				verdict.Counts.Failed++
+			}
 		}
 	}
 	slices.SortStableFunc(all.requests, func(a, b *Request) int { return int(a.Answered - b.Answered) })

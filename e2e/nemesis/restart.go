@@ -1,5 +1,6 @@
-// The API server or etcd ends, by force or as it is asked to, and the node's supervisor
-// starts it again.
+// The API server or etcd ends, and the node's supervisor starts it again. It is killed,
+// or asked to end first, as a kubelet does with its static pod: the API server would
+// wait a minute for its watchers.
 
 package nemesis
 
@@ -9,11 +10,18 @@ import (
 	"math/rand/v2"
 )
 
+// Patience is two seconds, and a process that is killed meanwhile is gone.
+const restartScript = `
+process=$(cat /run/cluster/pids/%s)
+kill -%s "$process"
+for try in $(seq 20); do kill -0 "$process" 2>/dev/null || exit 0; sleep 0.1; done
+kill -KILL "$process" 2>/dev/null || true
+`
+
 func drawRestart(random *rand.Rand, _ int) fault {
 	component := []string{"kube-apiserver", "etcd"}[random.IntN(2)]
 	signal := []string{"KILL", "TERM"}[random.IntN(2)]
 	return fault{what: fmt.Sprintf("SIG%s %s", signal, component), begin: func(ctx context.Context, t *trial) (func(context.Context) error, string, error) {
-		script := fmt.Sprintf("kill -%s $(cat /run/cluster/pids/%s)", signal, component)
-		return nil, "", t.field.cluster(ctx, "", "exec", "sh", "-c", script)
+		return nil, "", t.field.cluster(ctx, "", "exec", "sh", "-c", fmt.Sprintf(restartScript, component, signal))
 	}}
 }

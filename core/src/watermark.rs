@@ -152,6 +152,13 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// Whether people can lift the reason by a change of the record.
+    pub fn may_be_lifted(&self) -> bool {
+        matches!(self, Self::Suspended | Self::NoRow(_) | Self::Jump { .. } | Self::Ceiling { .. })
+    }
+}
+
 /// How far above the record's highest row a request may be, in levels: about a week of 6-second blocks.
 pub const DEFAULT_MAX_LEVEL_JUMP: u32 = 100_000;
 

@@ -378,11 +378,19 @@ impl Signer {
             let holder = record.holder(Duration::ZERO, deadline).await?;
             return Err(CustodyError::HeldElsewhere { holder }.into());
         }
-        let mut attempts = 0;
+        let (mut attempts, mut read_anew) = (0, false);
         loop {
             let current = record.current(deadline).await?;
             trail.record_known();
-            let step = match watermark::decide(&current.record, permitted, &digest, key.config.max_level_jump)? {
+            let decision = watermark::decide(&current.record, permitted, &digest, key.config.max_level_jump);
+            // ◆ Nobody writes while a key is suspended, so nothing else shows that it no longer is, and a client asks no second
+            // time after this refusal.
+            if decision.as_ref().is_err_and(Refusal::may_be_lifted) && !read_anew {
+                record.observe(deadline).await?;
+                read_anew = true;
+                continue;
+            }
+            let step = match decision? {
                 Decision::Replay(signature) => {
                     if !key.config.public_key.verify(&digest, &signature) {
                         return Err(SignError::StoredSignature);

@@ -20,6 +20,7 @@ import (
 const (
 	mostAtOnce  = 300 // requests that hang somewhere; no more are sent then
 	patience    = 2500 * time.Millisecond
+	longestWait = 400 * time.Millisecond                 // for one position; then the next one is asked for
 	unknownHash = "tz3aAGC5GTmjfZtvKBGq5pkrRWaCXbMRvUGs" // a key that no signer of a test has
 )
 
@@ -66,27 +67,34 @@ func (c *clients) loop(key int, random *rand.Rand) {
 	for c.asking.Err() == nil && level.Load() < c.trial.first+lastOfClients {
 		at := history.Request{Key: hash, Kind: payload.Kinds[random.IntN(len(payload.Kinds))], Level: level.Add(1), Round: int32(max(0, random.IntN(6)-3))}
 		one, other := withPayload(at), withPayload(at)
+		decided := make(chan struct{}, 1)
 		for range 4 + random.IntN(4) {
 			if random.IntN(5) < 3 {
-				c.send(random, one)
+				c.send(random, one, decided)
 			} else {
-				c.send(random, other)
+				c.send(random, other, decided)
 			}
 		}
 		before = append(before, one, other)
 		before = before[max(0, len(before)-12):]
 		if random.IntN(3) == 0 {
-			c.send(random, before[random.IntN(len(before))])
+			c.send(random, before[random.IntN(len(before))], nil)
 		}
 		if random.IntN(6) == 0 {
 			below := at
 			below.Level -= 1 + int32(random.IntN(4))
-			c.send(random, withPayload(below))
+			c.send(random, withPayload(below), nil)
 		}
 		if random.IntN(20) == 0 {
-			c.send(random, notToBeSigned(random, one))
+			c.send(random, notToBeSigned(random, one), nil)
 		}
-		pause(c.asking, between(random, 60*time.Millisecond, 160*time.Millisecond))
+		// No faster than it can be answered, or little else than 502 would be seen.
+		select {
+		case <-decided:
+		case <-time.After(longestWait):
+		case <-c.asking.Done():
+		}
+		pause(c.asking, between(random, 30*time.Millisecond, 120*time.Millisecond))
 	}
 }
 
@@ -110,8 +118,9 @@ func notToBeSigned(random *rand.Rand, r history.Request) history.Request {
 	return r
 }
 
-// send asks somebody, in a moment, and does not wait for the answer.
-func (c *clients) send(random *rand.Rand, r history.Request) {
+// send asks somebody, in a moment, and does not wait for the answer. An answer that
+// decides about the position is told.
+func (c *clients) send(random *rand.Rand, r history.Request, decided chan<- struct{}) {
 	to, anew := c.target(random)
 	wait := between(random, 0, 20*time.Millisecond)
 	give := patience
@@ -137,7 +146,13 @@ func (c *clients) send(random *rand.Rand, r history.Request) {
 			defer client.Close()
 		}
 		r.Replica = to.name
-		c.trial.ask(r, func(raw []byte) (string, error) { return client.RequestOnce(ctx, r.Key, raw) })
+		r = c.trial.ask(r, func(raw []byte) (string, error) { return client.RequestOnce(ctx, r.Key, raw) })
+		if r.Status != 0 && r.Status != 502 {
+			select {
+			case decided <- struct{}{}:
+			default: // told already, or nobody wants to know
+			}
+		}
 	})
 }
 

@@ -76,6 +76,22 @@ func encodeKey(key *ecdsa.PrivateKey) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), err
 }
 
+// What a component shows, and where it finds it.
+type credentials struct {
+	name, user string
+	groups     []string
+	dnsNames   []string
+	addresses  []string
+	kubeconfig string
+}
+
+func kubeletCredentials(l layout, m member) credentials {
+	return credentials{
+		name: m.kubelet(), user: "system:node:" + m.name, groups: []string{"system:nodes"},
+		dnsNames: []string{m.name}, addresses: []string{l.nodeIP(), "127.0.0.1"}, kubeconfig: "kubeconfigs/" + m.kubelet(),
+	}
+}
+
 // writeCredentials fills pki/ and kubeconfigs/ below the state directory, and the administrator's kubeconfig.
 func writeCredentials(l layout) error {
 	ca, err := newAuthority()
@@ -91,22 +107,13 @@ func writeCredentials(l layout) error {
 		return err
 	}
 	files := map[string][]byte{"pki/ca.crt": ca.pem, "pki/service-accounts.key": serviceAccountKey}
-	for _, c := range []struct {
-		name, user string
-		groups     []string
-		dnsNames   []string
-		addresses  []string
-		kubeconfig string
-	}{
+	for _, c := range []credentials{
 		{
 			name: "kube-apiserver", user: "kube-apiserver", groups: []string{"system:masters"}, // also its client certificate for the kubelet
 			dnsNames:  []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"},
 			addresses: []string{l.nodeIP(), l.serviceIP(), "127.0.0.1"},
 		},
-		{
-			name: "kubelet", user: "system:node:" + nodeName, groups: []string{"system:nodes"},
-			dnsNames: []string{nodeName}, addresses: []string{l.nodeIP(), "127.0.0.1"}, kubeconfig: "kubeconfigs/kubelet",
-		},
+		kubeletCredentials(l, mainMember), kubeletCredentials(l, spareMember),
 		{name: "kube-controller-manager", user: "system:kube-controller-manager", kubeconfig: "kubeconfigs/kube-controller-manager"},
 		{name: "kube-scheduler", user: "system:kube-scheduler", kubeconfig: "kubeconfigs/kube-scheduler"},
 		{name: "kube-proxy", user: "system:kube-proxy", kubeconfig: "kubeconfigs/kube-proxy"},

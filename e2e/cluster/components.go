@@ -27,9 +27,9 @@ func stages(l layout) ([][]component, error) {
 		return nil, err
 	}
 	return [][]component{
-		{etcd(), containerd()},
+		{etcd(), containerd(mainMember), containerd(spareMember)},
 		{apiServer(l, admin)},
-		{controllerManager(l), scheduler(), kubelet(l), kubeProxy(l)},
+		{controllerManager(l), scheduler(), kubelet(l, mainMember), kubelet(l, spareMember), kubeProxy(l)},
 	}, nil
 }
 
@@ -39,19 +39,19 @@ func kube(name string, flags ...string) []string {
 
 func etcd() component {
 	return component{"etcd", kube("etcd",
-		"--name="+nodeName,
+		"--name="+mainMember.name,
 		"--data-dir=/var/lib/etcd",
 		// Plain HTTP on the node's loopback: pods have loopbacks of their own.
 		"--listen-client-urls=http://127.0.0.1:2379", "--advertise-client-urls=http://127.0.0.1:2379",
 		"--listen-peer-urls=http://127.0.0.1:2380", "--initial-advertise-peer-urls=http://127.0.0.1:2380",
-		"--initial-cluster="+nodeName+"=http://127.0.0.1:2380",
+		"--initial-cluster="+mainMember.name+"=http://127.0.0.1:2380",
 	), answersOK("http://127.0.0.1:2379/readyz")}
 }
 
-func containerd() component {
-	return component{"containerd", []string{nodeTools + "/containerd", "--config=" + nodeState + "/config/containerd.toml"},
+func containerd(m member) component {
+	return component{m.containerd(), []string{nodeTools + "/containerd", "--config=" + nodeState + "/config/" + m.containerd() + ".toml"},
 		func(context.Context) error {
-			connection, err := net.Dial("unix", containerdSocket)
+			connection, err := net.Dial("unix", m.socket())
 			if err == nil {
 				connection.Close()
 			}
@@ -59,17 +59,21 @@ func containerd() component {
 		}}
 }
 
-func containerdConfig(pauseImage string) string {
+func containerdConfig(pauseImage string, m member) string {
 	return fmt.Sprintf(`version = 3
-root = "/var/lib/containerd"
-state = "/run/containerd"
+root = "/var/lib/%[1]s"
+state = "/run/%[1]s"
 
 [grpc]
-address = %q
+address = %[2]q
+
+# Its socket has the same path for all.
+[plugins.'io.containerd.nri.v1.nri']
+disable = true
 
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
 # Imported at start: no registry is ever asked.
-sandbox = %q
+sandbox = %[3]q
 
 [plugins.'io.containerd.cri.v1.runtime']
 # Containers cannot get a lower score than containerd where CAP_SYS_RESOURCE is missing.
@@ -77,7 +81,7 @@ restrict_oom_score_adj = true
 
 [plugins.'io.containerd.cri.v1.runtime'.cni]
 bin_dirs = ["/usr/lib/cni"]
-conf_dir = "%s/config/cni"
+conf_dir = "%[4]s/config/cni"
 
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
@@ -85,7 +89,7 @@ runtime_type = "io.containerd.runc.v2"
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
 BinaryName = "/usr/sbin/runc"
 SystemdCgroup = false
-`, containerdSocket, pauseImage, nodeState)
+`, m.containerd(), m.socket(), pauseImage, nodeState)
 }
 
 // Each pod has a point-to-point link to the node, not a bridge: whatever a pod sends passes the node's routing, where
@@ -152,38 +156,41 @@ func scheduler() component {
 	), answersOK("https://127.0.0.1:10259/healthz")}
 }
 
-func kubelet(l layout) component {
-	return component{"kubelet", kube("kubelet",
-		"--config="+nodeState+"/config/kubelet.json",
-		"--kubeconfig="+kubeconfigOf("kubelet"),
-		"--hostname-override="+nodeName,
+func kubelet(l layout, m member) component {
+	return component{m.kubelet(), kube("kubelet",
+		"--config="+nodeState+"/config/"+m.kubelet()+".json",
+		"--kubeconfig="+kubeconfigOf(m.kubelet()),
+		"--root-dir=/var/lib/"+m.kubelet(),
+		"--hostname-override="+m.name,
+		"--register-with-taints="+m.taints(),
 		"--node-ip="+l.nodeIP(),
-	), answersOK("http://127.0.0.1:10248/healthz")}
+	), answersOK(m.health())}
 }
 
-func kubeletConfig(l layout) string {
+func kubeletConfig(l layout, m member) string {
 	type object = map[string]any
 	text, err := json.MarshalIndent(object{
 		"apiVersion": "kubelet.config.k8s.io/v1beta1",
 		"kind":       "KubeletConfiguration",
-		"address":    l.nodeIP(),
+		"address":    l.nodeIP(), "port": m.kubeletPort, "healthzPort": m.healthPort,
 		"authentication": object{
 			"anonymous": object{"enabled": false},
 			"webhook":   object{"enabled": true},
 			"x509":      object{"clientCAFile": pki("ca.crt")},
 		},
 		"authorization":     object{"mode": "Webhook"},
-		"tlsCertFile":       pki("kubelet.crt"),
-		"tlsPrivateKeyFile": pki("kubelet.key"),
+		"tlsCertFile":       pki(m.kubelet() + ".crt"),
+		"tlsPrivateKeyFile": pki(m.kubelet() + ".key"),
 
-		"containerRuntimeEndpoint": "unix://" + containerdSocket,
+		"containerRuntimeEndpoint": "unix://" + m.socket(),
+		"podLogsDir":               "/var/log/pods" + m.suffix, // what is not of its own pods it deletes
 		"cgroupDriver":             "cgroupfs",
-		"cgroupRoot":               l.cgroup(),
+		"cgroupRoot":               l.cgroup(m),
 		"failCgroupV1":             false, // it refuses to start on such a machine otherwise
 		"failSwapOn":               false,
 		"oomScoreAdj":              0,
 		"makeIPTablesUtilChains":   false, // nftables only
-		"volumePluginDir":          "/var/lib/kubelet/volume-plugins",
+		"volumePluginDir":          "/var/lib/" + m.kubelet() + "/volume-plugins",
 		// There is no DNS: lookups are refused at once, here as in what pods inherit. Without an address each pod gets a warning.
 		"resolvConf": nodeState + "/config/resolv.conf",
 		"clusterDNS": []string{l.nodeIP()}, "clusterDomain": "cluster.local",
@@ -206,7 +213,7 @@ func kubeletConfig(l layout) string {
 func kubeProxy(l layout) component {
 	return component{"kube-proxy", kube("kube-proxy",
 		"--kubeconfig="+kubeconfigOf("kube-proxy"),
-		"--hostname-override="+nodeName,
+		"--hostname-override="+mainMember.name,
 		"--proxy-mode=nftables",
 		"--cluster-cidr="+l.podCIDR(),
 		"--metrics-bind-address=127.0.0.1:10249", "--healthz-bind-address=127.0.0.1:10256",
@@ -217,13 +224,11 @@ func kubeProxy(l layout) component {
 }
 
 func writeConfiguration(l layout, pauseImage string) error {
-	for name, text := range map[string]string{
-		"containerd.toml":      containerdConfig(pauseImage),
-		"cni/10-pods.conflist": cniConfig(l),
-		"audit.yaml":           auditPolicy,
-		"kubelet.json":         kubeletConfig(l),
-		"resolv.conf":          "",
-	} {
+	files := map[string]string{"cni/10-pods.conflist": cniConfig(l), "audit.yaml": auditPolicy, "resolv.conf": ""}
+	for _, m := range members {
+		files[m.containerd()+".toml"], files[m.kubelet()+".json"] = containerdConfig(pauseImage, m), kubeletConfig(l, m)
+	}
+	for name, text := range files {
 		if err := writeFile(filepath.Join(nodeState, "config", name), text, 0o600); err != nil {
 			return err
 		}

@@ -94,14 +94,24 @@ func cgroupRoots() ([]string, error) {
 	return roots, err
 }
 
-// makeCgroups makes the one below which the kubelet puts the pods; it does not start without.
+func cgroupsIn(roots []string, l layout) []string {
+	var directories []string
+	for _, root := range roots {
+		for _, m := range members {
+			directories = append(directories, filepath.Join(root, l.cgroup(m)))
+		}
+	}
+	return directories
+}
+
+// makeCgroups makes those below which the kubelets put the pods; they do not start without.
 func makeCgroups(l layout) error {
 	roots, err := cgroupRoots()
 	if err != nil {
 		return err
 	}
-	for _, root := range roots {
-		directory := filepath.Join(root, l.cgroup())
+	for _, directory := range cgroupsIn(roots, l) {
+		root := filepath.Dir(directory)
 		if err := os.Mkdir(directory, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
@@ -122,8 +132,8 @@ func removeCgroups(l layout) error {
 	if err != nil {
 		return err
 	}
-	for _, root := range roots {
-		if err := removeCgroup(filepath.Join(root, l.cgroup())); err != nil {
+	for _, directory := range cgroupsIn(roots, l) {
+		if err := removeCgroup(directory); err != nil {
 			return err
 		}
 	}

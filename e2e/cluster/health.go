@@ -32,7 +32,7 @@ func adminClient(stateDirectory string) (*http.Client, error) {
 
 // nodeReady is nil when the node is Ready and pods can be scheduled to it.
 func nodeReady(ctx context.Context, l layout, admin *http.Client) error {
-	body, err := get(ctx, admin, l.apiServer()+"/api/v1/nodes/"+nodeName)
+	body, err := get(ctx, admin, l.apiServer()+"/api/v1/nodes/"+mainMember.name)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ package main
 import (
 	"archive/tar"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,32 +21,46 @@ func importImages(archives []string) error {
 	if err != nil {
 		return err
 	}
-	ctr := func(args ...string) *exec.Cmd {
-		// The node's containerd, as seen from the host: archives may be anywhere.
-		socket := fmt.Sprintf("/proc/%d/root%s", node, containerdSocket)
-		return exec.Command(l.tool("ctr"), append([]string{"--address", socket, "--namespace", "k8s.io", "images"}, args...)...)
-	}
-	listed, err := ctr("list", "--quiet").Output()
-	if err != nil {
-		return fmt.Errorf("ctr images list: %w: see %s", err, l.state("logs/containerd.log"))
-	}
-	present := strings.Fields(string(listed))
 	for _, archive := range archives {
 		names, err := imageNames(archive)
 		if err != nil {
 			return fmt.Errorf("%s: %w", archive, err)
 		}
-		label := strings.Join(names, " ")
-		if !slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(present, name) }) {
-			fmt.Printf("  %s is there\n", label)
-			continue
-		}
 		begin := time.Now()
-		fmt.Printf("  %s … ", label)
-		if output, err := ctr("import", archive).CombinedOutput(); err != nil {
-			return fmt.Errorf("ctr images import %s: %w: %s", archive, err, output)
+		fmt.Printf("  %s … ", strings.Join(names, " "))
+		imported := make(chan error, len(members))
+		for _, m := range members {
+			// The member's containerd, as seen from the host: archives may be anywhere.
+			socket := fmt.Sprintf("/proc/%d/root%s", node, m.socket())
+			go func() { imported <- importImage(l, socket, archive, names) }()
+		}
+		for range members {
+			err = errors.Join(err, <-imported)
+		}
+		if err != nil {
+			return err
 		}
 		fmt.Printf("%.1f s\n", time.Since(begin).Seconds())
+	}
+	return nil
+}
+
+// importImage does nothing, quickly, where the image is.
+func importImage(l layout, socket, archive string, names []string) error {
+	ctr := func(args ...string) ([]byte, error) {
+		all := append([]string{"--address", socket, "--namespace", "k8s.io", "images"}, args...)
+		return exec.Command(l.tool("ctr"), all...).CombinedOutput()
+	}
+	listed, err := ctr("list", "--quiet")
+	if err != nil {
+		return fmt.Errorf("ctr images list: %w: %s: see %s", err, listed, l.state("logs"))
+	}
+	present := strings.Fields(string(listed))
+	if !slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(present, name) }) {
+		return nil
+	}
+	if output, err := ctr("import", archive); err != nil {
+		return fmt.Errorf("ctr images import %s: %w: %s", archive, err, output)
 	}
 	return nil
 }

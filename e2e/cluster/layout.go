@@ -11,13 +11,10 @@ import (
 	"path/filepath"
 )
 
-const nodeName = "local" // the Node object's name
-
 // Inside the node the checkout's directories have these short, constant names, and /run and /var are its own (mounts.go).
 const (
-	nodeState        = "/run/cluster"
-	nodeTools        = "/run/tools"
-	containerdSocket = "/run/containerd/containerd.sock"
+	nodeState = "/run/cluster"
+	nodeTools = "/run/tools"
 )
 
 // The node's addresses are one /16: the veth pair, the pods, the services. Routes on the host make pods and services
@@ -54,8 +51,10 @@ func (l layout) tool(name string) string { return filepath.Join(l.Checkout, "tar
 
 func (l layout) image(name string) string { return filepath.Join(l.Checkout, "target/images", name) }
 
-func (l layout) veth() string   { return "tzs-" + l.ID }
-func (l layout) cgroup() string { return "/tezos-signer-" + l.ID }
+func (l layout) veth() string { return "tzs-" + l.ID }
+
+// cgroup is where a kubelet puts its pods. It ends those that it does not know, so each has its own.
+func (l layout) cgroup(m member) string { return "/tezos-signer-" + l.ID + m.suffix }
 
 func (l layout) hostIP() string      { return fmt.Sprintf("10.%d.0.1", l.Subnet) }
 func (l layout) nodeIP() string      { return fmt.Sprintf("10.%d.0.2", l.Subnet) }

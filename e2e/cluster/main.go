@@ -1,4 +1,4 @@
-// cluster: a real one-node Kubernetes on this machine, for the demo and the tests.
+// cluster: a real Kubernetes on this machine, for the demo and the tests.
 //
 // Here: the verbs. Where things are: layout.go. Starting and ending the node from outside: up.go, down.go.
 // The node's own first process: node.go, with mounts.go (its private file systems), components.go (what runs in it,

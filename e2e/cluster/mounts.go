@@ -45,7 +45,7 @@ func mountNodeFileSystems(l layout) error {
 		{nodeState + "/var", "/var", "", syscall.MS_BIND},
 		{"", "/", "", syscall.MS_REC | syscall.MS_SHARED}, // volumes with mount propagation want it
 	}
-	for _, directory := range []string{"lib", "log/pods", "log/containers", "tmp"} {
+	for _, directory := range []string{"lib", "log/pods", "log/pods" + spareMember.suffix, "log/containers", "tmp"} {
 		if err := os.MkdirAll(l.state("var", directory), 0o755); err != nil {
 			return err
 		}

@@ -14,7 +14,8 @@ import (
 	"syscall"
 )
 
-var componentNames = []string{"etcd", "containerd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"}
+var componentNames = []string{"etcd", "containerd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy",
+	spareMember.containerd(), spareMember.kubelet()}
 
 // lockCluster keeps two launchers of one checkout from starting and ending the same cluster at once.
 func lockCluster(l layout) (func(), error) {

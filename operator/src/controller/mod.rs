@@ -10,6 +10,7 @@ pub mod apply;
 mod backoff;
 pub mod build;
 pub mod claim;
+mod holders;
 pub mod observe;
 mod preference;
 pub mod status;
@@ -21,6 +22,7 @@ use backoff::Backoff;
 use build::names;
 use claim::{ClaimError, Claimed, Claims};
 use futures::{Stream, StreamExt as _};
+use holders::Holders;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
@@ -112,12 +114,14 @@ struct Context {
 /// The store that tells when the controller knows all TezosSigners, and the controller itself, which ends on a signal.
 pub fn run(client: Client, http: reqwest::Client, default_image: String) -> (Store<Guarded>, impl Future<Output = ()>) {
     let ours = watcher::Config::default().labels(&format!("{}={}", names::MANAGED_BY_LABEL, names::OPERATOR));
+    let holders = Holders::default();
     let controller = Controller::new(Api::<Guarded>::all(client.clone()), watcher::Config::default())
         .with_config(controller::Config::default().debounce(DEBOUNCE).concurrency(CONCURRENCY))
         .owns(Api::<PartialObjectMeta<Deployment>>::all(client.clone()), ours.clone())
         // Without it no client finds a signer; what else is missing waits for the next look.
         .owns(Api::<PartialObjectMeta<Service>>::all(client.clone()), ours.clone())
         .watches(Api::<PartialObjectMeta<Pod>>::all(client.clone()), ours, |pod| signer_of(&pod))
+        .watches(records(client.clone()), watcher::Config::default(), move |record| holders.changed(&record))
         .reconcile_all_on(record_changes(client.clone()));
     let store = controller.store();
     let reporter = Reporter { controller: names::OPERATOR.to_owned(), instance: std::env::var("POD_NAME").ok() };
@@ -145,12 +149,16 @@ fn signer_of(pod: &PartialObjectMeta<Pod>) -> Option<ObjectRef<Guarded>> {
     Some(ObjectRef::new(name).within(&pod.namespace()?))
 }
 
+/// The watermark records, but not their rows.
+fn records(client: Client) -> Api<PartialObjectMeta<ConfigMap>> {
+    Api::namespaced(client, RECORDS_NAMESPACE)
+}
+
 /// Says when a record was deleted, or is free: somebody may be waiting for it. Everything else that happens to one is a
 /// signature, or somebody's own claim.
 fn record_changes(client: Client) -> impl Stream<Item = ()> + Send + 'static {
-    let records = Api::<PartialObjectMeta<ConfigMap>>::namespaced(client, RECORDS_NAMESPACE);
     let mut free: HashSet<String> = HashSet::new();
-    let events = watcher(records, watcher::Config::default()).default_backoff();
+    let events = watcher(records(client), watcher::Config::default()).default_backoff();
     events.filter_map(move |event| {
         let worth_a_look = match event {
             Ok(WatchEvent::Apply(record)) if record.annotations().contains_key(OWNER_ANNOTATION) => {

@@ -111,7 +111,9 @@ impl SignError {
             Self::UnknownKey(_) => 404,
             Self::Watermark(_) | Self::StoredSignature => 409,
             Self::Custody(error) => match error {
-                CustodyError::Store(StoreError::Unavailable(_) | StoreError::Conflict(_))
+                CustodyError::Store(
+                    StoreError::Unavailable(_) | StoreError::Forbidden(_) | StoreError::Conflict(_),
+                )
                 | CustodyError::HeldElsewhere { .. }
                 | CustodyError::Busy => 502,
                 CustodyError::Store(_) | CustodyError::WentBack { .. } => 409,

@@ -150,12 +150,26 @@ pub(crate) enum CommandError {
     Serve(#[from] ServeError),
     #[error(transparent)]
     Hsm(#[from] HsmError),
+    /// People are not who writes records, until they say that they mean it.
+    #[error(
+        "the API server does not allow it: {0}. People read and change records in the name of the group tezos-signer:break-glass: with          as and as-groups in the kubeconfig, see docs/record.md, break-glass"
+    )]
+    Forbidden(String),
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
     #[error("the system refused a thread: {0}")]
     Runtime(std::io::Error),
     #[error("the output cannot be written: {0}")]
     Output(#[from] serde_json::Error),
+}
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Forbidden(reason) => Self::Forbidden(reason),
+            error => Self::Store(error),
+        }
+    }
 }
 
 impl CommandError {

@@ -86,6 +86,7 @@ impl ConfigMapStore {
         let reason = match tokio::time::timeout_at(until.into(), call).await {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(kube::Error::Api(status))) => match status.code {
+                403 => return Err(StoreError::Forbidden(status.message)),
                 404 => return Err(StoreError::Missing(name.clone())),
                 409 if status.reason == "AlreadyExists" => return Err(StoreError::Exists(name.clone())),
                 409 => return Err(StoreError::Conflict(name.clone())),

@@ -62,6 +62,9 @@ pub enum StoreError {
     /// It has changed since it was read; nothing was written.
     #[error("the watermark record {0} was changed by somebody else in the meantime")]
     Conflict(RecordName),
+    /// This process may not do that; nothing was written.
+    #[error("the API server does not allow it: {0}")]
+    Forbidden(String),
     /// The store cannot be reached, or refused; a write may have happened or not.
     #[error("the watermark store did not answer as it should: {0}")]
     Unavailable(String),

@@ -23,6 +23,9 @@ use tezos_signer_core::record::HOLDER_ADDRESS_ANNOTATION;
 /// The design's: until a client gets a signature again after its holder has vanished.
 const FAILOVER: Duration = Duration::from_secs(LEASE.as_secs() + 1);
 
+/// For how long one that ends goes on forwarding.
+const LINGER: Duration = Duration::from_secs(10);
+
 /// How many hand-overs in the long form, where this names a number.
 const HAND_OVERS: &str = "HAND_OVERS";
 
@@ -562,4 +565,35 @@ fn a_holder_whose_token_gives_errors_is_replaced_and_forwards() {
 #[test]
 fn a_holder_whose_token_hangs_is_replaced_and_forwards() {
     token_dies(Rule { hang: true, ..Rule::new("C_Sign", 0) });
+}
+
+#[test]
+fn a_holder_that_gives_its_token_up_forwards_for_a_while_before_it_ends_with_75() {
+    let Some(replicas) = Replicas::new() else { return };
+    let home = replicas.home_of("a");
+    home.set_hsm("exitAfterHangSeconds", 3);
+    let module = FaultyModule::install(&home);
+    let mut old = replicas.start_unready(home, "a", Some(&module));
+    let key = replicas.home.tz3();
+    wait_for("/readyz", || (old.signer.admin("/readyz").status == 200).then_some(()));
+    let new = replicas.start("b");
+    assert_eq!(replicas.holder(&key), "a");
+    module.set(&Control { rules: vec![Rule { hang: true, ..Rule::new("C_Sign", 0) }], ..Control::default() });
+    until_signed(&old, &key, FLOOR + 1, Instant::now());
+    wait_for("the end to begin", || (old.signer.admin("/readyz").status == 503).then_some(()));
+
+    // Clients still come: they are told to ask elsewhere the next time, and lose nothing until they do.
+    let (ending, mut level) = (Instant::now(), FLOOR + 1);
+    while ending.elapsed() < LINGER - Duration::from_secs(1) {
+        level += 1;
+        let vote = attestation(level, 0, 1);
+        let answer = Wire::tcp(old.signer.signing_address()).sign(&key, &vote);
+        answer.signature(&key, &vote);
+        assert_eq!(answer.header("connection"), Some("close"));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(old.signer.ended().code(), Some(75), "{}", old.signer.log());
+    assert_eq!(replicas.holder(&key), "b");
+    assert!(replicas.row(&key, "attestation").starts_with(&format!("{level} ")));
+    new.signer.signature(&key, &attestation(level + 1, 0, 1));
 }

@@ -15,14 +15,23 @@ import (
 	"signer.tezos.io/e2e/history"
 	"signer.tezos.io/e2e/octez"
 	"signer.tezos.io/e2e/payload"
+	"signer.tezos.io/e2e/vectors"
 )
 
 const (
 	mostAtOnce  = 300 // requests that hang somewhere; no more are sent then
 	patience    = 2500 * time.Millisecond
-	longestWait = 400 * time.Millisecond                 // for one position; then the next one is asked for
-	unknownHash = "tz3aAGC5GTmjfZtvKBGq5pkrRWaCXbMRvUGs" // a key that no signer of a test has
+	longestWait = 400 * time.Millisecond // for one position; then the next one is asked for
 )
+
+// unknownKey is one that no signer of a test has: a mainnet baker's.
+var unknownKey = sync.OnceValue(func() *octez.PublicKey {
+	key, err := octez.ParsePublicKey(vectors.Get("attestation-2244610").PublicKey)
+	if err != nil {
+		panic("a recorded key: " + err.Error())
+	}
+	return key
+})
 
 type clients struct {
 	trial   *trial
@@ -112,7 +121,7 @@ func notToBeSigned(random *rand.Rand, r history.Request) history.Request {
 	if random.IntN(2) == 0 {
 		r.Payload = r.Payload[:len(r.Payload)/4*2]
 	} else {
-		r.Key = unknownHash
+		r.Key = unknownKey().Hash()
 	}
 	r.Kind = history.NotToBeSigned
 	return r
@@ -121,6 +130,7 @@ func notToBeSigned(random *rand.Rand, r history.Request) history.Request {
 // send asks somebody, in a moment, and does not wait for the answer. An answer that
 // decides about the position is told.
 func (c *clients) send(random *rand.Rand, r history.Request, decided chan<- struct{}) {
+	key := c.trial.field.key(r.Key)
 	to, anew := c.target(random)
 	wait := between(random, 0, 20*time.Millisecond)
 	give := patience
@@ -146,7 +156,7 @@ func (c *clients) send(random *rand.Rand, r history.Request, decided chan<- stru
 			defer client.Close()
 		}
 		r.Replica = to.name
-		r = c.trial.ask(r, func(raw []byte) (string, error) { return client.RequestOnce(ctx, r.Key, raw) })
+		r = c.trial.ask(r, func(raw []byte) (string, error) { return client.RequestOnce(ctx, key, raw) })
 		if r.Status != 0 && r.Status != 502 {
 			select {
 			case decided <- struct{}{}:

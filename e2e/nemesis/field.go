@@ -193,3 +193,13 @@ func (f *Field) isUp(ctx context.Context) bool {
 	status, _, err := f.api.call(ctx, http.MethodGet, "/readyz", "", nil, nobody)
 	return err == nil && status == http.StatusOK
 }
+
+// key is the one with the hash, or else the unknown one.
+func (f *Field) key(hash string) *octez.PublicKey {
+	for _, key := range f.Keys {
+		if key.Hash() == hash {
+			return key
+		}
+	}
+	return unknownKey()
+}

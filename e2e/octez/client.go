@@ -16,8 +16,10 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strings"
 	"time"
 )
@@ -34,21 +36,33 @@ const (
 type Client struct {
 	base string
 	http *http.Client
+	key  *ClientKey // of the client; nil: it has none
 }
 
 // NewClient makes a client of the signer at base, such as http://127.0.0.1:6732.
 // It has a connection pool of its own. As with Octez there is no timeout but
 // that of the context.
 func NewClient(base string) *Client {
+	return NewClientBy(new(net.Dialer).DialContext, base)
+}
+
+// NewClientBy makes one that connects by dial, such as from within a pod.
+func NewClientBy(dial func(ctx context.Context, network, address string) (net.Conn, error), base string) *Client {
 	return &Client{
 		base: strings.TrimRight(base, "/"),
 		http: &http.Client{
-			Transport: &http.Transport{DisableCompression: true},
+			Transport: &http.Transport{DisableCompression: true, DialContext: dial},
 			CheckRedirect: func(*http.Request, []*http.Request) error {
 				return http.ErrUseLastResponse // Octez follows none
 			},
 		},
 	}
+}
+
+// With is the client with a key of its own, by which signers know it.
+func (c *Client) With(key *ClientKey) *Client {
+	c.key = key
+	return c
 }
 
 // Close closes the idle connections.
@@ -75,17 +89,21 @@ func CheckSignature(key *PublicKey, payload []byte, signature string) error {
 	return key.LowS(signature)
 }
 
-// CheckAuthorizedKeys asks whether the signer wants signed requests. This client
-// has no key to sign them with.
+// CheckAuthorizedKeys asks whether the signer wants signed requests, which needs a
+// client with a key that it lists.
 func (c *Client) CheckAuthorizedKeys(ctx context.Context) error {
 	var answer struct {
 		AuthorizedKeys *[]string `json:"authorized_keys"`
 	}
-	if err := c.call(ctx, http.MethodGet, "/authorized_keys", nil, &answer, attempts); err != nil {
+	if err := c.call(ctx, attempts, http.MethodGet, "/authorized_keys", nil, &answer); err != nil {
 		return fmt.Errorf("GET /authorized_keys: %w", err)
 	}
-	if answer.AuthorizedKeys != nil {
+	switch {
+	case answer.AuthorizedKeys == nil:
+	case c.key == nil:
 		return errors.New("the signer wants requests signed by one of its authorized keys, and this client has none: turn authentication off for it")
+	case !slices.Contains(*answer.AuthorizedKeys, c.key.Hash()):
+		return fmt.Errorf("the key of this client, %s, is none of the signer's authorized keys: %v", c.key.Hash(), *answer.AuthorizedKeys)
 	}
 	return nil
 }
@@ -93,21 +111,25 @@ func (c *Client) CheckAuthorizedKeys(ctx context.Context) error {
 // RequestSignature sends the POST alone and does not verify the answer: the
 // part of a signature that the benchmark measures.
 func (c *Client) RequestSignature(ctx context.Context, key *PublicKey, payload []byte) (string, error) {
-	return c.post(ctx, key.Hash(), payload, attempts)
+	return c.requestSignature(ctx, attempts, key, payload)
 }
 
-// RequestOnce sends the POST once, whatever the answer. The key is a hash, if only of a
-// key that the signer does not have.
-func (c *Client) RequestOnce(ctx context.Context, keyHash string, payload []byte) (string, error) {
-	return c.post(ctx, keyHash, payload, 1)
+// RequestOnce is RequestSignature without its attempts after 502: what finds out
+// when a signer signs again.
+func (c *Client) RequestOnce(ctx context.Context, key *PublicKey, payload []byte) (string, error) {
+	return c.requestSignature(ctx, 1, key, payload)
 }
 
-func (c *Client) post(ctx context.Context, keyHash string, payload []byte, atMost int) (string, error) {
+func (c *Client) requestSignature(ctx context.Context, attempts int, key *PublicKey, payload []byte) (string, error) {
 	var answer struct {
 		Signature string `json:"signature"`
 	}
+	path := "/keys/" + key.Hash() + "?version=" + signatureVersion
+	if c.key != nil {
+		path += "&authentication=" + c.key.authenticate(key, payload)
+	}
 	body := []byte(`"` + hex.EncodeToString(payload) + `"`)
-	if err := c.call(ctx, http.MethodPost, "/keys/"+keyHash+"?version="+signatureVersion, body, &answer, atMost); err != nil {
+	if err := c.call(ctx, attempts, http.MethodPost, path, body, &answer); err != nil {
 		return "", err
 	}
 	if answer.Signature == "" {
@@ -116,9 +138,9 @@ func (c *Client) post(ctx context.Context, keyHash string, payload []byte, atMos
 	return answer.Signature, nil
 }
 
-// call sends one request, again on 502 but no more than so often, and parses the answer
-// into result.
-func (c *Client) call(ctx context.Context, method, path string, body []byte, result any, atMost int) error {
+// call sends one request, again on 502 up to that many attempts, and parses the
+// answer into result.
+func (c *Client) call(ctx context.Context, attempts int, method, path string, body []byte, result any) error {
 	for attempt := 1; ; attempt++ {
 		status, contentType, answer, err := c.sendOnce(ctx, method, path, body)
 		switch {
@@ -131,7 +153,7 @@ func (c *Client) call(ctx context.Context, method, path string, body []byte, res
 				return &UnreadableAnswer{status, fmt.Sprintf("with a body that does not parse: %v: %.200q", err, answer)}
 			}
 			return nil
-		case status != http.StatusBadGateway || attempt == atMost:
+		case status != http.StatusBadGateway || attempt == attempts:
 			return parseAnswerError(status, contentType, answer, attempt)
 		}
 		select { // 0, 0.1, … 0.8 s

@@ -118,7 +118,7 @@ func TestTenAttemptsAtMost(t *testing.T) {
 func TestWhatIsAskedOnceIsNotRetried(t *testing.T) {
 	v, key := lowSVector(t)
 	server := script(t, scriptedAnswer{502, jsonType, `[{"kind":"temporary","id":"signer","msg":"not now"}]`})
-	_, err := NewClient(server.URL).RequestOnce(t.Context(), key.Hash(), v.Payload)
+	_, err := NewClient(server.URL).RequestOnce(t.Context(), key, v.Payload)
 	var answer *AnswerError
 	if !errors.As(err, &answer) || answer.Status != 502 || len(server.requests) != 1 {
 		t.Errorf("%v after %d requests", err, len(server.requests))

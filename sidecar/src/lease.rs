@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How often it is looked at, at most, however many requests wait.
 const LOOK_AT_MOST: Duration = Duration::from_millis(20);
 
-/// How often a standby looks where another replica may let it go at any time, and has clients who wait for it.
+/// How often a standby looks: the holder may let it go at any time, with clients that wait for the next, or a baker that does.
 const LOOK_OF_STANDBY: Duration = Duration::from_millis(250);
 
 /// How long the last renewals and releases of a process that ends may take.
@@ -66,7 +66,8 @@ async fn keep_one(signer: Arc<Signer>, key: Arc<Key>) {
             }
             reported = problem;
         }
-        let look = if signer.forwards() && !key.custody.view().held { LOOK_OF_STANDBY } else { LOOK };
+        let stands_by = key.custody.terms().is_some() && !key.custody.view().held;
+        let look = if stands_by { LOOK_OF_STANDBY } else { LOOK };
         // A request that nobody serves need not wait for the next look.
         let _ = tokio::time::timeout(look, key.custody.wanted()).await;
         // Many such requests cost the API server no more than one.

@@ -26,6 +26,11 @@ type containerStatus struct {
 // each restart changes.
 func signerContainer(t *testing.T, pod string) string {
 	t.Helper()
+	return containerOf(t, pod, "signer")
+}
+
+func containerOf(t *testing.T, pod, name string) string {
+	t.Helper()
 	id := ""
 	err := kubectl.Await(t.Context(), time.Minute, func() (bool, error) {
 		var found struct {
@@ -38,16 +43,15 @@ func signerContainer(t *testing.T, pod string) string {
 			return false, err
 		}
 		all := append(found.Status.Sidecars, found.Status.Containers...)
-		at := slices.IndexFunc(all, func(c containerStatus) bool { return c.Name == "signer" })
+		at := slices.IndexFunc(all, func(c containerStatus) bool { return c.Name == name })
 		if at < 0 {
-			return false, fmt.Errorf("pod %s has no container signer", pod)
+			return false, nil // not told of yet
 		}
-		signer := all[at]
-		_, id, _ = strings.Cut(signer.ContainerID, "://")
-		return signer.State.Running != nil && id != "", nil
+		_, id, _ = strings.Cut(all[at].ContainerID, "://")
+		return all[at].State.Running != nil && id != "", nil
 	})
 	if err != nil {
-		t.Fatalf("the signer in pod %s: %v", pod, err)
+		t.Fatalf("the container %s in pod %s does not run: %v", name, pod, err)
 	}
 	return id
 }

@@ -89,6 +89,7 @@ type Pod struct {
 	} `json:"metadata"`
 	Spec struct {
 		ServiceAccountName string `json:"serviceAccountName"`
+		NodeName           string `json:"nodeName"`
 	} `json:"spec"`
 	Status struct {
 		Phase      string      `json:"phase"`

@@ -42,8 +42,14 @@ type Signer struct {
 	// BakerHasToken mounts the token and the PIN into the baker container too: for
 	// the benchmark only, which asks the token itself.
 	BakerHasToken bool
+	// BakerEndsAfter is how many seconds the baker takes to end, as one that has a node or a signature to finish.
+	BakerEndsAfter int
+	// OnSpareNode has the baker run on that node of the local cluster as long as there is one.
+	OnSpareNode bool
 	// Replicas are the signers behind a Service; 0 means a baker instead.
 	Replicas int
+	// AuthorizedKeys are those of the Service's clients; none means that whoever reaches it may ask.
+	AuthorizedKeys []string
 	// TLSSecret has their certificate, and the authority of their clients'; empty means plain HTTP.
 	TLSSecret string
 }

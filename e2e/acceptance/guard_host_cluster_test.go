@@ -75,7 +75,7 @@ func TestASignerOutsideTheClusterIsExemptedByName(t *testing.T) {
 
 // hostSigner is tezos-signer on this machine, with the cluster's records.
 type hostSigner struct {
-	config, plain, breakGlass, address, admin string
+	config, plain, breakGlass, nobody, address, admin string
 }
 
 func newHostSigner(t *testing.T, key *stage.Key) *hostSigner {
@@ -113,6 +113,7 @@ func newHostSigner(t *testing.T, key *stage.Key) *hostSigner {
 	}
 	s.plain = acting(values{"as": hostUser, "as-groups": []string{"system:masters"}})
 	s.breakGlass = acting(values{"as": hostUser, "as-groups": []string{"tezos-signer:break-glass"}})
+	s.nobody = acting(values{"as": hostUser})
 	return s
 }
 

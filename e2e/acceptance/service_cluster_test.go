@@ -287,7 +287,7 @@ func (l *steadyLoad) end() {
 
 // Rolling updates under load lose no signature, and none is late.
 func TestARolloutLosesNoSignature(t *testing.T) {
-	rollouts := 5
+	rollouts := 3
 	if n, err := strconv.Atoi(os.Getenv("E2E_ROLLOUTS")); err == nil {
 		rollouts = n
 	}

@@ -3,9 +3,11 @@
 //! A process writes one log: JSON lines, numbered from 0, each with the hash of the one before. Before a new signature is
 //! committed, a line that says so (the *intent*) is durable, and its [`AuditAnchor`] goes into the watermark record with the
 //! commit, in place of the one that it names in `replaces`. So the anchored lines of all processes, of all hosts, form one
-//! list for each record, back from what the record holds. [`verify`] walks it. Writing files is the signer's business.
+//! list for each record, back from what the record holds. [`verify`] walks it; a [`witness`] tells a record that was
+//! set back. Writing files is the signer's business.
 
 pub mod verify;
+pub mod witness;
 
 use crate::key::{ChainId, Digest, DigestError, PublicKeyHash};
 use crate::payload::operation::OperationKind;

@@ -4,6 +4,8 @@
 //! ◆ A line that was acknowledged is never lost, and one that could not be written never leaves a hole in the numbers: the
 //! head of the log moves only once the text is written, and what a failed write left behind is cut off again.
 
+pub mod tail;
+
 use crate::ending;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use jiff::Timestamp;

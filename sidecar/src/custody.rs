@@ -9,6 +9,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tezos_signer_core::audit::witness::{Proof, Proofs};
 use tezos_signer_core::position::ConsensusKind;
 use tezos_signer_core::record::{Lease, Record, RecordName};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard, Notify};
@@ -31,11 +32,21 @@ pub enum CustodyError {
     /// ◆ The store shows less than was seen before.
     #[error(
         "the {kind} row of the watermark record went back behind what this signer has seen: was an old copy restored? Nothing is \
-         signed until somebody has raised the record and restarted the signer"
+         signed until somebody has raised the record above all that was signed, and started the signer again: docs/record.md, \
+         \"When a backup is restored\""
     )]
     WentBack {
         /// The first such row.
         kind: ConsensusKind,
+    },
+    /// ◆ The store shows less than the audit log of this signer's former processes proves.
+    #[error(
+        "{proof}, and the watermark record does not know it: was an old copy restored? Nothing is signed until somebody has raised \
+         the record above all that was signed: docs/record.md, \"When a backup is restored\""
+    )]
+    Forgotten {
+        /// The line of the log.
+        proof: Proof,
     },
     /// No turn within the deadline.
     #[error("other requests for this key took all the time")]
@@ -83,6 +94,8 @@ pub struct Custody {
     store: Arc<dyn Store>,
     /// `None` where the store is this process's alone.
     terms: Option<LeaseTerms>,
+    /// What was certainly signed before this process started.
+    proofs: Proofs,
     state: AsyncMutex<State>,
     view: Mutex<View>,
     /// Somebody waits for a holder.
@@ -105,6 +118,8 @@ struct State {
     /// The highest record ever seen.
     seen: Option<Record>,
     went_back: Option<ConsensusKind>,
+    /// Unlike the latch before, this is judged anew with each state of the store: what was proved does not change.
+    forgotten: Option<Proof>,
 }
 
 /// What status and metrics show, without waiting for a signature in progress.
@@ -118,13 +133,23 @@ pub struct View {
     pub held: bool,
     /// Why it cannot be used.
     pub problem: Option<String>,
+    /// Whether that is because the record knows less than this signer.
+    pub went_back: bool,
 }
 
 impl Custody {
     /// Nothing is read yet.
     pub fn new(name: RecordName, store: Arc<dyn Store>, terms: Option<LeaseTerms>) -> Self {
         let terms = terms.filter(|_| !store.is_exclusive());
-        Self { name, store, terms, state: AsyncMutex::default(), view: Mutex::default(), wanted: Notify::new() }
+        let (state, view, wanted) = (AsyncMutex::default(), Mutex::default(), Notify::new());
+        Self { name, store, terms, proofs: Proofs::default(), state, view, wanted }
+    }
+
+    /// Refuses a record that does not know what `proofs` prove.
+    #[must_use]
+    pub fn reminded_of(mut self, proofs: Proofs) -> Self {
+        self.proofs = proofs;
+        self
     }
 
     /// The record's name.
@@ -181,14 +206,15 @@ impl Custody {
         Ok(Held { custody: self, state })
     }
 
-    fn show(&self, problem: Option<String>, snapshot: Option<&Snapshot>) {
+    fn show(&self, problem: Option<&CustodyError>, snapshot: Option<&Snapshot>) {
         let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(snapshot) = snapshot {
             view.record = Some(snapshot.record.clone());
             view.lease = snapshot.lease.clone();
             view.held = self.is_ours(&snapshot.lease);
+            view.went_back = matches!(problem, Some(CustodyError::WentBack { .. } | CustodyError::Forgotten { .. }));
         }
-        view.problem = problem;
+        view.problem = problem.map(ToString::to_string);
     }
 }
 
@@ -239,7 +265,11 @@ impl Held<'_> {
     }
 
     fn refuse_after_going_back(&self) -> Result<(), CustodyError> {
-        self.state.went_back.map_or(Ok(()), |kind| Err(CustodyError::WentBack { kind }))
+        match (self.state.went_back, self.state.forgotten) {
+            (Some(kind), _) => Err(CustodyError::WentBack { kind }),
+            (None, Some(proof)) => Err(CustodyError::Forgotten { proof }),
+            (None, None) => Ok(()),
+        }
     }
 
     /// Puts `record` in place of `decided_on`, which [`Held::current`] returned, and of no other state. After any error it
@@ -337,8 +367,9 @@ impl Held<'_> {
                 Ok(snapshot)
             }
             Err(error) => {
-                self.custody.show(Some(error.to_string()), None);
-                Err(error.into())
+                let error = error.into();
+                self.custody.show(Some(&error), None);
+                Err(error)
             }
         }
     }
@@ -351,8 +382,14 @@ impl Held<'_> {
         } else {
             state.seen = Some(snapshot.record.clone());
         }
-        let problem = state.went_back.map(|kind| CustodyError::WentBack { kind }.to_string());
-        self.custody.show(problem, Some(&snapshot));
+        let forgotten = self.custody.proofs.forgotten_by(&snapshot.record);
+        if let Some(proof) = forgotten.filter(|_| state.forgotten.is_none()) {
+            tracing::error!(record = %self.custody.name, %proof, "the watermark record has forgotten what was signed: nothing is signed with this key");
+        }
+        state.forgotten = forgotten;
+        let refused = self.refuse_after_going_back();
+        self.custody.show(refused.as_ref().err(), Some(&snapshot));
+        let state = &mut *self.state;
         if !state.newest.as_ref().is_some_and(|newest| newest.is_same_state(&snapshot)) {
             state.unchanged_since = Some(Instant::now());
             state.newest = Some(snapshot.clone());

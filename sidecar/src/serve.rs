@@ -1,6 +1,6 @@
 //! A signing process, from its configuration to its orderly end.
 
-use crate::audit::{AuditError, AuditLog};
+use crate::audit::{AuditError, AuditLog, tail};
 use crate::custody::{Custody, LeaseTerms};
 use crate::ending;
 use crate::hsm::{Hsm, HsmMetrics};
@@ -121,8 +121,11 @@ pub async fn serve(config: SignerConfig) -> Result<(), ServeError> {
         address: peers.as_ref().and_then(|peers| peers.address),
         duration,
     });
+    let witness = tail::read(&config.audit)?;
     let keys = config.keys.iter().map(|key| {
-        let custody = Custody::new(key.record_name(), store.clone(), terms.clone());
+        let name = key.record_name();
+        let proofs = witness.of(&name);
+        let custody = Custody::new(name, store.clone(), terms.clone()).reminded_of(proofs);
         Key::new(key.clone(), custody, config.authorized_keys_of(key).clone())
     });
     let deadline = Duration::from_millis(config.request_deadline_milliseconds.into());

@@ -116,7 +116,7 @@ impl SignError {
                 )
                 | CustodyError::HeldElsewhere { .. }
                 | CustodyError::Busy => 502,
-                CustodyError::Store(_) | CustodyError::WentBack { .. } => 409,
+                CustodyError::Store(_) | CustodyError::WentBack { .. } | CustodyError::Forgotten { .. } => 409,
             },
             Self::Hsm(_) | Self::Audit(_) | Self::Hop { .. } | Self::ShuttingDown => 502,
             Self::Bug => 500,

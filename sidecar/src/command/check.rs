@@ -3,8 +3,11 @@
 
 use super::watermarks::read_all;
 use super::{CommandError, Output, print_table};
+use tezos_signer::audit::tail;
+use tezos_signer::custody::CustodyError;
 use tezos_signer::ending;
 use tezos_signer::hsm;
+use tezos_signer::serve::ServeError;
 use tezos_signer_core::config::SignerConfig;
 
 pub(super) async fn run(config: &SignerConfig, output: Output) -> Result<(), CommandError> {
@@ -12,6 +15,7 @@ pub(super) async fn run(config: &SignerConfig, output: Output) -> Result<(), Com
     let hsm::Examination { keys: examined, hangs } =
         hsm::examine(&config.hsm, &config.keys).map_err(CommandError::Runtime)?;
     let records = read_all(config).await;
+    let witness = tail::read(&config.audit).map_err(ServeError::from)?;
     let token = examined.as_ref().err().map(ToString::to_string);
     let store = records.as_ref().err().map(ToString::to_string);
 
@@ -23,7 +27,10 @@ pub(super) async fn run(config: &SignerConfig, output: Output) -> Result<(), Com
             Err(_) => Err("the token cannot be used".to_owned()),
         };
         let record = match &records {
-            Ok(records) => records[i].1.as_ref().map(|_| ()).map_err(ToString::to_string),
+            Ok(records) => records[i].1.as_ref().map_err(ToString::to_string).and_then(|snapshot| {
+                let forgotten = witness.of(&key.record_name()).forgotten_by(&snapshot.record);
+                forgotten.map_or(Ok(()), |proof| Err(CustodyError::Forgotten { proof }.to_string()))
+            }),
             Err(_) => Err("the records cannot be read".to_owned()),
         };
         fit &= signed.is_ok() && record.is_ok();

@@ -8,6 +8,7 @@
 // What tests stand on.
 mod api_server;
 mod certificates;
+mod control_plane;
 mod faulty_module;
 mod faulty_store;
 mod home;
@@ -39,6 +40,7 @@ mod hsm_network;
 mod hsm_one_key;
 mod policy;
 mod protocol;
+mod restore;
 mod soak;
 mod tls;
 mod unix_socket;

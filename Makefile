@@ -88,7 +88,7 @@ mutants: ## Weaken every comparison of the decision and the decoder; a test must
 .PHONY: e2e-test
 e2e-test: images ## The promises, tried on the local cluster
 	$(call say,end-to-end tests)
-	e2e/with-cluster bash -c 'E2E_KUBECONFIG=$$KUBECONFIG cargo test --workspace --locked --test signer -- store_contract lease forwarding fencing handover && cd e2e && E2E=1 go test -v -count 1 -parallel 8 -timeout 25m ./acceptance'
+	e2e/with-cluster bash -c 'E2E_KUBECONFIG=$$KUBECONFIG cargo test --workspace --locked --test signer -- store_contract lease forwarding fencing handover restore::a_signer && cd e2e && E2E=1 go test -v -count 1 -parallel 8 -timeout 25m ./acceptance'
 
 .PHONY: nemesis
 nemesis: images ## Three replicas broken in every way while clients ask them, 200 histories, each judged (HISTORIES=200 SEED=… FIRST=0)

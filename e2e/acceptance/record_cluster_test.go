@@ -2,10 +2,13 @@ package acceptance
 
 import (
 	"errors"
+	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"signer.tezos.io/e2e/kubectl"
 	"signer.tezos.io/e2e/octez"
 	"signer.tezos.io/e2e/payload"
 	"signer.tezos.io/e2e/stage"
@@ -109,5 +112,72 @@ func TestARecordIsTakenUpAgain(t *testing.T) {
 	var answer *octez.AnswerError
 	if _, err := client.Sign(t.Context(), key, newBlock(t, firstLevel+1)); !errors.As(err, &answer) || answer.Status != 409 {
 		t.Errorf("a lower block: %v", err)
+	}
+}
+
+// What people look at: the record by kubectl get, and the TezosSigner's status.
+// The one follows each signature, the other must not.
+func TestRecordAndStatusCanBeRead(t *testing.T) {
+	t.Parallel()
+	s := newSigner(t, "read", octez.P256)
+	pod := applyReady(t, s)
+	key := s.Keys[0].Parsed()
+	client := octez.NewClient(forward(t, pod.Metadata.Name))
+	status := func() kubectl.TezosSigner {
+		var signer kubectl.TezosSigner
+		if err := theStage.Cluster.Get(t.Context(), &signer, "tezossigner", s.Name, "-n", namespace); err != nil {
+			t.Fatal(err)
+		}
+		return signer
+	}
+	// What is left of the start.
+	time.Sleep(3 * time.Second)
+	before := status()
+	for above := range int32(5) {
+		if _, err := client.Sign(t.Context(), key, newBlock(t, firstLevel+above)); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	said, err := theStage.Cluster.Run(t.Context(), "", "get", "configmap", stage.RecordName(key), "-n", stage.RecordsNamespace, "-o", "yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("the record:\n%s", said)
+	for _, row := range []string{
+		fmt.Sprintf(`(?m)^  block: %d 0 [0-9a-f]{64} p2sig[1-9A-HJ-NP-Za-km-z]+$`, firstLevel+4),
+		fmt.Sprintf(`(?m)^  attestation: %d 2147483647 - -$`, firstLevel-1),
+		`(?m)^  audit: [0-9a-f]{32} [0-9]+ [0-9a-f]{64}$`,
+		`(?m)^  version: "1"$`,
+		fmt.Sprintf(`"holderIdentity":"%s"`, pod.Metadata.UID),
+	} {
+		if !regexp.MustCompile(row).MatchString(said) {
+			t.Errorf("the record has nothing like %s", row)
+		}
+	}
+
+	// The operator looks once a minute. What it has read goes with the next change.
+	time.Sleep(75 * time.Second)
+	after := status()
+	if after.Metadata.ResourceVersion != before.Metadata.ResourceVersion {
+		t.Errorf("signatures alone have changed the TezosSigner: %+v, before %+v", after.Status, before.Status)
+	}
+	told := after.Status.Keys[0]
+	if told.Holder.Identity != pod.Metadata.UID || told.Holder.Pod != pod.Metadata.Name || told.Holder.Term < 1 || told.Holder.Since.IsZero() {
+		t.Errorf("the holder: %+v; the pod is %s, %s", told.Holder, pod.Metadata.Name, pod.Metadata.UID)
+	}
+	if told.Rows.Block == nil || told.Rows.Block.Level < firstLevel-1 || told.Rows.ReadAt.IsZero() {
+		t.Errorf("the rows: %+v", told.Rows)
+	}
+	suspend := `{"spec":{"suspend":true}}`
+	if _, err := theStage.Cluster.Run(t.Context(), "", "patch", "tezossigner", s.Name, "-n", namespace, "--type=merge", "-p", suspend); err != nil {
+		t.Fatal(err)
+	}
+	err = kubectl.Await(t.Context(), 30*time.Second, func() (bool, error) {
+		key := status().Status.Keys[0]
+		return key.Suspended && key.Rows.Block.Level == firstLevel+4, nil
+	})
+	if err != nil {
+		t.Errorf("suspend and the newest rows are not told: %v: %+v", err, status().Status.Keys[0])
 	}
 }

@@ -13,14 +13,33 @@ import (
 // TezosSigner is what is read of one.
 type TezosSigner struct {
 	Metadata struct {
-		Name       string `json:"name"`
-		Generation int64  `json:"generation"`
+		Name            string `json:"name"`
+		Generation      int64  `json:"generation"`
+		ResourceVersion string `json:"resourceVersion"`
 	} `json:"metadata"`
 	Status struct {
 		ObservedGeneration int64       `json:"observedGeneration"`
 		Conditions         []Condition `json:"conditions"`
 		Holder             string      `json:"holder"`
+		Keys               []KeyStatus `json:"keys"`
 	} `json:"status"`
+}
+
+// KeyStatus is what a status says of a key and its record.
+type KeyStatus struct {
+	PublicKeyHash string `json:"publicKeyHash"`
+	Record        string `json:"record"`
+	Suspended     bool   `json:"suspended"`
+	Holder        struct {
+		Identity string    `json:"identity"`
+		Pod      string    `json:"pod"`
+		Since    time.Time `json:"since"`
+		Term     int       `json:"term"`
+	} `json:"holder"`
+	Rows struct {
+		Block, Preattestation, Attestation *struct{ Level, Round int32 }
+		ReadAt                             time.Time `json:"readAt"`
+	} `json:"rows"`
 }
 
 // Condition is one sentence of a status.

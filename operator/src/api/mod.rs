@@ -12,5 +12,5 @@ mod tezos_signer;
 pub use cloud_hsm::*;
 pub use crd::{CrdError, crd_yaml, helm_template};
 pub use service::*;
-pub use status::{KeyStatus, TezosSignerStatus};
+pub use status::{HolderStatus, KeyStatus, RowStatus, RowsStatus, TezosSignerStatus};
 pub use tezos_signer::*;

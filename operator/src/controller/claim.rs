@@ -32,6 +32,8 @@ pub struct Claimed {
     pub key: KeyStatus,
     /// Whether the record says that nothing may be signed.
     pub suspended: bool,
+    /// What the record said when it was read for this, but for `suspend`.
+    pub record: Record,
     /// Who serves it, and who should.
     pub lease: Lease,
     /// Whether a signer that is no pod may hold it.
@@ -168,15 +170,16 @@ impl Claims {
                     None => continue,
                 },
             };
-            let suspended = readable(&name, &record)?.suspend;
+            let read = readable(&name, &record)?;
             self.check_owner(key, &record).await?;
             let mut wanted = record.clone();
             annotations(&mut wanted).insert(OWNER_ANNOTATION.to_owned(), owner_text(&self.me));
-            let suspended = set_suspend(&mut wanted, suspend, suspended);
+            let suspended = set_suspend(&mut wanted, suspend, read.suspend);
             if wanted == record || self.replace(&name, &wanted).await? {
                 return Ok(Claimed {
                     key: key_status(key, &record),
                     suspended,
+                    record: read,
                     lease: lease_of(&record).unwrap_or_default(),
                     has_external_signer: annotations(&mut wanted).contains_key(EXTERNAL_SIGNER_ANNOTATION),
                 });
@@ -325,6 +328,7 @@ fn key_status(key: &KeyConfig, record: &ConfigMap) -> KeyStatus {
         public_key_hash: key.hash().to_string(),
         record: key.record_name().to_string(),
         record_uid: record.metadata.uid.clone().unwrap_or_default(),
+        ..KeyStatus::default()
     }
 }
 

@@ -292,7 +292,8 @@ async fn stages(
     }
     let seen = observe::look(&context.http, &valid.form, &deployment, &pods).await;
     let soon = prefer(&claims, &claimed, &seen, &pods).await?;
-    Ok(Outcome::Applied { claims: claimed, seen, image, soon })
+    let pods = pods.iter().filter_map(|pod| Some((pod.uid()?, pod.name_any()))).collect();
+    Ok(Outcome::Applied { claims: claimed, pods, seen, image, soon })
 }
 
 /// Names who should hold the records whose holders are lost, and takes names out that have done their work. Whether more is to

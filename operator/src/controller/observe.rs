@@ -69,6 +69,9 @@ pub struct SignerKeyStatus {
     pub record: String,
     /// Whether the signer holds it.
     pub held: bool,
+    /// Whether the record knows less than the signer, which signs nothing with it then.
+    #[serde(default)]
+    pub went_back: bool,
     /// Why not.
     #[serde(default)]
     pub reason: Option<String>,

@@ -3,6 +3,7 @@
 //!
 //! A sentence says what is wrong and what to do. Nothing in it changes with each signature: a steady state is written once.
 
+mod keys;
 mod replicas;
 
 use crate::api::{KeyStatus, TezosSignerStatus};
@@ -11,6 +12,7 @@ use crate::controller::claim::{Claimed, Refusal};
 use crate::controller::observe::{Seen, Sight, SignerStatus};
 use crate::controller::validate::Invalid;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use std::collections::BTreeMap;
 
 /// How far a reconcile came.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub enum Outcome {
     Applied {
         /// The records.
         claims: Vec<Claimed>,
+        /// The names of the pods, by UID.
+        pods: BTreeMap<String, String>,
         /// What can be seen of the pods.
         seen: Seen,
         /// The image of the signer.
@@ -52,6 +56,9 @@ const WATERMARK: &str = "WatermarkReady";
 const HSM: &str = "HsmReady";
 const READY: &str = "Ready";
 
+/// The reason of a record that knows less than a signer: somebody has to decide.
+const WENT_BACK: &str = "RecordWentBack";
+
 /// The reason of what is only a matter of time.
 const STARTING: &str = "Starting";
 
@@ -72,14 +79,24 @@ pub fn status(old: &TezosSignerStatus, outcome: &Outcome, generation: Option<i64
     };
     let conditions =
         findings(outcome).into_iter().map(|finding| condition(&old.conditions, finding, generation, now)).collect();
-    TezosSignerStatus { conditions, holder, image, keys: old.keys.clone(), observed_generation: generation }
+    let keys = match outcome {
+        Outcome::Applied { claims, pods, .. } => keys::read(&old.keys, claims, pods, now),
+        _ => old.keys.clone(),
+    };
+    let next = TezosSignerStatus { conditions, holder, image, keys, observed_generation: generation };
+    // Rows that only rose are no reason to write, unless nothing was written for long.
+    let earlier = TezosSignerStatus { keys: keys::with_earlier_rows(&next.keys, &old.keys), ..next.clone() };
+    if earlier == *old && !keys::are_old(&old.keys, now) { earlier } else { next }
 }
 
 /// The status with `claimed` remembered.
 pub fn remember(status: &TezosSignerStatus, claimed: KeyStatus) -> TezosSignerStatus {
     let mut status = status.clone();
     match status.keys.iter_mut().find(|key| key.record == claimed.record) {
-        Some(key) => *key = claimed,
+        Some(key) => {
+            let KeyStatus { chain, public_key_hash, record, record_uid, .. } = claimed;
+            *key = KeyStatus { chain, public_key_hash, record, record_uid, ..key.clone() };
+        }
         None => status.keys.push(claimed),
     }
     status
@@ -181,8 +198,21 @@ fn holds(status: &SignerStatus, claim: &Claimed) -> bool {
     status.keys.iter().any(|key| key.record == claim.key.record && key.held)
 }
 
+/// The first record that knows less than one of the signers: an old copy was restored.
+fn went_back<'a>(mut signers: impl Iterator<Item = (&'a str, &'a SignerStatus)>, claims: &[Claimed]) -> Option<String> {
+    let is_claimed = |record: &str| claims.iter().any(|claim| claim.key.record == record);
+    signers.find_map(|(pod, status)| {
+        let key = status.keys.iter().find(|key| key.went_back && is_claimed(&key.record))?;
+        let reason = key.reason.as_deref().unwrap_or("see docs/record.md, \"When a backup is restored\"");
+        Some(format!("pod {pod} refuses to sign by {}: {reason}", key.record))
+    })
+}
+
 fn watermark(claims: &[Claimed], sight: &Sight) -> Finding {
     let Sight::Answer { pod, status } = sight else { return unknown(WATERMARK) };
+    if let Some(back) = went_back([(pod.as_str(), status)].into_iter(), claims) {
+        return finding(WATERMARK, "False", WENT_BACK, back);
+    }
     for claim in claims {
         let record = &claim.key.record;
         match status.keys.iter().find(|key| key.record == *record) {

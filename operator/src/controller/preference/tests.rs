@@ -4,7 +4,7 @@ use super::*;
 use crate::api::KeyStatus;
 use crate::controller::observe::{HsmStatus, SignerStatus};
 use serde_json::{Value, json};
-use tezos_signer_core::record::Lease;
+use tezos_signer_core::record::{Lease, Record};
 
 fn now() -> Timestamp {
     "2026-11-23T08:00:40Z".parse().unwrap()
@@ -42,10 +42,11 @@ fn claim(holder: &str, preferred: &str) -> Claimed {
         public_key_hash: "tz3a".to_owned(),
         record: "watermark-a".to_owned(),
         record_uid: "u".to_owned(),
+        ..KeyStatus::default()
     };
     let lease =
         Lease { holder_identity: holder.to_owned(), preferred_holder: preferred.to_owned(), ..Lease::default() };
-    Claimed { key, suspended: false, lease, has_external_signer: false }
+    Claimed { key, suspended: false, record: Record::default(), lease, has_external_signer: false }
 }
 
 fn seen(uid: &str, hsm: bool) -> Seen {

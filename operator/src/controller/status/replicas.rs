@@ -1,6 +1,8 @@
 //! What the conditions say of several signers behind a Service. One that signs is enough; that another is missing is said.
 
-use super::{Finding, HSM, READY, STARTING, WATERMARK, finding, holds, silence, suspended, unknown};
+use super::{
+    Finding, HSM, READY, STARTING, WATERMARK, WENT_BACK, finding, holds, silence, suspended, unknown, went_back,
+};
 use crate::controller::claim::Claimed;
 use crate::controller::observe::{Replica, Sight, SignerStatus};
 
@@ -27,6 +29,9 @@ impl Replicas<'_> {
     pub(super) fn watermark(&self, claims: &[Claimed]) -> Finding {
         if self.answers().next().is_none() {
             return unknown(WATERMARK);
+        }
+        if let Some(back) = went_back(self.answers(), claims) {
+            return finding(WATERMARK, "False", WENT_BACK, back);
         }
         let mut held = Vec::new();
         for claim in claims {
@@ -63,6 +68,10 @@ impl Replicas<'_> {
     pub(super) fn ready(&self, claims: &[Claimed]) -> Finding {
         if let Some(suspended) = suspended(claims) {
             return suspended;
+        }
+        // Even if another one signs: it may not know what it has forgotten.
+        if let Some(back) = went_back(self.answers(), claims) {
+            return finding(READY, "False", WENT_BACK, back);
         }
         let held: Option<Vec<_>> = claims.iter().map(|claim| Some((claim, self.holder(claim)?))).collect();
         let Some(held) = held else { return self.not_held(claims) };

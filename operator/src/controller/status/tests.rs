@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::controller::observe::{HsmStatus, Replica, SignerKeyStatus};
-use tezos_signer_core::record::Lease;
+use serde_json::json;
+use tezos_signer_core::position::{ConsensusKind, Level};
+use tezos_signer_core::record::{Lease, Record};
 
 fn time(second: u8) -> Time {
     Time(format!("2026-11-23T08:00:{second:02}Z").parse().unwrap())
@@ -14,8 +16,9 @@ fn claim(suspended: bool) -> Claimed {
         public_key_hash: "tz3a".to_owned(),
         record: "watermark-a".to_owned(),
         record_uid: "u".to_owned(),
+        ..KeyStatus::default()
     };
-    Claimed { key, suspended, lease: Lease::default(), has_external_signer: false }
+    Claimed { key, suspended, record: Record::default(), lease: Lease::default(), has_external_signer: false }
 }
 
 fn well() -> SignerStatus {
@@ -23,20 +26,24 @@ fn well() -> SignerStatus {
         ready: true,
         started: true,
         hsm: HsmStatus { ready: true, reason: None },
-        keys: vec![SignerKeyStatus { record: "watermark-a".to_owned(), held: true, reason: None }],
+        keys: vec![SignerKeyStatus { record: "watermark-a".to_owned(), held: true, ..SignerKeyStatus::default() }],
         reasons: Vec::new(),
     }
 }
 
+fn applied_with(claims: Vec<Claimed>, seen: Seen) -> Outcome {
+    let pods = BTreeMap::from([("uid-of-p".to_owned(), "p".to_owned())]);
+    Outcome::Applied { claims, pods, seen, image: "i".to_owned(), soon: false }
+}
+
 fn applied(suspended: bool, sight: Sight) -> Outcome {
     let seen = Seen::Baker(sight);
-    Outcome::Applied { claims: vec![claim(suspended)], seen, image: "i".to_owned(), soon: false }
+    applied_with(vec![claim(suspended)], seen)
 }
 
 /// Two replicas are wanted; there are these.
 fn service(pods: Vec<Replica>) -> Outcome {
-    let seen = Seen::Service { replicas: 2, pods, failure: None };
-    Outcome::Applied { claims: vec![claim(false)], seen, image: "i".to_owned(), soon: false }
+    applied_with(vec![claim(false)], Seen::Service { replicas: 2, pods, failure: None })
 }
 
 fn replica(pod: &str, status: SignerStatus) -> Replica {
@@ -120,8 +127,113 @@ fn a_steady_state_has_one_status_and_a_flip_its_time() {
     let times: Vec<_> = signing.conditions.iter().map(|condition| condition.last_transition_time.clone()).collect();
     assert_eq!(times, [time(3), time(1), time(3), time(3)], "Accepted did not flip");
     assert!(is_ready(&signing) && !is_ready(&starting));
-    assert_eq!(signing.keys, old.keys, "what is remembered of the records stays");
+    assert_eq!(signing.keys[0].record_uid, "u", "what is remembered of the records stays");
     assert_eq!(forget(&signing, "watermark-a").keys, []);
+}
+
+/// A pod that has held the record since its second term, when `level` was signed last.
+fn signing(level: u32) -> Outcome {
+    let lease = Lease {
+        holder_identity: "uid-of-p".to_owned(),
+        acquire_time: Some("2026-11-23T07:59:58.123456Z".parse().unwrap()),
+        // What each renewal changes is not told.
+        renew_time: Some(format!("2026-11-23T08:00:00.{level:06}Z").parse().unwrap()),
+        leader_transitions: 2,
+        ..Lease::default()
+    };
+    let mut record = Record::starting_above(Level::try_from(i64::from(level)).unwrap());
+    record.ceiling = Some(Level::try_from(9000).unwrap());
+    let claim = Claimed { record, lease, ..claim(false) };
+    applied_with(vec![claim], Seen::Baker(Sight::Answer { pod: "p".to_owned(), status: well() }))
+}
+
+#[test]
+fn who_holds_a_record_since_when_and_its_rows_are_told() {
+    let remembered = remember(&TezosSignerStatus::default(), claim(false).key);
+    let status = status(&remembered, &signing(100), Some(1), &time(1));
+    let told = serde_json::to_value(&status.keys[0]).unwrap();
+    let row = json!({"level": 100, "round": 2_147_483_647});
+    let expected = json!({
+        "chain": "NetXdQprcVkpaWU", "publicKeyHash": "tz3a", "record": "watermark-a", "recordUID": "u",
+        "holder": {"identity": "uid-of-p", "pod": "p", "since": "2026-11-23T07:59:58Z", "term": 2},
+        "rows": {"block": row, "preattestation": row, "attestation": row, "readAt": "2026-11-23T08:00:01Z"},
+        "ceiling": 9000, "suspended": false,
+    });
+    assert_eq!(told, expected);
+    // As the API server gives it back.
+    assert_eq!(serde_json::from_value::<KeyStatus>(told).unwrap(), status.keys[0]);
+    // A claim that only finds the record again takes nothing away: it is written before the pods are looked at.
+    assert_eq!(remember(&status, claim(false).key), status);
+}
+
+#[test]
+fn rows_are_told_with_the_next_change_or_when_they_are_old_and_never_by_each_signature() {
+    let remembered = remember(&TezosSignerStatus::default(), claim(false).key);
+    let first = status(&remembered, &signing(100), Some(1), &time(1));
+    let later = |seconds: i64| Time(time(1).0 + jiff::SignedDuration::from_secs(seconds));
+    let level = |status: &TezosSignerStatus| status.keys[0].rows.as_ref().unwrap().block.unwrap().level;
+    for seconds in [1, 60, 599] {
+        assert_eq!(status(&first, &signing(200), Some(1), &later(seconds)), first, "nothing to write");
+    }
+    let old = status(&first, &signing(200), Some(1), &later(600));
+    assert_eq!((level(&old), old.keys[0].rows.as_ref().unwrap().read_at.clone()), (200, later(600)));
+    // An idle signer costs nothing, however long.
+    assert_eq!(status(&old, &signing(200), Some(1), &later(86_400)), old, "nothing to write");
+
+    // What else changes is told at once, and the rows with it.
+    let Outcome::Applied { mut claims, seen, .. } = signing(300) else { panic!("made above") };
+    claims[0].lease.leader_transitions = 3;
+    let taken = status(&old, &applied_with(claims.clone(), seen.clone()), Some(1), &later(601));
+    assert_eq!((level(&taken), taken.keys[0].holder.as_ref().unwrap().term), (300, 3));
+    claims[0].suspended = true;
+    let suspended = status(&taken, &applied_with(claims.clone(), seen.clone()), Some(1), &later(602));
+    assert!(suspended.keys[0].suspended);
+    claims[0].lease = claims[0].lease.let_go();
+    let free = status(&suspended, &applied_with(claims, seen), Some(1), &later(603));
+    assert_eq!(free.keys[0].holder, None);
+
+    // Where there is no record any more, what it said last is still told.
+    let gone = Refusal::Vanished { record: "watermark-a".to_owned(), key: "tz3a".to_owned() };
+    assert_eq!(level(&status(&taken, &Outcome::Refused(gone), Some(1), &later(999))), 300);
+}
+
+#[test]
+fn a_row_that_is_missing_and_a_holder_that_is_no_pod_are_left_out() {
+    let Outcome::Applied { mut claims, seen, .. } = signing(100) else { panic!("made above") };
+    let mut data = Record::fresh().to_data();
+    data.remove(ConsensusKind::Block.as_str());
+    claims[0].record = Record::from_data(&data).unwrap();
+    claims[0].lease.holder_identity = "a-host".to_owned();
+    let remembered = remember(&TezosSignerStatus::default(), claim(false).key);
+    let key = status(&remembered, &applied_with(claims, seen), Some(1), &time(1)).keys.remove(0);
+    let (rows, holder) = (key.rows.unwrap(), key.holder.unwrap());
+    assert!(rows.block.is_none() && rows.attestation.is_some() && key.ceiling.is_none());
+    assert_eq!((holder.identity.as_str(), holder.pod), ("a-host", None));
+}
+
+/// ◆ A holder that latched still stands in the lease of the restored record.
+#[test]
+fn a_record_that_went_back_has_a_reason_of_its_own_whoever_holds_it() {
+    let mut latched = well();
+    latched.ready = false;
+    latched.keys[0].went_back = true;
+    latched.keys[0].reason = Some("the block row went back, docs/record.md".to_owned());
+    for held in [true, false] {
+        latched.keys[0].held = held;
+        let told = answer(latched.clone());
+        assert_eq!(summary(&told)[0], "Ready=False RecordWentBack");
+        assert_eq!(summary(&told)[2], "WatermarkReady=False RecordWentBack");
+        assert!(
+            message(&told).contains("pod p refuses to sign by watermark-a: the block row went back, docs/record.md")
+        );
+        // Another one may have forgotten it, and sign on.
+        for other in [well(), standby()] {
+            let both = service(vec![replica("a", other), replica("b", latched.clone())]);
+            assert_eq!(summary(&both)[0], "Ready=False RecordWentBack");
+            assert_eq!(summary(&both)[2], "WatermarkReady=False RecordWentBack");
+        }
+    }
+    assert!(is_warning(&status(&TezosSignerStatus::default(), &answer(latched), Some(1), &time(1)).conditions[0]));
 }
 
 #[test]
@@ -182,13 +294,13 @@ fn each_key_has_a_holder_of_its_own() {
     let holding = |record: &str| {
         let mut status = well();
         status.keys = ["watermark-a", "watermark-b"]
-            .map(|name| SignerKeyStatus { record: name.to_owned(), held: name == record, reason: None })
+            .map(|name| SignerKeyStatus { record: name.to_owned(), held: name == record, ..SignerKeyStatus::default() })
             .to_vec();
         status
     };
     let pods = vec![replica("x", holding("watermark-b")), replica("y", holding("watermark-a"))];
     let seen = Seen::Service { replicas: 2, pods, failure: None };
-    let outcome = Outcome::Applied { claims: vec![claim(false), second], seen, image: "i".to_owned(), soon: false };
+    let outcome = applied_with(vec![claim(false), second], seen);
     assert_eq!(message(&outcome), "2 of 2 replicas are ready; x holds tz2b; y holds tz3a");
     let status = status(&TezosSignerStatus::default(), &outcome, Some(1), &time(1));
     assert_eq!(status.holder.as_deref(), Some("x, y"));

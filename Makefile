@@ -35,7 +35,7 @@ demo: images ## See it sign on a real cluster (CLUSTER=current REGISTRY=… for 
 test: lint unit-test fuzz-short soak-short e2e-test ## Everything that must pass before a change lands
 
 .PHONY: lint
-lint: tools ## Formatting, lints, generated files, the chart
+lint: tools ## Formatting, lints, generated files, the chart, dependencies
 	$(call say,lint)
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
@@ -44,6 +44,11 @@ lint: tools ## Formatting, lints, generated files, the chart
 	git diff --exit-code -- crds $(CHART) || { echo 'the CRD files are not what the code generates: commit the result of make crds'; exit 1; }
 	target/tools/helm lint --strict $(CHART)
 	target/tools/helm template tezos-signer-operator $(CHART) --namespace tezos-signer-system > target/chart.yaml
+	target/tools/cargo-deny --locked check --hide-inclusion-graph --deny warnings licenses bans sources
+
+.PHONY: advisories
+advisories: tools ## Known weaknesses of the dependencies, from the RustSec database (needs github.com)
+	target/tools/cargo-deny --locked check --hide-inclusion-graph advisories
 
 .PHONY: unit-test
 unit-test: tools ## Tests that need no cluster (SoftHSM2 is the token)

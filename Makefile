@@ -32,7 +32,7 @@ demo: images ## See it sign on a real cluster (CLUSTER=current REGISTRY=… for 
 	target/tools/demo --cluster $(CLUSTER) --registry '$(REGISTRY)'
 
 .PHONY: test
-test: lint unit-test fuzz-short soak-short e2e-test ## Everything that must pass before a change lands
+test: lint unit-test fuzz-short soak-short e2e-test sbom ## Everything that must pass before a change lands
 
 .PHONY: lint
 lint: tools ## Formatting, lints, generated files, the chart, dependencies
@@ -126,6 +126,11 @@ crds: ## Write crds/ and the chart's CRD from the Rust types
 .PHONY: images
 images: build ## Build the container images, without a container engine
 	target/tools/images build $(if $(REGISTRY),--registry $(REGISTRY))
+
+.PHONY: sbom
+sbom: images ## Write what each image is made of, as CycloneDX: target/images/*.cdx.json
+	$(call say,what the images are made of)
+	target/tools/images sbom
 
 .PHONY: build
 build: ## Build the programs (Rust and Go at the same time: each alone leaves a core idle while it links)

@@ -29,12 +29,16 @@ const (
 	userID       = 65532
 )
 
+// The same in Rust's words.
+var rustTarget = map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[architecture] + "-unknown-linux-gnu"
+
 // Trusted by whatever speaks TLS to the outside; of the Debian package ca-certificates.
 const certificateAuthorities = "/etc/ssl/certs/ca-certificates.crt"
 
 type layer struct {
-	entries       map[string]entry // by path in the image
-	libcDirectory string           // known after addLinkedLibraries of a program that links it
+	entries       map[string]entry  // by path in the image
+	sources       map[string]string // the file of this machine that it came from, by path in the image
+	libcDirectory string            // known after addLinkedLibraries of a program that links it
 }
 
 type entry struct {
@@ -46,7 +50,7 @@ type entry struct {
 
 // newLayer has what every image has: a user, the certificate authorities, the order of name look-ups and /tmp.
 func newLayer() (*layer, error) {
-	l := &layer{entries: map[string]entry{}}
+	l := &layer{entries: map[string]entry{}, sources: map[string]string{}}
 	user := fmt.Sprintf("nonroot:x:%d:%d::/:/sbin/nologin\n", userID, userID)
 	l.add("/etc/passwd", entry{kind: tar.TypeReg, mode: 0o644, content: []byte("root:x:0:0::/:/sbin/nologin\n" + user)})
 	l.add("/etc/group", entry{kind: tar.TypeReg, mode: 0o644, content: fmt.Appendf(nil, "root:x:0:\nnonroot:x:%d:\n", userID)})
@@ -76,6 +80,7 @@ func (l *layer) addFile(target, source string, mode int64) error {
 		return err
 	}
 	l.add(target, entry{kind: tar.TypeReg, mode: mode, content: content})
+	l.sources[target] = source
 	return nil
 }
 

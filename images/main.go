@@ -22,10 +22,12 @@ import (
 )
 
 const usage = `usage: images build [--registry HOST/PATH] [name...]
+       images sbom [name...]
        images push [name...]
 
 build writes target/images/<name>.tar, a docker archive, and <name>.ref, the image's full reference
 HOST/PATH/<name>:<hash of its content>. Without names: every image whose program is built.
+sbom writes target/images/<name>.cdx.json, what a built image is made of, as CycloneDX.
 push sends what was built to the registry that its reference names, with the credentials of docker login.
 `
 
@@ -46,6 +48,8 @@ func main() {
 		switch os.Args[1] {
 		case "build":
 			err = build(checkout, *registry, flags.Args())
+		case "sbom":
+			err = sbom(checkout, flags.Args())
 		case "push":
 			err = push(checkout, flags.Args())
 		default:
@@ -130,23 +134,56 @@ func write(checkout, registry, imageName string, image v1.Image) (name.Tag, erro
 	return reference, os.WriteFile(referenceFile, []byte(reference.Name()+"\n"), 0o644)
 }
 
-func push(checkout string, names []string) error {
-	if len(names) == 0 {
-		built, err := filepath.Glob(outputPath(checkout, "*.ref"))
+func sbom(checkout string, names []string) error {
+	names, err := namesOrAllBuilt(checkout, names)
+	if err != nil {
+		return err
+	}
+	recipes, err := readRecipes(checkout, names)
+	if err != nil {
+		return err
+	}
+	for _, r := range recipes {
+		reference, err := readReference(checkout, r.Name)
 		if err != nil {
 			return err
 		}
-		for _, file := range built {
-			names = append(names, strings.TrimSuffix(filepath.Base(file), ".ref"))
+		if err := writeSBOM(checkout, r, reference); err != nil {
+			return fmt.Errorf("%s: %w", r.Name, err)
 		}
+		fmt.Printf("  target/images/%s.cdx.json\n", r.Name)
+	}
+	return nil
+}
+
+func namesOrAllBuilt(checkout string, names []string) ([]string, error) {
+	if len(names) > 0 {
+		return names, nil
+	}
+	built, err := filepath.Glob(outputPath(checkout, "*.ref"))
+	for _, file := range built {
+		names = append(names, strings.TrimSuffix(filepath.Base(file), ".ref"))
+	}
+	return names, err
+}
+
+// readReference is what the image is called that was built.
+func readReference(checkout, imageName string) (name.Tag, error) {
+	text, err := os.ReadFile(outputPath(checkout, imageName+".ref"))
+	if err != nil {
+		return name.Tag{}, fmt.Errorf("%w: images build %s first", err, imageName)
+	}
+	return name.NewTag(strings.TrimSpace(string(text)), name.StrictValidation)
+}
+
+func push(checkout string, names []string) error {
+	names, err := namesOrAllBuilt(checkout, names)
+	if err != nil {
+		return err
 	}
 	for _, imageName := range names {
 		begin := time.Now()
-		text, err := os.ReadFile(outputPath(checkout, imageName+".ref"))
-		if err != nil {
-			return fmt.Errorf("%w: images build %s first", err, imageName)
-		}
-		reference, err := name.NewTag(strings.TrimSpace(string(text)), name.StrictValidation)
+		reference, err := readReference(checkout, imageName)
 		if err != nil {
 			return err
 		}

@@ -65,7 +65,8 @@ func readRecipes(checkout string, names []string) ([]recipe, error) {
 	return recipes, nil
 }
 
-func (r recipe) image(checkout string) (v1.Image, error) {
+// layer has all of the image's files.
+func (r recipe) layer(checkout string) (*layer, error) {
 	program := filepath.Join(checkout, r.Program)
 	if _, err := os.Stat(program); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w", r.Program, errNotBuilt)
@@ -74,8 +75,7 @@ func (r recipe) image(checkout string) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	entrypoint := path.Join("/usr/bin", filepath.Base(program))
-	if err := l.addFile(entrypoint, program, 0o755); err != nil {
+	if err := l.addFile(r.entrypoint(), program, 0o755); err != nil {
 		return nil, err
 	}
 	if err := l.addLinkedLibraries(program); err != nil {
@@ -97,6 +97,16 @@ func (r recipe) image(checkout string) (v1.Image, error) {
 			return nil, err
 		}
 	}
+	return l, nil
+}
+
+func (r recipe) entrypoint() string { return path.Join("/usr/bin", filepath.Base(r.Program)) }
+
+func (r recipe) image(checkout string) (v1.Image, error) {
+	l, err := r.layer(checkout)
+	if err != nil {
+		return nil, err
+	}
 	content, err := l.build()
 	if err != nil {
 		return nil, err
@@ -108,7 +118,7 @@ func (r recipe) image(checkout string) (v1.Image, error) {
 		RootFS:       v1.RootFS{Type: "layers"},
 		Config: v1.Config{
 			User:       fmt.Sprintf("%d:%d", userID, userID), // numeric: runAsNonRoot cannot judge a name
-			Entrypoint: []string{entrypoint},
+			Entrypoint: []string{r.entrypoint()},
 			Env:        []string{"PATH=/usr/bin"},
 		},
 	})

@@ -3,7 +3,7 @@
 //!
 //! ◆ The copy comes only from a read or from the body of a successful write, never from what was sent.
 
-use crate::store::{Snapshot, Store, StoreError};
+use crate::store::{Hints, Snapshot, Store, StoreError};
 use jiff::Timestamp;
 use std::fmt;
 use std::net::SocketAddr;
@@ -165,6 +165,11 @@ impl Custody {
     /// What is known, for people.
     pub fn view(&self) -> View {
         self.view.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Tells of changes after the state `from`, where the store can.
+    pub fn watch(&self, from: &Snapshot) -> Option<Hints> {
+        self.store.watch(&self.name, from)
     }
 
     /// Asks for a look at the lease now: there is a request, and nobody to serve it.

@@ -2,6 +2,7 @@
 //! conditional on what it was decided on. The lease keeps a second signer from trying, and says when it should.
 
 use crate::custody::{CustodyError, LeaseTerms};
+use crate::lookout::Lookout;
 use crate::signer::{Key, Signer};
 use crate::store::StoreError;
 use std::sync::Arc;
@@ -18,13 +19,14 @@ const CALL: Duration = Duration::from_secs(1);
 /// this one comes. Who gave up sooner might never get one, while requests wait out a token that does not answer.
 const TURN: Duration = Duration::from_mins(1);
 
-/// How often the record is looked at.
+/// How often the HSM of a holder is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// How often it is looked at, at most, however many requests wait.
 const LOOK_AT_MOST: Duration = Duration::from_millis(20);
 
-/// How often a standby looks: the holder may let it go at any time, with clients that wait for the next, or a baker that does.
+/// How often a standby looks that is told nothing: the holder may let the record go at any time, with clients that wait for the next,
+/// or a baker that does.
 const LOOK_OF_STANDBY: Duration = Duration::from_millis(250);
 
 /// How long the last renewals and releases of a process that ends may take.
@@ -57,57 +59,76 @@ pub async fn release(signer: &Signer) {
 
 async fn keep_one(signer: Arc<Signer>, key: Arc<Key>) {
     let mut reported = String::new();
+    let mut lookout = Lookout::default();
     while !signer.is_closing() {
         let began = Instant::now();
-        let problem = step(&signer, &key).await.err().map_or_else(String::new, |error| error.to_string());
+        let (due, problem) = match step(&signer, &key, &mut lookout).await {
+            Ok(due) => (due, String::new()),
+            Err(error) => (LOOK, error.to_string()),
+        };
         if problem != reported {
             if !problem.is_empty() {
                 tracing::warn!(record = %key.custody.name(), %problem, "the lease is not held");
             }
             reported = problem;
         }
-        let stands_by = key.custody.terms().is_some() && !key.custody.view().held;
-        let look = if stands_by { LOOK_OF_STANDBY } else { LOOK };
-        // A request that nobody serves need not wait for the next look.
-        let _ = tokio::time::timeout(look, key.custody.wanted()).await;
+        let pause = async {
+            match key.custody.terms().filter(|_| !key.custody.view().held) {
+                Some(terms) => lookout.wait(terms, LOOK_OF_STANDBY).await,
+                None => tokio::time::sleep(LOOK).await,
+            }
+        };
+        tokio::select! {
+            () = pause => {}
+            () = tokio::time::sleep(due) => {}
+            // A request that nobody serves need not wait for the next look.
+            () = key.custody.wanted() => {}
+        }
         // Many such requests cost the API server no more than one.
         tokio::time::sleep_until((began + LOOK_AT_MOST).into()).await;
     }
 }
 
-/// One look at one record.
-async fn step(signer: &Signer, key: &Key) -> Result<(), CustodyError> {
+/// One look at one record. Returns after how long the next is due at the latest.
+async fn step(signer: &Signer, key: &Key, lookout: &mut Lookout) -> Result<Duration, CustodyError> {
     let mut record = key.custody.lock(Instant::now() + TURN).await?;
     let deadline = Instant::now() + CALL;
     let Some(terms) = key.custody.terms() else {
         // Nobody else signs by the store, so nothing is renewed. But people edit it: what they lift must be seen without a write
         // that fails, and a missing record must be known before the first request.
         record.observe(deadline).await?;
-        return record.current(deadline).await.map(|_| ());
+        return record.current(deadline).await.map(|_| LOOK);
     };
     let (health, hash) = (signer.hsm().health(), key.config.hash());
     let view = key.custody.view();
+    let renewal = terms.duration / 3;
     if view.held {
+        lookout.end();
         let hsm_failed = health.failing_for(&hash).is_some_and(|time| time >= HSM_PATIENCE);
         if hsm_failed || prefers_another(&view.lease, terms) {
             tracing::warn!(record = %key.custody.name(), hsm_failed, "letting the lease go");
-            return record.release(deadline).await;
+            return record.release(deadline).await.map(|()| LOOK);
         }
-        if record.silence() < terms.duration / 3 {
-            return Ok(());
+        if record.silence() >= renewal {
+            record.renew(deadline).await?;
         }
-        return record.renew(deadline).await;
+        return Ok(renewal.saturating_sub(record.silence()));
     }
     let (seen, unchanged) = record.observe(deadline).await?;
-    if health.reason(&hash).is_none() && may_take(&seen.lease, terms, unchanged) {
+    lookout.follow(&key.custody, &seen);
+    if health.reason(&hash).is_some() {
+        return Ok(LOOK);
+    }
+    if may_take(&seen.lease, terms, unchanged) {
         match record.take(&seen, deadline).await {
             // Another standby was faster.
-            Err(CustodyError::Store(StoreError::Conflict(_))) => return Ok(()),
+            Err(CustodyError::Store(StoreError::Conflict(_))) => return Ok(LOOK),
             taken => taken?,
         }
         tracing::info!(record = %key.custody.name(), from = %seen.lease.holder_identity, "took the lease");
+        return Ok(renewal);
     }
-    Ok(())
+    Ok(runs_out(&seen.lease, terms).saturating_sub(unchanged))
 }
 
 fn prefers_another(lease: &Lease, terms: &LeaseTerms) -> bool {
@@ -117,9 +138,13 @@ fn prefers_another(lease: &Lease, terms: &LeaseTerms) -> bool {
 /// Whether this signer may take the lease: at once when it is free, or when it was named; else when its holder has given no
 /// sign for the lease's duration, by this process's own clock. One that is its own already, because a container restarted in
 /// its pod, needs no taking.
-fn may_take(lease: &Lease, terms: &LeaseTerms, unchanged: Duration) -> bool {
+pub(crate) fn may_take(lease: &Lease, terms: &LeaseTerms, unchanged: Duration) -> bool {
     let free = lease.holder_identity.is_empty() && !prefers_another(lease, terms);
     let named = lease.preferred_holder == terms.identity;
-    let silent_for = Duration::from_secs(lease.lease_duration_seconds.into()).max(terms.duration);
-    free || named || unchanged >= silent_for
+    free || named || unchanged >= runs_out(lease, terms)
+}
+
+/// For how long a holder may be silent.
+fn runs_out(lease: &Lease, terms: &LeaseTerms) -> Duration {
+    Duration::from_secs(lease.lease_duration_seconds.into()).max(terms.duration)
 }

@@ -11,6 +11,7 @@ pub mod ending;
 pub mod hsm;
 pub mod http;
 pub mod lease;
+mod lookout;
 pub mod metrics;
 pub mod peer;
 pub mod serve;

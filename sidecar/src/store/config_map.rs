@@ -3,11 +3,13 @@
 
 mod connection;
 
-use super::{Basis, Snapshot, Store, StoreError};
+use super::{Basis, Hints, Snapshot, Store, StoreError};
 use async_trait::async_trait;
 use connection::{CALL_TIMEOUT, Call, Connection};
+use futures::{StreamExt as _, future, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::ObjectMeta;
+use kube::Api;
+use kube::api::{ObjectMeta, WatchEvent, WatchParams};
 use std::collections::BTreeMap;
 use std::time::Instant;
 use tezos_signer_core::record::{Lease, Record, RecordName};
@@ -105,8 +107,42 @@ impl Store for ConfigMapStore {
         self.connection.call(Call::Create(name, &object), deadline).await.map(|_| ())
     }
 
+    fn watch(&self, name: &RecordName, from: &Snapshot) -> Option<Hints> {
+        let Basis::ConfigMap(read) = &from.basis else { return None };
+        Some(hints(self.connection.config_maps(), name, read.version.version.clone()))
+    }
+
     fn is_exclusive(&self) -> bool {
         false
+    }
+}
+
+/// A watch of one object from the state that was read, which asks for no right to list.
+fn hints(api: Api<ConfigMap>, name: &RecordName, version: String) -> Hints {
+    let name = name.clone();
+    let opened = async move {
+        let parameters = WatchParams::default().fields(&format!("metadata.name={name}"));
+        let watch = api.watch(&parameters, &version);
+        match tokio::time::timeout(CALL_TIMEOUT, watch).await {
+            Ok(Ok(events)) => return events.map(|event| event.ok().and_then(lease_of)).boxed(),
+            Ok(Err(error)) => tracing::debug!(record = %name, %error, "the record cannot be watched"),
+            Err(_) => tracing::debug!(record = %name, "the record cannot be watched: no answer in time"),
+        }
+        stream::empty().boxed()
+    };
+    // What comes after the first error is no hint.
+    stream::once(opened).flatten().take_while(|hint| future::ready(hint.is_some())).filter_map(future::ready).boxed()
+}
+
+/// Whose the lease seems to be; nobody's when the record was deleted or cannot be understood, which is worth a look too.
+fn lease_of(event: WatchEvent<ConfigMap>) -> Option<Lease> {
+    match event {
+        WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+            let annotations = object.metadata.annotations.unwrap_or_default();
+            Some(Lease::from_annotations(&annotations).unwrap_or_default())
+        }
+        WatchEvent::Deleted(_) => Some(Lease::default()),
+        WatchEvent::Bookmark(_) | WatchEvent::Error(_) => None,
     }
 }
 

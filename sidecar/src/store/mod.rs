@@ -8,6 +8,7 @@ pub use config_map::ConfigMapStore;
 pub use file::FileStore;
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use std::time::Instant;
 use tezos_signer_core::record::{Lease, Record, RecordError, RecordName};
 
@@ -38,6 +39,10 @@ impl Snapshot {
         }
     }
 }
+
+/// That a record has changed, and whose its lease seems to be now. ◆ A reason to look, never one to decide on: what a watch tells
+/// may be old, or not the last. It ends when nothing more can be heard.
+pub type Hints = BoxStream<'static, Lease>;
 
 /// Why a record could not be read or written.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -92,6 +97,11 @@ pub trait Store: Send + Sync {
 
     /// Makes a record where none exists.
     async fn create(&self, name: &RecordName, record: &Record) -> Result<(), StoreError>;
+
+    /// Tells of changes after the state `from`, where the store can; where not, it must be looked at.
+    fn watch(&self, _name: &RecordName, _from: &Snapshot) -> Option<Hints> {
+        None
+    }
 
     /// Whether nobody else can sign by these records while this store is open, so that no lease is needed.
     fn is_exclusive(&self) -> bool;

@@ -5,6 +5,7 @@ use crate::api_server::{self, ApiServer};
 use crate::faulty_store::deadline;
 use crate::home::Home;
 use crate::own_process::in_own_process;
+use futures::StreamExt as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tezos_signer::store::{ConfigMapStore, FileStore, Store, StoreError};
@@ -166,5 +167,34 @@ fn a_write_whose_answer_was_cut_off_is_an_error_and_a_read_tells_what_became_of_
         assert_eq!(read.record, floor(6), "committed, and exactly once");
         let again = store.replace(&name, &basis, &floor(7), &Lease::default(), deadline()).await;
         assert!(matches!(again, Err(StoreError::Conflict(_))), "{again:?}");
+    });
+}
+
+#[test]
+fn a_watch_tells_whose_the_lease_is_after_each_change() {
+    in_own_process(async |home| {
+        let directory = tempfile::tempdir_in(&home.path).unwrap();
+        let (files, name) = (FileStore::open(directory.path()).unwrap(), home.tz3().record_name());
+        files.create(&name, &floor(5)).await.unwrap();
+        let seen = files.read(&name, deadline()).await.unwrap();
+        assert!(files.watch(&name, &seen).is_none(), "files are looked at");
+
+        let Some(kubeconfig) = api_server::named() else { return };
+        let server = ApiServer::with_namespace(kubeconfig).await;
+        server.offer(&home);
+        let store = ConfigMapStore::connect(&server.namespace).await.unwrap();
+        store.create(&name, &floor(5)).await.unwrap();
+        let first = store.read(&name, deadline()).await.unwrap();
+        let mut basis = first.clone();
+        let mut hints = store.watch(&name, &first).unwrap();
+        for holder in ["a", "b", ""] {
+            let lease = Lease { holder_identity: holder.to_owned(), ..Lease::default() };
+            basis = store.replace(&name, &basis, &floor(5), &lease, deadline()).await.unwrap();
+            let hint = tokio::time::timeout(Duration::from_secs(5), hints.next()).await.unwrap();
+            assert_eq!(hint.unwrap().holder_identity, holder);
+        }
+        // One that begins later is told what it has missed.
+        let hint = store.watch(&name, &first).unwrap().next().await;
+        assert_eq!(hint.unwrap().holder_identity, "a");
     });
 }

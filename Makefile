@@ -94,6 +94,15 @@ mutants: ## Weaken every comparison of the decision and the decoder; a test must
 e2e-test: images ## The promises, tried on the local cluster
 	$(call say,end-to-end tests)
 	e2e/with-cluster bash -c 'E2E_KUBECONFIG=$$KUBECONFIG cargo test --workspace --locked --test signer -- store_contract lease forwarding fencing handover restore::a_signer && cd e2e && E2E=1 go test -v -count 1 -parallel 8 -timeout 25m ./acceptance'
+	$(call say,the cost of the records)
+	$(COST) -short ./cost
+
+COST := cd e2e && E2E=1 go test -v -count 1 -timeout 10m
+
+.PHONY: cost
+cost: images ## What the records cost the API server, and what of its troubles they survive (3 minutes)
+	$(call say,the cost of the records)
+	$(COST) ./cost
 
 .PHONY: nemesis
 nemesis: images ## Three replicas broken in every way while clients ask them, 200 histories, each judged (HISTORIES=200 SEED=… FIRST=0)

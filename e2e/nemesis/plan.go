@@ -14,6 +14,8 @@ import (
 type fault struct {
 	what  string
 	lasts time.Duration
+	// The whole cluster is slow to get over it: controllers ask again after half a minute.
+	disruptive bool
 	// begin does it, and returns what ends it, and whom it met. Nothing to end: nil.
 	begin func(context.Context, *trial) (end func(context.Context) error, met string, err error)
 }
@@ -69,9 +71,14 @@ func between(random *rand.Rand, from, to time.Duration) time.Duration {
 	return from + time.Duration(random.Int64N(int64(to-from)))
 }
 
+// undisruptive leaves out what others who use the cluster would suffer from.
+func undisruptive(plan []planned) []planned {
+	return slices.DeleteFunc(plan, func(p planned) bool { return p.disruptive })
+}
+
 // end is when all of a plan is over.
 func end(plan []planned) time.Duration {
-	last := time.Duration(0)
+	last := healthyAtFirst
 	for _, p := range plan {
 		last = max(last, p.at+p.lasts)
 	}

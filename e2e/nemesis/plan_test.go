@@ -19,6 +19,23 @@ func plans(seed uint64) (text string, longest time.Duration) {
 	return all.String(), longest
 }
 
+func TestWhatIsDisruptiveIsLeftOutAndNothingElse(t *testing.T) {
+	all, kept := 0, 0
+	for number := range uint64(200) {
+		plan := draw(rand.New(rand.NewPCG(1, number)), 2)
+		all += len(plan)
+		for _, p := range undisruptive(plan) {
+			kept++
+			if strings.HasPrefix(p.what, "SIGKILL etcd") || strings.HasPrefix(p.what, "SIGTERM") {
+				t.Errorf("%q was kept", p.what)
+			}
+		}
+	}
+	if kept == all || kept < all*9/10 {
+		t.Errorf("of %d faults %d were kept", all, kept)
+	}
+}
+
 func TestASeedDrawsTheSameAgainAndAllKinds(t *testing.T) {
 	text, longest := plans(1)
 	if again, _ := plans(1); again != text {

@@ -29,6 +29,9 @@ type Which struct {
 	Seed       uint64
 	Number     int   // of the seed's histories
 	FirstLevel int32 // above all that was signed
+	// Undisruptive: other tests use the cluster afterwards, so API server and etcd are
+	// not restarted.
+	Undisruptive bool
 }
 
 // Result is a history that is over.
@@ -71,6 +74,9 @@ func (f *Field) Run(ctx context.Context, which Which, directory string) (*Result
 	log.write(history.Event{Begin: begin})
 
 	plan := draw(random, len(f.Keys))
+	if which.Undisruptive {
+		plan = undisruptive(plan)
+	}
 	patient, hangUp := context.WithCancel(ctx)
 	defer hangUp()
 	go t.keepLooking(patient)

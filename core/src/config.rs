@@ -3,12 +3,14 @@
 
 mod hsm;
 mod key;
+mod node;
 mod peer;
 
 pub use hsm::{
     DEFAULT_EXIT_AFTER_HANG_SECONDS, DEFAULT_EXIT_AFTER_SECONDS, DEFAULT_SESSIONS, HsmConfig, TokenSelector,
 };
 pub use key::{KeyConfig, KeySelector};
+pub use node::{NodeEndpoint, NodeEndpointError};
 pub use peer::{PeerConfig, PeerTlsConfig};
 
 use crate::authentication::AuthorizedKeys;
@@ -71,6 +73,10 @@ pub struct SignerConfig {
     /// The clients that may ask for signatures, of every key that names none of its own. Default: whoever reaches the port.
     #[serde(default, skip_serializing_if = "AuthorizedKeys::is_empty")]
     pub authorized_keys: AuthorizedKeys,
+    /// An Octez node that is asked, once after the start, whether the chain has signatures of the keys that their records do not
+    /// know: `http://node:8732`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_endpoint: Option<NodeEndpoint>,
     /// The audit log.
     #[serde(default, skip_serializing_if = "AuditConfig::is_default")]
     pub audit: AuditConfig,

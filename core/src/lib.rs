@@ -10,6 +10,7 @@
 //! * [`interchange`] is the file by which records move from one signer to another;
 //! * [`authentication`] says whether a request is one of a client that may ask;
 //! * [`audit`] is the log of every request, chained so that an edit of it is found;
+//! * [`chain`] is what blocks prove of the signatures that are in them;
 //! * [`config`] is the signer's configuration file, which the operator writes with the type that the signer reads;
 //! * [`key`] holds the keys, hashes and signatures of Tezos, and their base58check text.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -17,6 +18,7 @@
 pub mod audit;
 pub mod authentication;
 mod base58;
+pub mod chain;
 pub mod config;
 pub mod interchange;
 pub mod key;

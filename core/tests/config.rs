@@ -183,3 +183,33 @@ fn one_key_stands_there_once() {
     let error = SignerConfig::from_yaml(&text).expect_err("twice").to_string();
     assert!(error.starts_with("keys[1].publicKey"), "{error}");
 }
+
+#[test]
+fn a_node_is_named_by_host_and_port() {
+    let with = |endpoint: &str| SignerConfig::from_yaml(&format!("{}nodeEndpoint: \"{endpoint}\"\n", minimal()));
+    for (written, connects_to) in [
+        ("http://node.tezos.svc:8732", "node.tezos.svc:8732"),
+        ("http://127.0.0.1", "127.0.0.1:8732"),
+        ("http://[fd00::7]:80/", "[fd00::7]:80"),
+        ("http://[::1]", "[::1]:8732"),
+    ] {
+        let config = with(written).unwrap();
+        assert_eq!(config.node_endpoint.as_ref().unwrap().authority(), connects_to);
+        assert_eq!(SignerConfig::from_yaml(&config.to_yaml().unwrap()).unwrap(), config);
+    }
+    for wrong in [
+        "",
+        "node:8732",
+        "https://node",
+        "http://",
+        "http://node/rpc",
+        "http://u:p@node",
+        "http://node:0",
+        "http://node:x",
+        "http://[fd00]",
+    ] {
+        let error = with(wrong).unwrap_err().to_string();
+        assert!(error.contains("nodeEndpoint") && error.contains("expected http://HOST"), "{wrong}: {error}");
+    }
+    assert!(!SignerConfig::from_yaml(&minimal()).unwrap().to_yaml().unwrap().contains("nodeEndpoint"));
+}

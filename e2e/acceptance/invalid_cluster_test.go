@@ -59,6 +59,7 @@ func TestInvalidTezosSigners(t *testing.T) {
 		}, "region"},
 		"hsm-bad-address":  {func(_, spec object) { cloudHSM(spec)["addresses"] = []any{"10.0.1.300"} }, "addresses[0]"},
 		"hsm-bad-retry":    {func(_, spec object) { cloudHSM(spec)["retryMode"] = "off" }, "retryMode"},
+		"node-by-https":    {func(_, spec object) { spec["nodeEndpoint"] = "https://node:8732" }, "nodeEndpoint"},
 		"shared-processes": {func(_, spec object) { podSpec(spec)["shareProcessNamespace"] = true }, "shareProcessNamespace"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -39,7 +39,7 @@ pub enum CustodyError {
         /// The first such row.
         kind: ConsensusKind,
     },
-    /// ◆ The store shows less than the audit log of this signer's former processes proves.
+    /// ◆ The store shows less than the audit log of this signer's former processes proves, or the chain.
     #[error(
         "{proof}, and the watermark record does not know it: was an old copy restored? Nothing is signed until somebody has raised \
          the record above all that was signed: docs/record.md, \"When a backup is restored\""
@@ -94,8 +94,6 @@ pub struct Custody {
     store: Arc<dyn Store>,
     /// `None` where the store is this process's alone.
     terms: Option<LeaseTerms>,
-    /// What was certainly signed before this process started.
-    proofs: Proofs,
     state: AsyncMutex<State>,
     view: Mutex<View>,
     /// Somebody waits for a holder.
@@ -118,7 +116,9 @@ struct State {
     /// The highest record ever seen.
     seen: Option<Record>,
     went_back: Option<ConsensusKind>,
-    /// Unlike the latch before, this is judged anew with each state of the store: what was proved does not change.
+    /// What was certainly signed before this process started.
+    proofs: Proofs,
+    /// What the store does not know of that. Unlike the latch before, this is judged anew with each state of the store.
     forgotten: Option<Proof>,
 }
 
@@ -142,14 +142,21 @@ impl Custody {
     pub fn new(name: RecordName, store: Arc<dyn Store>, terms: Option<LeaseTerms>) -> Self {
         let terms = terms.filter(|_| !store.is_exclusive());
         let (state, view, wanted) = (AsyncMutex::default(), Mutex::default(), Notify::new());
-        Self { name, store, terms, proofs: Proofs::default(), state, view, wanted }
+        Self { name, store, terms, state, view, wanted }
     }
 
     /// Refuses a record that does not know what `proofs` prove.
     #[must_use]
     pub fn reminded_of(mut self, proofs: Proofs) -> Self {
-        self.proofs = proofs;
+        self.state.get_mut().proofs = proofs;
         self
+    }
+
+    /// The same of a record that may be in use: it is read again before anything more is decided on it.
+    pub async fn remind(&self, proofs: Proofs, deadline: Instant) -> Result<(), CustodyError> {
+        let mut held = self.lock(deadline).await?;
+        held.state.proofs.extend(proofs);
+        held.observe(deadline).await.map(|_| ())
     }
 
     /// The record's name.
@@ -387,7 +394,7 @@ impl Held<'_> {
         } else {
             state.seen = Some(snapshot.record.clone());
         }
-        let forgotten = self.custody.proofs.forgotten_by(&snapshot.record);
+        let forgotten = state.proofs.forgotten_by(&snapshot.record);
         if let Some(proof) = forgotten.filter(|_| state.forgotten.is_none()) {
             tracing::error!(record = %self.custody.name, %proof, "the watermark record has forgotten what was signed: nothing is signed with this key");
         }

@@ -13,6 +13,7 @@ pub mod http;
 pub mod lease;
 mod lookout;
 pub mod metrics;
+mod node;
 pub mod peer;
 pub mod serve;
 pub mod signer;

@@ -12,6 +12,7 @@ use crate::http::tls::{Tls, TlsError};
 use crate::http::{admin, port};
 use crate::lease;
 use crate::metrics::Metrics;
+use crate::node;
 use crate::peer::{self, Peers};
 use crate::signer::{Key, Signer};
 use crate::store::{ConfigMapStore, FileStore, Store, StoreError};
@@ -179,6 +180,9 @@ async fn serve_until_terminated(
         listeners.push(serve_peers(config, signer, peers, &identity, slots, &stopped)?);
     }
     let leases = tokio::spawn(lease::keep(signer.clone()));
+    if let Some(endpoint) = &config.node_endpoint {
+        tokio::spawn(node::compare_all(signer.clone(), endpoint.clone()));
+    }
     tracing::info!(keys = config.keys.len(), "serving");
 
     let given_up = tokio::select! {

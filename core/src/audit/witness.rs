@@ -7,7 +7,7 @@
 
 use super::{AuditAnchor, Event, Line, LogId, Request};
 use crate::key::Digest;
-use crate::position::{ConsensusKind, Position};
+use crate::position::{ConsensusKind, Level, Position};
 use crate::record::{Record, RecordName};
 use crate::watermark::Stored;
 use std::collections::{BTreeMap, HashMap};
@@ -20,18 +20,43 @@ pub struct Proof {
     pub kind: ConsensusKind,
     /// Where it stands.
     pub position: Position,
-    /// What it was.
-    pub digest: Digest,
-    /// The log.
-    pub log: LogId,
-    /// The line in it.
-    pub sequence: u64,
+    /// What it was, where that is known.
+    pub digest: Option<Digest>,
+    /// Where it was found.
+    pub source: Source,
+}
+
+/// Where a [`Proof`] was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// In an audit log.
+    Line {
+        /// The log.
+        log: LogId,
+        /// The line in it.
+        sequence: u64,
+    },
+    /// In a block of the chain: [`crate::chain`].
+    Block {
+        /// The block's own level.
+        level: Level,
+    },
 }
 
 impl fmt::Display for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, position, log, sequence, .. } = self;
-        write!(f, "line {sequence} of log {log} says that the {kind} at {position} was signed")
+        let Self { kind, position, .. } = self;
+        match (self.source, kind) {
+            (Source::Line { log, sequence }, _) => {
+                write!(f, "line {sequence} of log {log} says that the {kind} at {position} was signed")
+            }
+            (Source::Block { level }, ConsensusKind::Block) => {
+                write!(f, "block {level} of the chain proves that the {kind} at {position} or later was signed")
+            }
+            (Source::Block { level }, _) => {
+                write!(f, "block {level} of the chain proves that the {kind} at {position} was signed")
+            }
+        }
     }
 }
 
@@ -49,7 +74,8 @@ impl Witness {
         let Ok(Line { log, sequence, event, .. }) = serde_json::from_str::<Line>(text) else { return };
         let proof = |request: &Request| {
             let kind = ConsensusKind::ALL.into_iter().find(|kind| request.kind.as_deref() == Some(kind.as_str()))?;
-            Some(Proof { kind, position: request.position?, digest: request.digest?, log, sequence })
+            let source = Source::Line { log, sequence };
+            Some(Proof { kind, position: request.position?, digest: Some(request.digest?), source })
         };
         match event {
             Event::Intent { request, record, replaces } => {
@@ -73,7 +99,7 @@ impl Witness {
     /// What is known of one record.
     pub fn of(&self, name: &RecordName) -> Proofs {
         let of_it = |kind| self.newest.get(&(name.clone(), kind)).copied();
-        Proofs(ConsensusKind::ALL.into_iter().filter_map(of_it).collect())
+        ConsensusKind::ALL.into_iter().filter_map(of_it).collect()
     }
 
     fn learn(&mut self, record: RecordName, proof: Proof) {
@@ -84,11 +110,27 @@ impl Witness {
     }
 }
 
-/// The newest proof of each kind for one record. The default one proves nothing.
+/// What is proved of one record. The default one proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Proofs(Vec<Proof>);
 
+impl FromIterator<Proof> for Proofs {
+    fn from_iter<I: IntoIterator<Item = Proof>>(proofs: I) -> Self {
+        Self(proofs.into_iter().collect())
+    }
+}
+
 impl Proofs {
+    /// Whether nothing is.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes `more` into account too.
+    pub fn extend(&mut self, more: Self) {
+        self.0.extend(more.0);
+    }
+
     /// What `record` has forgotten: it has no row of a kind that was signed, a lower one, or something else where that was signed.
     /// A floor at the same place and every higher row remember: nothing is signed there again.
     pub fn forgotten_by(&self, record: &Record) -> Option<Proof> {
@@ -96,7 +138,9 @@ impl Proofs {
             record.rows.get(proof.kind).is_some_and(|row| match row.stored {
                 _ if row.position != proof.position => row.position > proof.position,
                 Stored::Floor => true,
-                Stored::Digest(digest) | Stored::Signature { digest, .. } => digest == proof.digest,
+                Stored::Digest(digest) | Stored::Signature { digest, .. } => {
+                    proof.digest.is_none_or(|proved| proved == digest)
+                }
             })
         };
         self.0.iter().find(|proof| !remembers(proof)).copied()

@@ -83,6 +83,16 @@ pub struct TezosSignerSpec {
     #[serde(default)]
     pub suspend: bool,
 
+    /// An Octez node, `http://HOST:PORT`, that each signer asks once after its start whether the chain has signatures of the keys that
+    /// their watermark records do not know: those were set back to an old copy then, and nothing is signed. Default: none is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    #[x_kube(
+        validation = Rule::new("self.matches('^http://[^/?#@ ]+/?$')")
+            .message("spec.nodeEndpoint: expected http://HOST or http://HOST:PORT, without a path; https is not supported")
+    )]
+    pub node_endpoint: Option<String>,
+
     /// After how many seconds without a sign of life from the holder another pod may take over. Default: 5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 3, max = 300))]

@@ -19,7 +19,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tezos_signer_core::authentication::AuthorizedKeys;
 use tezos_signer_core::config::{
     ADMIN_PORT, AuditConfig, ConfigMapConfig, DEFAULT_MAX_CONCURRENT_REQUESTS, DEFAULT_MAX_CONNECTIONS, HsmConfig,
-    KeyConfig, KeySelector, PeerConfig, SIGNING_PORT, SignerConfig, TlsConfig, WatermarkConfig,
+    KeyConfig, KeySelector, NodeEndpoint, NodeEndpointError, PeerConfig, SIGNING_PORT, SignerConfig, TlsConfig,
+    WatermarkConfig,
 };
 use tezos_signer_core::key::{ChainId, SigningPublicKey};
 use tezos_signer_core::policy::PayloadKind;
@@ -139,7 +140,9 @@ pub fn validate(signer: &TezosSigner) -> Result<ValidSigner, Invalid> {
             return Err(Invalid::new("spec", reason));
         }
     };
-    let config = config(keys.clone(), hsm, ports, spec.lease_duration_seconds)?;
+    let node = spec.node_endpoint.as_deref().map(str::parse).transpose();
+    let node = node.map_err(|error: NodeEndpointError| Invalid::new("spec.nodeEndpoint", error))?;
+    let config = config(keys.clone(), hsm, ports, node, spec.lease_duration_seconds)?;
     let image = spec.image.clone();
     Ok(ValidSigner { identity, keys, initial, config, pin, hsm: access, form, image, suspend: spec.suspend })
 }
@@ -219,6 +222,7 @@ fn config(
     keys: Vec<KeyConfig>,
     hsm: HsmConfig,
     ports: Ports,
+    node_endpoint: Option<NodeEndpoint>,
     lease_duration_seconds: Option<i32>,
 ) -> Result<String, Invalid> {
     let default = ConfigMapConfig::default();
@@ -231,6 +235,7 @@ fn config(
         admin: SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), ADMIN_PORT),
         request_deadline_milliseconds: REQUEST_DEADLINE_MILLISECONDS,
         authorized_keys: ports.authorized_keys,
+        node_endpoint,
         audit: AuditConfig::default(),
         unix_socket: None,
         tls: ports.tls,

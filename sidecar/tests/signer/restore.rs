@@ -135,8 +135,11 @@ fn a_signer_that_was_killed_in_the_middle_never_takes_it_for_a_restore() {
     for _ in 0..8 {
         let mut signer = start_ready(&home);
         level = std::thread::scope(|scope| {
-            let load = scope
-                .spawn(|| (level..).find(|level| signer.try_sign(&key, &attestation(*level, 0, 1)).is_none()).unwrap());
+            let load = scope.spawn(|| {
+                (level..level + 100_000)
+                    .find(|level| signer.try_sign(&key, &attestation(*level, 0, 1)).is_none())
+                    .unwrap()
+            });
             std::thread::sleep(Duration::from_millis(30));
             signer.kill();
             load.join().unwrap() + 1

@@ -73,8 +73,8 @@ fn every_signature_that_was_given_is_proof_whoever_made_it() {
     for outcome in [Outcome::Signed, Outcome::Replayed, Outcome::Forwarded] {
         let mut log = Log::new();
         log.answered(request("attestation", 100, 1), 200, outcome);
-        let proof = log.forgotten_by(&[("attestation", "99 5 - -")]).expect(outcome.as_str());
-        assert_eq!((proof.kind, proof.position, proof.sequence), (ConsensusKind::Attestation, position(100, 0), 0));
+        let proof = log.forgotten_by(&[("attestation", "99 5 - -")]).unwrap();
+        assert_eq!((proof.kind, proof.position), (ConsensusKind::Attestation, position(100, 0)));
         assert_eq!(
             proof.to_string(),
             "line 0 of log 07070707070707070707070707070707 says that the attestation at level 100 round 0 was signed"

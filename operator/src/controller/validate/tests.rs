@@ -60,6 +60,14 @@ fn the_example_is_valid() {
 }
 
 #[test]
+fn the_node_comes_into_the_configuration_and_where_none_is_named_nothing_does() {
+    let valid = with("/spec/nodeEndpoint", json!("http://node.bakers.svc:8732")).unwrap();
+    let config = SignerConfig::from_yaml(&valid.config).unwrap();
+    assert_eq!(config.node_endpoint.unwrap().authority(), "node.bakers.svc:8732");
+    assert!(!validate(&example()).unwrap().config.contains("nodeEndpoint"), "an upgrade must restart no baker");
+}
+
+#[test]
 fn every_error_names_its_field() {
     let p2pk = "p2pk688cprNqHHt5iodkEVD1NaCNRMKxk3VTDRrkB1KmmFLnnGw9Gpk";
     let template = "/spec/baker/template/spec";
@@ -106,6 +114,12 @@ fn every_error_names_its_field() {
             "spec.hsm.pkcs11.volumeMounts[0].name: there is no volume \"cloudhsm\"",
         ),
         ("/spec/leaseDurationSeconds", json!(1), "spec: "),
+        (
+            "/spec/nodeEndpoint",
+            json!("https://node:8732"),
+            "spec.nodeEndpoint: \"https://node:8732\" is not the address",
+        ),
+        ("/spec/nodeEndpoint", json!("http://node:8732/rpc"), "spec.nodeEndpoint: "),
         ("/spec/initialWatermark/level", json!(-1), "spec.initialWatermark.level: negative"),
         ("/spec/initialWatermark/level", Value::Null, "spec.initialWatermark: exactly one of"),
         ("/spec/initialWatermark/fresh", json!(true), "spec.initialWatermark: exactly one of"),

@@ -1,0 +1,171 @@
+//! `nodeEndpoint`: a record that the chain knows more than, without an audit log that could tell. The node is played by a small server
+//! with answers in the shape of Octez v25's, because a node cannot be had here.
+
+use crate::home::{FLOOR, Home};
+use crate::payload::{attestation, block};
+use crate::process::{Signer, wait_for};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex};
+use tezos_signer_core::config::KeyConfig;
+
+const NEXT: u32 = FLOOR + 1;
+
+/// Far above the record: the baker was away for long.
+const HEAD: u32 = NEXT + 5000;
+
+/// Answers by path. Lives as long as the test program.
+struct Node {
+    address: SocketAddr,
+    answers: Arc<Mutex<HashMap<String, Value>>>,
+}
+
+impl Node {
+    /// Of a chain in whose blocks nobody votes that we know.
+    fn start(chain: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let node = Self { address: listener.local_addr().unwrap(), answers: Arc::default() };
+        node.say("head/header", json!({"chain_id": chain, "level": HEAD, "proto": 24}));
+        for level in NEXT..NEXT + 100 {
+            node.say(&format!("{level}/operations/0"), votes(&[("tz1iS7kehbR1CKAd38HrssP38BBz8GC9Zhy4", level - 1)]));
+            node.say(
+                &format!("{level}/metadata"),
+                json!({"baker_consensus_key": "tz1iS7kehbR1CKAd38HrssP38BBz8GC9Zhy4"}),
+            );
+        }
+        let answers = node.answers.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+                let asked = lines.next().unwrap_or_default();
+                let _ = lines.find(String::is_empty);
+                let answer = asked.split(' ').nth(1).and_then(|path| answers.lock().unwrap().get(path).cloned());
+                let status = if answer.is_some() { "200 OK" } else { "404 Not Found" };
+                let body = answer.unwrap_or_default().to_string();
+                let _ = write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            }
+        });
+        node
+    }
+
+    fn say(&self, path: &str, answer: Value) {
+        self.answers.lock().unwrap().insert(format!("/chains/main/blocks/{path}"), answer);
+    }
+
+    fn offer(&self, home: &Home) {
+        home.set_config(json!({"nodeEndpoint": format!("http://{}", self.address)}));
+    }
+}
+
+/// One operation of each key.
+fn votes(of: &[(&str, u32)]) -> Value {
+    let operation = |(key, level): &(&str, u32)| {
+        json!({"contents": [{
+            "kind": "attestation_with_dal", "slot": 6689, "level": level, "round": 0, "dal_attestation": "0",
+            "metadata": {
+                "delegate": "tz1iS7kehbR1CKAd38HrssP38BBz8GC9Zhy4",
+                "consensus_power": {"slots": 1, "baking_power": null},
+                "consensus_key": key,
+            },
+        }]})
+    };
+    of.iter().map(operation).collect()
+}
+
+fn compared(signer: &Signer, key: &KeyConfig) {
+    let name = key.record_name();
+    wait_for("the comparison", || {
+        let log = signer.log();
+        log.lines().any(|line| line.contains("compared with the chain") && line.contains(name.as_str())).then_some(())
+    });
+}
+
+#[test]
+fn a_vote_or_block_of_the_key_above_its_record_holds_it_back_until_the_record_is_raised() {
+    for baked in [false, true] {
+        let home = Home::new();
+        let (key, other) = (home.tz3(), home.tz2());
+        let node = Node::start("NetXdQprcVkpaWU");
+        node.offer(&home);
+        let signer = Signer::start(&home);
+        compared(&signer, &key);
+        signer.signature(&key, &attestation(NEXT, 0, 1));
+        drop(signer);
+
+        // What was signed after the copy was made, and forgotten with it.
+        let hash = key.hash().to_string();
+        if baked {
+            node.say(&format!("{}/metadata", NEXT + 1), json!({"baker_consensus_key": hash}));
+        } else {
+            node.say(&format!("{}/operations/0", NEXT + 2), votes(&[("tz1iS7", NEXT + 1), (&hash, NEXT + 1)]));
+        }
+        let signer = Signer::start_unready(&home);
+        compared(&signer, &key);
+        let said = wait_for("the refusal", || {
+            let answer = signer.sign(&key, &attestation(HEAD + 1, 0, 1));
+            (answer.status != 502).then_some(answer)
+        });
+        let said = said.refused(409);
+        let proof = if baked {
+            format!(
+                "block {} of the chain proves that the block at level {} round 0 or later was signed",
+                NEXT + 1,
+                NEXT + 1
+            )
+        } else {
+            format!(
+                "block {} of the chain proves that the attestation at level {} round 0 was signed",
+                NEXT + 2,
+                NEXT + 1
+            )
+        };
+        assert!(said.starts_with(&proof) && said.contains("docs/record.md"), "{said}");
+        assert_eq!(signer.admin("/status").json()["ready"], false);
+        wait_for("the other key", || (signer.sign(&other, &block(NEXT, 0, 1)).status == 200).then_some(()));
+
+        home.run(&["watermarks", "raise", "--level", &HEAD.to_string()]).succeeded();
+        wait_for("a signature", || (signer.sign(&key, &attestation(HEAD + 1, 0, 1)).status == 200).then_some(()));
+    }
+}
+
+#[test]
+fn what_the_record_knows_and_a_long_absence_hold_nobody_back() {
+    let home = Home::new();
+    let key = home.tz3();
+    let node = Node::start("NetXdQprcVkpaWU");
+    node.offer(&home);
+    let signer = Signer::start(&home);
+    signer.signature(&key, &attestation(NEXT, 0, 1));
+    drop(signer);
+    // Its newest vote, in the block above it.
+    node.say(&format!("{}/operations/0", NEXT + 1), votes(&[(&key.hash().to_string(), NEXT)]));
+    let signer = Signer::start(&home);
+    compared(&signer, &key);
+    signer.signature(&key, &attestation(HEAD + 1, 0, 1));
+}
+
+#[test]
+fn a_node_that_is_not_there_or_of_another_chain_is_told_and_delays_nothing() {
+    let home = Home::new();
+    let key = home.tz3();
+    // Nobody listens, for as long as this is held.
+    let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let other = Node::start("NetXnHfVqm9iesp");
+    for (endpoint, told) in [
+        (nobody.local_addr().unwrap(), "cannot be reached"),
+        (other.address, "is a node of the chain \\\"NetXnHfVqm9iesp\\\""),
+    ] {
+        home.set_config(json!({"nodeEndpoint": format!("http://{endpoint}")}));
+        let signer = Signer::start(&home);
+        signer.sign(&key, &attestation(NEXT, 0, 1)).signature(&key, &attestation(NEXT, 0, 1));
+        wait_for("the word", || {
+            let log = signer.log();
+            log.lines()
+                .any(|line| line.contains("not compared with the chain yet") && line.contains(told))
+                .then_some(())
+        });
+    }
+}

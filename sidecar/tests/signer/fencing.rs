@@ -173,6 +173,17 @@ fn the_holder_is_shown() {
             let second = lease[time].as_str().unwrap().split('.').next().unwrap().to_owned();
             assert!(second.starts_with("20"), "{lease}");
         }
+        let status = signer.admin("/status").json();
+        let hash = home.tz3().hash().to_string();
+        let told = status["keys"].as_array().unwrap().iter().find(|key| key["publicKeyHash"] == hash).unwrap();
+        assert_eq!(
+            (&told["holder"], &told["term"], &told["since"]),
+            (&json!(identity), &json!(1), &lease["acquireTime"])
+        );
+        assert_eq!(
+            (&told["wentBack"], &told["suspended"], &told["ceiling"]),
+            (&json!(false), &json!(false), &Value::Null)
+        );
         let since = lease["acquireTime"].as_str().unwrap().split('.').next().unwrap();
         let line = table.lines().find(|line| line.contains(&identity)).expect(&table);
         assert!(line.contains(since) && line.contains("   1   "), "{since}: {table}");

@@ -584,7 +584,7 @@ fn a_holder_that_gives_its_token_up_forwards_for_a_while_before_it_ends_with_75(
 
     // Clients still come: they are told to ask elsewhere the next time, and lose nothing until they do.
     let (ending, mut level) = (Instant::now(), FLOOR + 1);
-    while ending.elapsed() < LINGER - Duration::from_secs(1) {
+    while ending.elapsed() + Duration::from_secs(1) < LINGER {
         level += 1;
         let vote = attestation(level, 0, 1);
         let answer = Wire::tcp(old.signer.signing_address()).sign(&key, &vote);

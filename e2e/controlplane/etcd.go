@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -18,6 +19,7 @@ import (
 type Member struct {
 	process *exec.Cmd
 	client  string // its URL
+	frozen  bool
 }
 
 func (p *Plane) startMembers(ports []int) error {
@@ -37,13 +39,19 @@ func (p *Plane) startMembers(ports []int) error {
 		if err != nil {
 			return err
 		}
-		p.Members = append(p.Members, &Member{process, client})
+		p.Members = append(p.Members, &Member{process: process, client: client})
 	}
 	return nil
 }
 
 // Kill ends it at once.
 func (m *Member) Kill() { end(m.process); m.process = nil }
+
+// Freeze stops it where it is: its connections stay, and nothing comes of them.
+func (m *Member) Freeze() error { m.frozen = true; return m.process.Process.Signal(syscall.SIGSTOP) }
+
+// Thaw lets it go on.
+func (m *Member) Thaw() error { m.frozen = false; return m.process.Process.Signal(syscall.SIGCONT) }
 
 // Status is what a member says of itself and of the leader.
 type Status struct{ Member, Leader string }
@@ -84,7 +92,7 @@ func (m *Member) post(path string, body, answer any) error {
 func (p *Plane) Leader() (*Member, error) {
 	for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
 		for _, m := range p.Members {
-			if m.process == nil {
+			if m.process == nil || m.frozen {
 				continue
 			}
 			if status, err := m.status(); err == nil && status.Leader != "0" && status.Leader == status.Member {

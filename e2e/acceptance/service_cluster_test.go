@@ -285,16 +285,26 @@ func (l *steadyLoad) end() {
 	<-l.done
 }
 
-// Rolling updates under load lose no signature, and none is late.
+// Rolling updates under load lose no signature, and none is late. In the long form
+// of several Services at once, because each mostly waits.
 func TestARolloutLosesNoSignature(t *testing.T) {
-	rollouts := 3
+	rollouts, services := 3, 1
 	if n, err := strconv.Atoi(os.Getenv("E2E_ROLLOUTS")); err == nil {
-		rollouts = n
+		rollouts, services = n, 4
 	}
-	s := newService(t, "rollout", 2, octez.P256)
+	for i := range services {
+		t.Run(fmt.Sprint("Service", i), func(t *testing.T) {
+			t.Parallel()
+			rollOutUnderLoad(t, fmt.Sprint("rollout-", i), rollouts/services)
+		})
+	}
+}
+
+func rollOutUnderLoad(t *testing.T, name string, rollouts int) {
+	s := newService(t, name, 2, octez.P256)
 	load := startLoad(t, serviceURL(t, s.Name), s.Keys[0], firstLevel)
 	defer load.end()
-	for range rollouts {
+	for n := range rollouts {
 		before := holderPod(t, s, s.Keys[0]).Metadata.UID
 		if err := rollOut(t, s.Name); err != nil {
 			t.Fatal(err)
@@ -305,11 +315,9 @@ func TestARolloutLosesNoSignature(t *testing.T) {
 		if err != nil {
 			t.Fatalf("the holder was not replaced: %v", err)
 		}
-	}
-	// As a drain does it.
-	holder := holderPod(t, s, s.Keys[0]).Metadata.Name
-	if _, err := theStage.Cluster.Run(t.Context(), "", "delete", "pod", holder, "-n", namespace); err != nil {
-		t.Fatal(err)
+		if (n+1)%5 == 0 {
+			t.Logf("%d rollouts: %d signed, %d lost", n+1, load.signed.Load(), load.lost.Load())
+		}
 	}
 	load.end()
 	t.Logf("%d rollouts: %d signed, %d lost, the slowest took %s", rollouts, load.signed.Load(), load.lost.Load(), load.slowest.Round(time.Millisecond))

@@ -38,7 +38,7 @@ var (
 	keysLock sync.Mutex
 )
 
-const keysOfEachCurve = 24
+const keysOfEachCurve = 28
 
 func TestMain(m *testing.M) {
 	if os.Getenv("E2E") != "1" {

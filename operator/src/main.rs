@@ -1,8 +1,12 @@
 //! `tezos-signer-operator`: the command line around the library.
 
 use clap::{Parser, Subcommand};
+use futures::future::try_join_all;
+use kube::runtime::reflector::Store;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use tezos_signer_operator::controller::scope::{Namespace, Scope};
 use tezos_signer_operator::{api, controller, health};
 use tokio::sync::watch;
 
@@ -25,6 +29,10 @@ enum Command {
         /// Where the operator's own probes are answered.
         #[arg(long, default_value = "[::]:8080")]
         health_address: SocketAddr,
+        /// Watches TezosSigners in this namespace and in no other; several: given several times, or with commas between.
+        /// Without it: in every namespace.
+        #[arg(long = "namespace", env = "WATCH_NAMESPACES", value_delimiter = ',')]
+        namespaces: Vec<Namespace>,
     },
     /// Prints the definition of the TezosSigner (CRD).
     #[command(after_help = "Example:\n  tezos-signer-operator crd | kubectl apply -f -")]
@@ -38,7 +46,9 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Crd { helm } => print_crd(helm),
-        Command::Run { signer_image, health_address } => run(signer_image, health_address),
+        Command::Run { signer_image, health_address, namespaces } => {
+            run(signer_image, health_address, &Scope::all(namespaces))
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -57,7 +67,7 @@ fn print_crd(helm: bool) -> Result<(), AnyError> {
 }
 
 #[tokio::main]
-async fn run(signer_image: String, health_address: SocketAddr) -> Result<(), AnyError> {
+async fn run(signer_image: String, health_address: SocketAddr, scopes: &BTreeSet<Scope>) -> Result<(), AnyError> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().json().flatten_event(true).with_span_list(false).with_env_filter(filter).init();
 
@@ -66,15 +76,17 @@ async fn run(signer_image: String, health_address: SocketAddr) -> Result<(), Any
     config.default_retry = false;
     let client = kube::Client::try_from(config)?;
     let version = client.apiserver_version().await?;
-    tracing::info!(kubernetes = version.git_version, signer_image, "starting");
+    let watching: Vec<String> = scopes.iter().map(Scope::to_string).collect();
+    tracing::info!(kubernetes = version.git_version, signer_image, watching = watching.join(","), "starting");
 
-    let (store, controller) = controller::run(client, controller::observe::http_client()?, signer_image);
+    let http = controller::observe::http_client()?;
+    let (stores, controller) = controller::run(&client, http, signer_image, scopes);
     let (ready, readiness) = watch::channel(false);
     let listed = async move {
         // An error means that the controller has ended.
-        if store.wait_until_ready().await.is_ok() {
+        if try_join_all(stores.iter().map(Store::wait_until_ready)).await.is_ok() {
             ready.send_replace(true);
-            tracing::info!(signers = store.len(), "ready");
+            tracing::info!(signers = stores.iter().map(Store::len).sum::<usize>(), "ready");
         }
         std::future::pending::<()>().await;
     };

@@ -65,6 +65,22 @@ pub enum Refusal {
         /// `namespace/name` of the other.
         owner: String,
     },
+    /// Another TezosSigner has it, or had: this operator may not look into its namespace.
+    #[error(
+        "{key} on {chain} belongs to TezosSigner {owner}, in a namespace that this operator may not read, so that it counts as \
+         used: delete that one, or use another key here. If it is gone, the operator that watched it did not let go of the \
+         record {record}: take its annotation signer.tezos.io/owner away as docs/record.md, break-glass, says"
+    )]
+    OutOfSight {
+        /// The address of the key.
+        key: String,
+        /// The chain.
+        chain: String,
+        /// `namespace/name` of the other.
+        owner: String,
+        /// The record.
+        record: String,
+    },
     /// There is none, and nobody said where to start.
     #[error(
         "there is no watermark record for {key} on {chain}, and a missing one never means a fresh start: set \
@@ -114,7 +130,7 @@ impl Refusal {
     /// One word for it.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Taken { .. } => "ClaimedByAnother",
+            Self::Taken { .. } | Self::OutOfSight { .. } => "ClaimedByAnother",
             Self::NoInitialWatermark { .. } => "NoInitialWatermark",
             Self::Expired { .. } => "InitialWatermarkExpired",
             Self::Vanished { .. } => "RecordVanished",
@@ -283,12 +299,19 @@ impl Claims {
         }
         let signers = Api::<TezosSigner>::namespaced(self.client.clone(), &owner.namespace);
         let found = signers.get_metadata_opt(&owner.name).await;
-        let found = found.map_err(|e| ClaimError::Api("look for the owner of", key.record_name().to_string(), e))?;
-        if found.is_none_or(|found| found.metadata.uid.as_ref() != Some(&owner.uid)) {
-            return Ok(());
+        let (record, name) = (key.record_name().to_string(), format!("{}/{}", owner.namespace, owner.name));
+        let (key, chain) = (key.hash().to_string(), key.policy.chain.to_string());
+        match found {
+            // Not seeing it is not seeing that it is gone.
+            Err(kube::Error::Api(status)) if status.is_forbidden() => {
+                Err(Refusal::OutOfSight { key, chain, owner: name, record }.into())
+            }
+            Err(error) => Err(ClaimError::Api("look for the owner of", record, error)),
+            Ok(Some(found)) if found.metadata.uid.as_ref() == Some(&owner.uid) => {
+                Err(Refusal::Taken { key, chain, owner: name }.into())
+            }
+            Ok(_) => Ok(()),
         }
-        let owner = format!("{}/{}", owner.namespace, owner.name);
-        Err(Refusal::Taken { key: key.hash().to_string(), chain: key.policy.chain.to_string(), owner }.into())
     }
 }
 

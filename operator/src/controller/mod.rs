@@ -13,6 +13,7 @@ pub mod claim;
 mod holders;
 pub mod observe;
 mod preference;
+pub mod scope;
 pub mod status;
 pub mod validate;
 
@@ -21,6 +22,7 @@ use apply::{ApplyError, Cluster};
 use backoff::Backoff;
 use build::names;
 use claim::{ClaimError, Claimed, Claims};
+use futures::future::join_all;
 use futures::{Stream, StreamExt as _};
 use holders::Holders;
 use jiff::Timestamp;
@@ -38,9 +40,10 @@ use kube::runtime::{WatchStreamExt as _, controller, watcher};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 use observe::Seen;
 use preference::Step;
+use scope::Scope;
 use serde_json::json;
 use status::Outcome;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tezos_signer_core::record::{OWNER_ANNOTATION, RECORDS_NAMESPACE};
@@ -111,30 +114,46 @@ struct Context {
     backoff: Backoff<ObjectRef<Guarded>>,
 }
 
-/// The store that tells when the controller knows all TezosSigners, and the controller itself, which ends on a signal.
-pub fn run(client: Client, http: reqwest::Client, default_image: String) -> (Store<Guarded>, impl Future<Output = ()>) {
-    let ours = watcher::Config::default().labels(&format!("{}={}", names::MANAGED_BY_LABEL, names::OPERATOR));
-    let holders = Holders::default();
-    let controller = Controller::new(Api::<Guarded>::all(client.clone()), watcher::Config::default())
-        .with_config(controller::Config::default().debounce(DEBOUNCE).concurrency(CONCURRENCY))
-        .owns(Api::<PartialObjectMeta<Deployment>>::all(client.clone()), ours.clone())
-        // Without it no client finds a signer; what else is missing waits for the next look.
-        .owns(Api::<PartialObjectMeta<Service>>::all(client.clone()), ours.clone())
-        .watches(Api::<PartialObjectMeta<Pod>>::all(client.clone()), ours, |pod| signer_of(&pod))
-        .watches(records(client.clone()), watcher::Config::default(), move |record| holders.changed(&record))
-        .reconcile_all_on(record_changes(client.clone()));
-    let store = controller.store();
+/// The stores that tell when the controller knows all TezosSigners of `scopes`, and the controller itself, which ends on a
+/// signal.
+pub fn run(
+    client: &Client,
+    http: reqwest::Client,
+    default_image: String,
+    scopes: &BTreeSet<Scope>,
+) -> (Vec<Store<Guarded>>, impl Future<Output = ()>) {
     let reporter = Reporter { controller: names::OPERATOR.to_owned(), instance: std::env::var("POD_NAME").ok() };
     let context = Arc::new(Context {
         recorder: Recorder::new(client.clone(), reporter),
-        client,
+        client: client.clone(),
         http,
         default_image,
         backoff: Backoff::new(),
     });
+    // One for each: a watch is of one namespace, or of all.
+    let (stores, runs): (Vec<_>, Vec<_>) = scopes.iter().map(|scope| watch(scope, &context)).unzip();
+    (stores, async move {
+        join_all(runs).await;
+    })
+}
+
+/// The controller of one place.
+fn watch(scope: &Scope, context: &Arc<Context>) -> (Store<Guarded>, impl Future<Output = ()> + use<>) {
+    let client = &context.client;
+    let ours = watcher::Config::default().labels(&format!("{}={}", names::MANAGED_BY_LABEL, names::OPERATOR));
+    let holders = Holders::default();
+    let controller = Controller::new(scope.api::<Guarded>(client), watcher::Config::default())
+        .with_config(controller::Config::default().debounce(DEBOUNCE).concurrency(CONCURRENCY))
+        .owns(scope.api::<PartialObjectMeta<Deployment>>(client), ours.clone())
+        // Without it no client finds a signer; what else is missing waits for the next look.
+        .owns(scope.api::<PartialObjectMeta<Service>>(client), ours.clone())
+        .watches(scope.api::<PartialObjectMeta<Pod>>(client), ours, |pod| signer_of(&pod))
+        .watches(records(client.clone()), watcher::Config::default(), move |record| holders.changed(&record))
+        .reconcile_all_on(record_changes(client.clone()));
+    let store = controller.store();
     let run = controller
         .shutdown_on_signal()
-        .run(reconcile_in_time, |object, error, context| retry(&object, error, &context), context)
+        .run(reconcile_in_time, |object, error, context| retry(&object, error, &context), context.clone())
         .for_each(|result| async move {
             if let Err(error) = result {
                 tracing::debug!(%error, "reconcile");

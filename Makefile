@@ -42,8 +42,7 @@ lint: tools ## Formatting, lints, generated files, the chart, dependencies
 	for module in $(GO_MODULES); do (cd $$module && test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./...); done
 	$(MAKE) crds
 	git diff --exit-code -- crds $(CHART) || { echo 'the CRD files are not what the code generates: commit the result of make crds'; exit 1; }
-	target/tools/helm lint --strict $(CHART)
-	target/tools/helm template tezos-signer-operator $(CHART) --namespace tezos-signer-system > target/chart.yaml
+	for helm in helm helm4; do target/tools/$$helm lint --strict --quiet $(CHART); done
 	target/tools/cargo-deny --locked check --hide-inclusion-graph --deny warnings licenses bans sources
 
 .PHONY: advisories
@@ -92,6 +91,8 @@ mutants: ## Weaken every comparison of the decision and the decoder; a test must
 
 .PHONY: e2e-test
 e2e-test: images ## The promises, tried on the local cluster
+	$(call say,the chart on an API server)
+	(cd e2e && E2E=1 go test -v -count 1 -run TestOnAnAPIServer ./chart)
 	$(call say,end-to-end tests)
 	e2e/with-cluster bash -c 'E2E_KUBECONFIG=$$KUBECONFIG cargo test --workspace --locked --test signer -- store_contract lease forwarding fencing handover restore::a_signer && cd e2e && E2E=1 go test -v -count 1 -parallel 8 -timeout 25m ./acceptance'
 	$(call say,the cost of the records)
@@ -131,6 +132,10 @@ crds: ## Write crds/ and the chart's CRD from the Rust types
 	cargo build --quiet --locked
 	target/debug/tezos-signer-operator crd > crds/tezossigners.signer.tezos.io.yaml
 	target/debug/tezos-signer-operator crd --helm > $(CHART)/templates/crd.yaml
+
+.PHONY: chart
+chart: tools ## Write the table of values in the chart's README, and what each value changes (e2e/chart/testdata)
+	cd e2e && go test ./chart -count 1 -write
 
 .PHONY: images
 images: build ## Build the container images, without a container engine

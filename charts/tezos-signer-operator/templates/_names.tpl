@@ -16,6 +16,15 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* What every pod with a signer has, whichever TezosSigner it is of: operator/src/controller/build/names.rs. */}}
+{{- define "operator.signers" -}}
+app.kubernetes.io/name: tezos-signer
+app.kubernetes.io/managed-by: tezos-signer-operator
 {{- end }}
 
 {{/* The reference of an image: of (dict "image" .Values.x "default" .Chart.AppVersion). */}}

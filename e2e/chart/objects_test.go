@@ -1,0 +1,266 @@
+package chart
+
+import (
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+)
+
+const everything = "testdata/everything.yaml"
+
+// What remembers and guards what was signed outlives the chart, and nothing else does.
+func TestWhatIsKeptOnUninstall(t *testing.T) {
+	kept := []string{
+		"CustomResourceDefinition tezossigners.signer.tezos.io",
+		"Namespace tezos-signer-records",
+		"Role tezos-signer-records/tezos-signer-break-glass",
+		"RoleBinding tezos-signer-records/tezos-signer-break-glass",
+	}
+	for _, policy := range []string{"rise", "stay", "writers"} {
+		kept = append(kept, "ValidatingAdmissionPolicy tezos-signer-records-"+policy, "ValidatingAdmissionPolicyBinding tezos-signer-records-"+policy)
+	}
+	for name, o := range render(t, helms[0], "--values", everything) {
+		if keeps := o.Metadata.Annotations["helm.sh/resource-policy"] == "keep"; keeps != slices.Contains(kept, name) {
+			t.Errorf("%s is kept: %v", name, keeps)
+		}
+	}
+}
+
+// Who reads a role must learn why each right is there. And there is none on Secrets, and none by asterisk.
+func TestEveryRightHasAReason(t *testing.T) {
+	rule := regexp.MustCompile(`(?m)^(.*)\n- apiGroups:`)
+	for name, o := range render(t, helms[0], "--values", everything) {
+		if o.Kind != "Role" && o.Kind != "ClusterRole" {
+			continue
+		}
+		rules, _ := at(o.fields, "rules").([]any)
+		lines := rule.FindAllStringSubmatch(o.Text, -1)
+		if len(rules) == 0 || len(lines) != len(rules) {
+			t.Errorf("%s: %d rules, %d found in the text", name, len(rules), len(lines))
+		}
+		for _, line := range lines {
+			if !strings.HasPrefix(line[1], "#") {
+				t.Errorf("%s: a rule without a comment above it, after %q", name, line[1])
+			}
+		}
+		if strings.Contains(o.Text, "*") || regexp.MustCompile(`(?m)^  resources: .*\bsecrets\b`).MatchString(o.Text) {
+			t.Errorf("%s has rights on Secrets or on everything:\n%s", name, o.Text)
+		}
+	}
+}
+
+// With watchNamespaces the operator has no right outside of them and of the records' namespace.
+func TestWatchedNamespacesAreAllThatTheOperatorReaches(t *testing.T) {
+	everywhere := render(t, helms[0])["ClusterRole "+release]
+	objects := render(t, helms[0], "--set-json", `watchNamespaces=["bakers","more-bakers"]`)
+	bound := map[string]bool{}
+	for name, o := range objects {
+		switch o.Kind {
+		case "ClusterRoleBinding":
+			t.Errorf("%s gives rights everywhere", name)
+		case "RoleBinding":
+			if at(o.fields, "subjects", 0, "kind") == "ServiceAccount" {
+				bound[o.Metadata.Namespace] = true
+			}
+		}
+	}
+	if want := map[string]bool{"bakers": true, "more-bakers": true, "tezos-signer-records": true}; !reflect.DeepEqual(bound, want) {
+		t.Errorf("the operator has rights in %v", bound)
+	}
+	for _, name := range []string{"bakers", "more-bakers"} {
+		role := objects["Role "+name+"/"+release]
+		if len(role.fields) == 0 || !reflect.DeepEqual(role.fields["rules"], everywhere.fields["rules"]) {
+			t.Errorf("in %s the rights are not those that it has everywhere without watchNamespaces: %v", name, role.fields["rules"])
+		}
+	}
+}
+
+// The Pod Security Standard "restricted", by which the namespace may be guarded.
+func TestTheOperatorIsRestricted(t *testing.T) {
+	pod := at(render(t, helms[0])["Deployment "+namespace+"/"+release].fields, "spec", "template", "spec")
+	container := at(pod, "containers", 0, "securityContext")
+	for what, is := range map[string]bool{
+		"runAsNonRoot":             at(pod, "securityContext", "runAsNonRoot") == true,
+		"a numeric user":           at(pod, "securityContext", "runAsUser") == float64(65532),
+		"seccompProfile":           at(pod, "securityContext", "seccompProfile", "type") == "RuntimeDefault",
+		"allowPrivilegeEscalation": at(container, "allowPrivilegeEscalation") == false,
+		"capabilities":             reflect.DeepEqual(at(container, "capabilities"), map[string]any{"drop": []any{"ALL"}}),
+		"readOnlyRootFilesystem":   at(container, "readOnlyRootFilesystem") == true,
+		"a limit of memory":        at(pod, "containers", 0, "resources", "limits", "memory") != nil,
+		"one container, no volume": len(at(pod, "containers").([]any)) == 1 && at(pod, "volumes") == nil,
+		"nothing of the host":      at(pod, "hostNetwork") == nil && at(pod, "hostPID") == nil && at(pod, "hostIPC") == nil,
+	} {
+		if !is {
+			t.Errorf("%s is not as it must be: %v", what, pod)
+		}
+	}
+}
+
+// A selector that selects nothing is silent: no metrics, no policy, no budget.
+func TestSelectorsFindTheirPods(t *testing.T) {
+	objects := render(t, helms[0], "--values", everything)
+	deployment := objects["Deployment "+namespace+"/"+release]
+	operator := at(deployment.fields, "spec", "template", "metadata", "labels").(map[string]any)
+	for _, selector := range []any{
+		at(deployment.fields, "spec", "selector", "matchLabels"),
+		at(objects["PodDisruptionBudget "+namespace+"/"+release].fields, "spec", "selector", "matchLabels"),
+		at(objects["NetworkPolicy "+namespace+"/"+release].fields, "spec", "podSelector", "matchLabels"),
+	} {
+		finds(t, selector, operator)
+	}
+
+	monitor := objects["PodMonitor monitoring/"+release].fields
+	policy := objects["NetworkPolicy "+namespace+"/"+release].fields
+	// The pods that the operator makes, as its own tests say.
+	for golden, containers := range map[string]string{"golden.yaml": "initContainers", "golden-service.yaml": "containers"} {
+		signers := deploymentOf(t, "../../operator/src/controller/build/"+golden)
+		labels := at(signers, "spec", "template", "metadata", "labels").(map[string]any)
+		finds(t, at(monitor, "spec", "selector", "matchLabels"), labels)
+		finds(t, at(policy, "spec", "egress", 1, "to", 0, "podSelector", "matchLabels"), labels)
+		ports, _ := at(signers, "spec", "template", "spec", containers, 0, "ports").([]any)
+		scraped := slices.ContainsFunc(ports, func(port any) bool {
+			return at(port, "name") == at(monitor, "spec", "podMetricsEndpoints", 0, "port") &&
+				at(port, "containerPort") == at(policy, "spec", "egress", 1, "ports", 0, "port")
+		})
+		if !scraped {
+			t.Errorf("%s: no port of %v is the one of the PodMonitor and of the NetworkPolicy", golden, ports)
+		}
+	}
+	for _, port := range at(deployment.fields, "spec", "template", "spec", "containers", 0, "ports").([]any) {
+		if at(port, "containerPort") != at(policy, "spec", "ingress", 0, "ports", 0, "port") {
+			t.Errorf("the probes' port %v is not let in", port)
+		}
+	}
+}
+
+func finds(t *testing.T, selector any, labels map[string]any) {
+	t.Helper()
+	wanted, _ := selector.(map[string]any)
+	if len(wanted) == 0 {
+		t.Error("no selector")
+	}
+	for key, value := range wanted {
+		if labels[key] != value {
+			t.Errorf("the selector wants %s: %v, the pods have %v", key, value, labels)
+		}
+	}
+}
+
+func deploymentOf(t *testing.T, file string) map[string]any {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for document := range strings.SplitSeq(string(text), "\n---\n") {
+		var o map[string]any
+		if err := yaml.Unmarshal([]byte(document), &o); err != nil {
+			t.Fatal(err)
+		}
+		if o["kind"] == "Deployment" {
+			return o
+		}
+	}
+	t.Fatalf("%s has no Deployment", file)
+	return nil
+}
+
+// What users copy has fields that exist.
+func TestTheExamplesFitTheDefinition(t *testing.T) {
+	crd := render(t, helms[0])["CustomResourceDefinition tezossigners.signer.tezos.io"].fields
+	root := at(crd, "spec", "versions", 0, "schema", "openAPIV3Schema")
+
+	text, err := os.ReadFile(directory + "/Chart.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var chart struct{ Annotations map[string]string }
+	if err := yaml.Unmarshal(text, &chart); err != nil {
+		t.Fatal(err)
+	}
+	var examples []map[string]any
+	if err := yaml.Unmarshal([]byte(chart.Annotations["artifacthub.io/crdsExamples"]), &examples); err != nil {
+		t.Fatal(err)
+	}
+	manifest, isThere := cutOut(notes(t), "<<'EOF'\n", "\n  EOF\n")
+	var example map[string]any
+	if err := yaml.Unmarshal([]byte(manifest), &example); err != nil || !isThere {
+		t.Fatalf("the notes have no manifest: %v in\n%s", err, manifest)
+	}
+	examples = append(examples, example)
+	if len(examples) != 2 {
+		t.Errorf("%d examples", len(examples))
+	}
+	if watched := notes(t, "--set-json", `watchNamespaces=["bakers"]`); !strings.Contains(watched, "namespace: bakers}") {
+		t.Errorf("the example is for a namespace that is not watched:\n%s", watched)
+	}
+	for _, example := range examples {
+		if example["kind"] != "TezosSigner" || example["apiVersion"] != "signer.tezos.io/v1alpha1" {
+			t.Errorf("an example of %v %v", example["apiVersion"], example["kind"])
+		}
+		fits(t, "spec", example["spec"], at(root, "properties", "spec"))
+	}
+}
+
+// notes is what Helm says after an installation: it tells that to a cluster only, so a
+// copy of the chart has them in an object.
+func notes(t *testing.T, args ...string) string {
+	t.Helper()
+	chart := t.TempDir()
+	if err := os.CopyFS(chart, os.DirFS(directory)); err != nil {
+		t.Fatal(err)
+	}
+	const object = `notes: {{ include (print .Template.BasePath "/NOTES.txt") . | toJson }}`
+	if err := os.WriteFile(chart+"/templates/notes.yaml", []byte(object), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text, err := run(helms[0], append([]string{"template", release, chart, "--namespace", namespace, "--show-only", "templates/notes.yaml"}, args...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rendered struct{ Notes string }
+	if err := yaml.Unmarshal([]byte(text), &rendered); err != nil {
+		t.Fatal(err)
+	}
+	return rendered.Notes
+}
+
+func cutOut(text, begin, end string) (string, bool) {
+	_, text, isThere := strings.Cut(text, begin)
+	text, _, isWhole := strings.Cut(text, end)
+	return text, isThere && isWhole
+}
+
+// fits compares names of fields, where the schema knows them, and that what is required is there.
+func fits(t *testing.T, path string, value, schema any) {
+	t.Helper()
+	switch value := value.(type) {
+	case []any:
+		for _, item := range value {
+			fits(t, path, item, at(schema, "items"))
+		}
+	case map[string]any:
+		properties, known := at(schema, "properties").(map[string]any)
+		if !known {
+			return // any object
+		}
+		for name, below := range value {
+			if properties[name] == nil {
+				t.Errorf("%s has no field %q", path, name)
+				continue
+			}
+			fits(t, path+"."+name, below, properties[name])
+		}
+		required, _ := at(schema, "required").([]any)
+		for _, name := range required {
+			if value[name.(string)] == nil {
+				t.Errorf("%s: %v is required", path, name)
+			}
+		}
+	}
+}

@@ -16,6 +16,7 @@ mod preference;
 pub mod scope;
 pub mod status;
 pub mod validate;
+mod watch_again;
 
 use crate::api::{TezosSigner, TezosSignerStatus};
 use apply::{ApplyError, Cluster};
@@ -48,6 +49,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tezos_signer_core::record::{OWNER_ANNOTATION, RECORDS_NAMESPACE};
 use validate::{Invalid, ValidSigner};
+use watch_again::WatchAgain;
 
 /// Keeps a TezosSigner until its rights on the records are taken away, and the records are let go.
 const FINALIZER: &str = "signer.tezos.io/release-records";
@@ -149,7 +151,8 @@ fn watch(scope: &Scope, context: &Arc<Context>) -> (Store<Guarded>, impl Future<
         .owns(scope.api::<PartialObjectMeta<Service>>(client), ours.clone())
         .watches(scope.api::<PartialObjectMeta<Pod>>(client), ours, |pod| signer_of(&pod))
         .watches(records(client.clone()), watcher::Config::default(), move |record| holders.changed(&record))
-        .reconcile_all_on(record_changes(client.clone()));
+        .reconcile_all_on(record_changes(client.clone()))
+        .trigger_backoff(WatchAgain);
     let store = controller.store();
     let run = controller
         .shutdown_on_signal()
@@ -177,7 +180,7 @@ fn records(client: Client) -> Api<PartialObjectMeta<ConfigMap>> {
 /// signature, or somebody's own claim.
 fn record_changes(client: Client) -> impl Stream<Item = ()> + Send + 'static {
     let mut free: HashSet<String> = HashSet::new();
-    let events = watcher(records(client), watcher::Config::default()).default_backoff();
+    let events = watcher(records(client), watcher::Config::default()).backoff(WatchAgain);
     events.filter_map(move |event| {
         let worth_a_look = match event {
             Ok(WatchEvent::Apply(record)) if record.annotations().contains_key(OWNER_ANNOTATION) => {

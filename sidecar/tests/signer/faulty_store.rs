@@ -20,8 +20,8 @@ pub(crate) enum Fault {
     RequestLost,
     /// Somebody else's record is written first.
     Overtaken(Box<Record>),
-    /// The store puts something else than was sent into the record, and says so in its answer.
-    Suspends,
+    /// The store puts a higher floor than what was sent into the record, and says so in its answer.
+    Raises(Level),
     /// It says that it was reached, and goes on when it is told so.
     Waits(Arc<Notify>, Arc<Notify>),
 }
@@ -128,7 +128,7 @@ impl Store for FaultyStore {
                 let now = self.file.read(name, deadline).await?;
                 self.file.replace(name, &now, rival, lease, deadline).await?;
             }
-            Some(Fault::Suspends) => record.suspend = true,
+            Some(Fault::Raises(level)) => record = record.raised_to(*level),
             Some(Fault::AnswerLost) | None => {}
         }
         let mut current = self.lease.lock().await;

@@ -18,6 +18,7 @@ use tezos_signer_core::authentication::AuthorizedKeys;
 use tezos_signer_core::config::{AuditConfig, KeyConfig};
 use tezos_signer_core::key::{Digest, Signature};
 use tezos_signer_core::payload::{UnknownSuffix, decode};
+use tezos_signer_core::position::Level;
 use tezos_signer_core::record::Record;
 use tezos_signer_core::watermark::{Decision, Refusal, decide};
 use tokio::sync::Notify;
@@ -138,10 +139,10 @@ fn a_commit_lost_to_another_writer_never_lets_the_local_signature_out() {
 fn what_the_store_answered_is_remembered_not_what_was_sent() {
     in_own_process(async |home| {
         let inside = Inside::new(&home, &FaultyStore::exclusive(&home), None).await;
-        inside.store.fail_next([Fault::Suspends]);
+        inside.store.fail_next([Fault::Raises(Level::try_from(i64::from(NEXT + 1)).unwrap())]);
         for level in [NEXT, NEXT + 1] {
             let error = inside.sign(&attestation(level, 0, 1)).await.unwrap_err();
-            assert!(matches!(error, SignError::Watermark(Refusal::Suspended)), "{error}");
+            assert!(matches!(error, SignError::Watermark(Refusal::Below { .. })), "{error}");
         }
         assert_eq!((inside.store.reads(), inside.store.writes()), (1, 1), "known without asking again");
     });

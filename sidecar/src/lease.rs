@@ -29,8 +29,8 @@ const LOOK_AT_MOST: Duration = Duration::from_millis(20);
 /// or a baker that does.
 const LOOK_OF_STANDBY: Duration = Duration::from_millis(250);
 
-/// How long the last renewals and releases of a process that ends may take.
-const RELEASE: Duration = Duration::from_secs(2);
+/// After how long a release that failed is tried again.
+const RELEASE_AGAIN: Duration = Duration::from_millis(100);
 
 /// Takes and keeps the leases of all keys, until the signer is closed.
 pub async fn keep(signer: Arc<Signer>) {
@@ -41,20 +41,31 @@ pub async fn keep(signer: Arc<Signer>) {
     }
 }
 
-/// Lets every lease go, after what is in flight.
-pub async fn release(signer: &Signer) {
-    let deadline = Instant::now() + RELEASE;
-    let all = signer.keys().map(|key| async move {
-        let released = async { key.custody.lock(deadline).await?.release(deadline).await };
+/// Lets every lease go, after what is in flight, and says whether all are gone. One that cannot be is tried again for as long as
+/// `patience`: where it is not let go, nobody signs until it has run out.
+pub async fn release(signer: &Signer, patience: Duration) -> bool {
+    let until = Instant::now() + patience;
+    let all = signer.keys().map(|key| release_one(key, until));
+    futures::future::join_all(all).await.into_iter().all(|is_gone| is_gone)
+}
+
+async fn release_one(key: &Key, until: Instant) -> bool {
+    let record = key.custody.name();
+    loop {
+        let released = async { key.custody.lock(until).await?.release(until).await };
         match released.await {
-            Ok(()) => tracing::info!(record = %key.custody.name(), "the lease was let go"),
-            Err(CustodyError::HeldElsewhere { .. }) => {}
-            Err(error) => {
-                tracing::warn!(record = %key.custody.name(), %error, "the lease could not be let go, it will run out");
+            Ok(()) => {
+                tracing::info!(%record, "the lease was let go");
+                return true;
             }
+            Err(CustodyError::HeldElsewhere { .. }) => return true,
+            Err(error) if Instant::now() + RELEASE_AGAIN >= until => {
+                tracing::warn!(%record, %error, "the lease could not be let go");
+                return false;
+            }
+            Err(_) => tokio::time::sleep(RELEASE_AGAIN).await,
         }
-    });
-    futures::future::join_all(all).await;
+    }
 }
 
 async fn keep_one(signer: Arc<Signer>, key: Arc<Key>) {

@@ -31,6 +31,9 @@ use tokio::task::JoinHandle;
 /// How long requests of other hosts are still answered after the leases were let go, forwarded or with 502, until nobody sends any.
 const LINGER: Duration = Duration::from_secs(10);
 
+/// How long letting the leases go may take before a process ends that nobody asks any more.
+const RELEASE: Duration = Duration::from_secs(2);
+
 /// What the names of the signing port's metrics begin with.
 const PREFIX: &str = "tezos_signer";
 
@@ -193,12 +196,16 @@ async fn serve_until_terminated(
     tracing::info!("ending: no new signatures, letting the leases go");
     signer.close();
     let _ = leases.await;
-    lease::release(signer).await;
+    let let_go = lease::release(signer, RELEASE).await;
     // On loopback every client is a container of this pod or a process of this host: in a pod they have ended before us. And
     // where the HSM was given up, the sooner the next process begins the better, unless another replica signs meanwhile.
     let has_clients = forwards || !config.listen.ip().is_loopback();
     if has_clients && (given_up.is_none() || signer.is_served_elsewhere()) {
-        tokio::time::sleep(LINGER).await;
+        let linger = tokio::time::sleep(LINGER);
+        if !let_go {
+            lease::release(signer, LINGER).await;
+        }
+        linger.await;
     }
     let _ = stop.send(true);
     for listener in listeners {

@@ -1,6 +1,6 @@
 //! Who serves a record, and when another takes over. The times are the signer's own; what is waited for is polled.
 
-use crate::faulty_store::FaultyStore;
+use crate::faulty_store::{Fault, FaultyStore};
 use crate::home::{FLOOR, Home};
 use crate::own_process::in_own_process;
 use crate::payload::attestation;
@@ -55,7 +55,9 @@ fn a_free_lease_is_taken_at_once_renewed_while_idle_and_let_go_at_the_end() {
         let refused = second.sign(&attestation(FLOOR + 2, 0, 1)).await.unwrap_err();
         assert_eq!(refused.status(), 502, "{refused}");
         first.signer.close();
-        lease::release(&first.signer).await;
+        // The API server is busy: it is asked again.
+        store.fail_next([Fault::RequestLost, Fault::AnswerLost]);
+        assert!(lease::release(&first.signer, DURATION).await);
         let released = Instant::now();
         held_by(&store, "second").await;
         assert!(released.elapsed() < DURATION, "{:?}: it need not wait for the lease to run out", released.elapsed());

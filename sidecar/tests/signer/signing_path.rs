@@ -21,6 +21,7 @@ use tezos_signer_core::payload::{UnknownSuffix, decode};
 use tezos_signer_core::position::Level;
 use tezos_signer_core::record::Record;
 use tezos_signer_core::watermark::{Decision, Refusal, decide};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 const NEXT: u32 = FLOOR + 1;
@@ -76,6 +77,14 @@ impl Inside {
         let signature = self.signer.hsm().sign(self.key.hash(), digest, deadline()).await.unwrap();
         let intent = AuditAnchor { log: LogId::from_bytes([9; 16]), sequence: 1, hash: digest };
         (record.advanced(&step, signature, intent), signature)
+    }
+}
+
+/// A process that ends while a thread is in the PKCS#11 library crashes.
+impl Drop for Inside {
+    fn drop(&mut self) {
+        let stop = self.signer.hsm().stop(Duration::from_secs(5));
+        tokio::task::block_in_place(|| Handle::current().block_on(stop));
     }
 }
 

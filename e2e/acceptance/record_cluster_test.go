@@ -145,7 +145,7 @@ func TestRecordAndStatusCanBeRead(t *testing.T) {
 	}
 	t.Logf("the record:\n%s", said)
 	for _, row := range []string{
-		fmt.Sprintf(`(?m)^  block: %d 0 [0-9a-f]{64} p2sig[1-9A-HJ-NP-Za-km-z]+$`, firstLevel+4),
+		fmt.Sprintf(`(?m)^  block: %d 0 [0-9a-f]{64}\s+p2sig[1-9A-HJ-NP-Za-km-z]+$`, firstLevel+4),
 		fmt.Sprintf(`(?m)^  attestation: %d 2147483647 - -$`, firstLevel-1),
 		`(?m)^  audit: [0-9a-f]{32} [0-9]+ [0-9a-f]{64}$`,
 		`(?m)^  version: "1"$`,

@@ -91,6 +91,8 @@ without! {
     letting_go: "who asked to let the lease go renews before it signs", LEASE_FAULTS, NotShown,
         rules => rules.letting_go_is_silence = false;
     latch: "◆ a record that went back is refused", RESTORE, OneSignature, rules => rules.latch = false;
+    audit_log: "◆ a record that has forgotten what the audit log proves is refused", RESTORE_LOGGED, OneSignature,
+        rules => rules.compare_audit_log = false;
 
     // The store in the cluster.
     conditional: "a write is conditional on what it was decided on", RIVALS, OneSignature,
@@ -108,8 +110,8 @@ without! {
         rules => rules.import_above_ceiling = false;
 }
 
-/// No rule can tell a restored copy from the past where nobody lives who has seen more: the documentation says so, and
-/// this says that it is so.
+/// No rule can tell a restored copy from the past where nobody lives who has seen more, and no audit log says it: the documentation
+/// says so, and this says that it is so.
 #[test]
 fn limit_a_restore_that_nobody_has_seen_more_than() {
     counterexample("(none: a limit)", in_::RESTORE_UNSEEN, Promise::OneSignature, |_| {});

@@ -35,6 +35,7 @@ kept! {
     suspended: SUSPENDED;
     damage: DAMAGE;
     restore: RESTORE;
+    restore_logged: RESTORE_LOGGED;
     again: AGAIN;
     imported: IMPORTED;
     absurd: ABSURD;

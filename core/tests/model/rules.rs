@@ -52,6 +52,8 @@ pub(crate) struct Rules {
     pub(crate) letting_go_is_silence: bool,
     /// ◆ A record that went back is refused from then on.
     pub(crate) latch: bool,
+    /// ◆ A process that starts refuses a record that does not know what its audit log proves.
+    pub(crate) compare_audit_log: bool,
 
     // The store in the cluster: `sidecar::store::config_map`.
     /// A write is conditional on the state that it was decided on.
@@ -110,6 +112,7 @@ impl Rules {
         ask_before_sending: true,
         letting_go_is_silence: true,
         latch: true,
+        compare_audit_log: true,
         conditional_writes: true,
         reject_empty_version: true,
         quorum_reads: true,

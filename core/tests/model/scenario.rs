@@ -58,6 +58,8 @@ pub(crate) struct Scenario {
     pub(crate) empty_versions: bool,
     /// Whether connections may die.
     pub(crate) connections_die: bool,
+    /// Whether a process that starts again has its audit log.
+    pub(crate) audit_log: bool,
 }
 
 impl Scenario {
@@ -74,5 +76,6 @@ impl Scenario {
         hsm_lies: false,
         empty_versions: false,
         connections_die: false,
+        audit_log: false,
     };
 }

@@ -150,6 +150,10 @@ pub(crate) const RESTORE_UNSEEN: Scenario = Scenario {
     ..RESTORE
 };
 
+/// What nobody has seen who lives, the audit log has.
+pub(crate) const RESTORE_LOGGED: Scenario =
+    Scenario { name: "an old copy is restored, but not of the audit log", audit_log: true, ..RESTORE_UNSEEN };
+
 pub(crate) const AGAIN: Scenario = Scenario {
     name: "the record is created again",
     asks: &[(Attestation(11, 'a'), 1), (Attestation(11, 'b'), 1)],

@@ -195,7 +195,8 @@ impl Cluster {
             change(&mut next, &mut broken);
             steps.push(Step { what: format!("signer {process}: {did}"), next, broken });
         };
-        if me.went_back && self.rules.latch {
+        let forgotten = me.proofs.iter().any(|proof| !self.symbols.answers(copy.record, *proof));
+        if me.went_back && self.rules.latch || forgotten && self.rules.compare_audit_log {
             return add("the record went back, refuses".to_owned(), &mut |next, broken| {
                 if !world.damaged {
                     broken.push(Broken::new(Promise::NoFalseAlarm, "the record never went back"));

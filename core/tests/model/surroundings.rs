@@ -11,7 +11,7 @@ use tezos_signer_core::record::Record;
 impl Cluster {
     /// What may go wrong for one process.
     pub(crate) fn faults_of(&self, world: &World, process: usize, steps: &mut Vec<Step<World>>) {
-        Self::crash(world, process, steps);
+        self.crash(world, process, steps);
         self.client_goes(world, process, steps);
         if world.left.faults == 0 {
             return;
@@ -84,7 +84,7 @@ impl Cluster {
     }
 
     /// At any step; and it starts again at once: a process that is down is one that does nothing for a while.
-    fn crash(world: &World, process: usize, steps: &mut Vec<Step<World>>) {
+    fn crash(&self, world: &World, process: usize, steps: &mut Vec<Step<World>>) {
         let me = &world.processes[process];
         if world.left.crashes == 0 || *me == Process::started() {
             return;
@@ -95,6 +95,10 @@ impl Cluster {
             insert(&mut next.adrift, write);
         }
         next.processes[process] = Process::started();
+        if self.scenario.audit_log {
+            // In these scenarios there is one signer: all that was released is in its log.
+            next.processes[process].proofs = world.released.iter().map(|(signature, _)| *signature).collect();
+        }
         steps.push(Step { what: format!("signer {process} is killed, and starts again"), next, broken: Vec::new() });
     }
 

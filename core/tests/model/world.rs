@@ -95,6 +95,8 @@ pub(crate) struct Process {
     pub(crate) silence: u8,
     pub(crate) seen: Option<RecordId>,
     pub(crate) went_back: bool,
+    /// What its audit log proved when it started.
+    pub(crate) proofs: Vec<SignatureId>,
     pub(crate) connection: Connection,
     pub(crate) task: Option<Task>,
 }
@@ -108,6 +110,7 @@ impl Process {
             silence: LEASE,
             seen: None,
             went_back: false,
+            proofs: Vec::new(),
             connection: Connection::Works,
             task: None,
         }

@@ -82,6 +82,28 @@ func openAPIServer(checkout string) (*apiServer, error) {
 	}}, nil
 }
 
+// asPods is the same API server on the way that pods take: by its Service, with a new
+// connection for each request.
+func (a *apiServer) asPods(ctx context.Context) (*apiServer, error) {
+	var service struct {
+		Spec struct {
+			ClusterIP string `json:"clusterIP"`
+		} `json:"spec"`
+	}
+	if err := a.get(ctx, "/api/v1/namespaces/default/services/kubernetes", &service); err != nil {
+		return nil, err
+	}
+	transport := a.client.Transport.(*http.Transport).Clone()
+	transport.DisableKeepAlives = true
+	return &apiServer{"https://" + service.Spec.ClusterIP, &http.Client{Timeout: callTimeout, Transport: transport}}, nil
+}
+
+// isUp tells whether it is ready, etcd with it.
+func (a *apiServer) isUp(ctx context.Context) bool {
+	status, _, err := a.call(ctx, http.MethodGet, "/readyz", "", nil, nobody)
+	return err == nil && status == http.StatusOK
+}
+
 func (a *apiServer) call(ctx context.Context, method, path, contentType string, body []byte, as identity) (status int, answer []byte, err error) {
 	request, err := http.NewRequestWithContext(ctx, method, a.url+path, bytes.NewReader(body))
 	if err != nil {

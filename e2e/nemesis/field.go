@@ -14,7 +14,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,7 +32,7 @@ type Field struct {
 	Service                   string // the base URL
 	Keys                      []*octez.PublicKey
 
-	api *apiServer
+	api, apiOfPods *apiServer
 
 	lock    sync.Mutex
 	pods    []replica
@@ -54,6 +53,9 @@ func (r replica) url() string { return fmt.Sprintf("http://%s:%d", r.address, si
 func (f *Field) Open(ctx context.Context) error {
 	var err error
 	if f.api, err = openAPIServer(f.Checkout); err != nil {
+		return err
+	}
+	if f.apiOfPods, err = f.api.asPods(ctx); err != nil {
 		return err
 	}
 	f.holders = map[string]string{}
@@ -186,12 +188,6 @@ func (r replica) process() (int, error) {
 		return id, err
 	}
 	return 0, fmt.Errorf("no signer runs in pod %s", r.name)
-}
-
-// isUp tells whether the API server is ready, etcd with it.
-func (f *Field) isUp(ctx context.Context) bool {
-	status, _, err := f.api.call(ctx, http.MethodGet, "/readyz", "", nil, nobody)
-	return err == nil && status == http.StatusOK
 }
 
 // key is the one with the hash, or else the unknown one.

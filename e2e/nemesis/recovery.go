@@ -65,7 +65,9 @@ func (t *trial) heal(ctx context.Context) error {
 		// One that is being restarted is not frozen.
 		t.field.cluster(ctx, "", "resume", component)
 	}
-	if err := t.await(ctx, upAtLast, "the API server is not ready", func() bool { return t.field.isUp(ctx) }); err != nil {
+	// One that was asked to end takes itself out of its Service, and kube-proxy may notice its return 15 s late.
+	isUp := func() bool { return t.field.api.isUp(ctx) && t.field.apiOfPods.isUp(ctx) }
+	if err := t.await(ctx, upAtLast, "the API server is not ready", isUp); err != nil {
 		return err
 	}
 	for _, r := range t.field.replicas() {

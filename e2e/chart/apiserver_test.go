@@ -1,21 +1,14 @@
 package chart
 
 import (
-	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
-	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"signer.tezos.io/e2e/controlplane"
 )
 
 // What the chart makes is taken by a real API server, word by word; Helm 4 upgrades what
@@ -89,6 +82,26 @@ func TestOnAnAPIServer(t *testing.T) {
 
 type apiServer struct{ tools, kubeconfig string }
 
+func startAPIServer(t *testing.T) *apiServer {
+	t.Helper()
+	checkout, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plane, err := controlplane.Start(t.Context(), checkout, t.TempDir(), 1)
+	if plane != nil {
+		t.Cleanup(plane.Close)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubeconfig, err := plane.Kubeconfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &apiServer{filepath.Join(checkout, "target/tools"), kubeconfig}
+}
+
 func (s *apiServer) kubectl(stdin string, args ...string) (string, error) {
 	command := exec.Command(s.tools+"/kubectl", append([]string{"--kubeconfig", s.kubeconfig}, args...)...)
 	command.Stdin = strings.NewReader(stdin)
@@ -101,97 +114,4 @@ func (s *apiServer) must(t *testing.T, stdin string, args ...string) {
 	if output, err := s.kubectl(stdin, args...); err != nil {
 		t.Fatalf("kubectl %v: %v: %s", args, err, output)
 	}
-}
-
-// startAPIServer has etcd on a socket in the test's directory, where no other test's can be taken for it.
-func startAPIServer(t *testing.T) *apiServer {
-	t.Helper()
-	tools, err := filepath.Abs("../../target/tools")
-	if err != nil {
-		t.Fatal(err)
-	}
-	work, err := os.MkdirTemp("", "chart-") // short: a socket's path is limited
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(work) })
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	encoded, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	token, port := rand.Text(), freePort(t)
-	s := &apiServer{tools: tools, kubeconfig: work + "/kubeconfig"}
-	for file, text := range map[string]string{
-		"accounts.key": string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: encoded})),
-		"tokens.csv":   token + `,admin,1,"system:masters"` + "\n",
-		"kubeconfig": fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: test,
-  clusters: [{name: test, cluster: {server: "https://127.0.0.1:%d", certificate-authority: %s/certs/apiserver.crt}}],
-  users: [{name: test, user: {token: %s}}], contexts: [{name: test, context: {cluster: test, user: test}}]}`, port, work, token),
-	} {
-		if err := os.WriteFile(filepath.Join(work, file), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s.start(t, work, "etcd", "--data-dir", work+"/etcd",
-		"--listen-client-urls", "unix://client.sock:1", "--advertise-client-urls", "unix://client.sock:1",
-		"--listen-peer-urls", "unix://peer.sock:1", "--initial-advertise-peer-urls", "unix://peer.sock:1", "--initial-cluster", "default=unix://peer.sock:1")
-	ended := s.start(t, work, "kube-apiserver", "--etcd-servers", "unix://client.sock:1",
-		"--bind-address", "127.0.0.1", "--secure-port", fmt.Sprint(port), "--cert-dir", work+"/certs", "--service-cluster-ip-range", "10.250.0.0/24",
-		"--service-account-issuer", "https://test", "--service-account-key-file", work+"/accounts.key", "--service-account-signing-key-file", work+"/accounts.key",
-		"--authorization-mode", "RBAC", "--token-auth-file", work+"/tokens.csv")
-	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(300 * time.Millisecond) {
-		output, err := s.kubectl("", "get", "--raw", "/readyz")
-		if err == nil {
-			return s
-		}
-		if time.Now().After(end) || ended.Err() != nil {
-			log, _ := os.ReadFile(work + "/kube-apiserver.log")
-			t.Fatalf("the API server is not ready: %s\n%s", output, log[max(0, len(log)-2000):])
-		}
-	}
-}
-
-// start runs a component until the test ends; the context ends when it does.
-func (s *apiServer) start(t *testing.T, work, component string, args ...string) context.Context {
-	t.Helper()
-	log, err := os.Create(filepath.Join(work, component+".log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	command := exec.Command(s.tools+"/kube", append([]string{component}, args...)...)
-	command.Dir, command.Stdout, command.Stderr = work, log, log
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also when this process is killed
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended, end := context.WithCancel(context.Background())
-	go func() {
-		command.Wait()
-		log.Close()
-		end()
-	}()
-	t.Cleanup(func() {
-		command.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-ended.Done():
-		case <-time.After(10 * time.Second):
-			command.Process.Kill()
-			<-ended.Done()
-		}
-	})
-	return ended
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -72,6 +74,15 @@ func (p *Plane) file(name string) string { return filepath.Join(p.dir, name) }
 
 func (p *Plane) write(name, content string) error {
 	return os.WriteFile(p.file(name), []byte(content), 0o600)
+}
+
+// Kubeconfig writes the administrator's, and returns the file.
+func (p *Plane) Kubeconfig() (string, error) {
+	content := fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: test,
+  clusters: [{name: test, cluster: {server: "https://127.0.0.1:%d", certificate-authority-data: %s}}],
+  users: [{name: test, user: {token: %s}}], contexts: [{name: test, context: {cluster: test, user: test}}]}`,
+		p.Port, base64.StdEncoding.EncodeToString(p.Authority), adminToken)
+	return p.file("kubeconfig"), p.write("kubeconfig", content)
 }
 
 // AuditLog is the API server's own.
@@ -143,6 +154,7 @@ func (p *Plane) start(name string, args ...string) (*exec.Cmd, error) {
 	program, _, _ := strings.Cut(name, "-of-") // etcd-of-0: one log a member
 	command := exec.Command(p.program, append([]string{program}, args...)...)
 	command.Stdout, command.Stderr = log, log
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also when this process is killed
 	if err := command.Start(); err != nil {
 		return nil, fmt.Errorf("%s: %w: make tools builds it", p.program, err)
 	}

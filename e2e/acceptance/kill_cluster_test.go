@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -14,11 +15,13 @@ import (
 	"signer.tezos.io/e2e/octez"
 )
 
-const kills = 50
-
 // The sidecar is killed at random moments under load: nothing is signed twice, and
 // what was signed is given again, byte for byte.
 func TestTheSignerIsKilledUnderLoad(t *testing.T) {
+	kills := 15
+	if n, err := strconv.Atoi(os.Getenv("E2E_KILLS")); err == nil {
+		kills = n
+	}
 	s := newSigner(t, "kill", octez.P256, octez.Secp256k1)
 	pod := applyReady(t, s)
 

@@ -17,7 +17,7 @@ import (
 
 const (
 	connections = 50
-	rounds      = 10
+	rounds      = 6
 	// Longer than the lease, so that the other takes over.
 	frozenFor = 8 * time.Second
 )

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use tezos_signer_operator::controller::scope::{Namespace, Scope};
+use tezos_signer_operator::metrics::Metrics;
 use tezos_signer_operator::{api, controller, health};
 use tokio::sync::watch;
 
@@ -26,7 +27,7 @@ enum Command {
         /// The image of signers whose TezosSigner does not name one.
         #[arg(long, env = "SIGNER_IMAGE")]
         signer_image: String,
-        /// Where the operator's own probes are answered.
+        /// Where the operator's own probes are answered, and its metrics.
         #[arg(long, default_value = "[::]:8080")]
         health_address: SocketAddr,
         /// Watches TezosSigners in this namespace and in no other; several: given several times, or with commas between.
@@ -80,7 +81,9 @@ async fn run(signer_image: String, health_address: SocketAddr, scopes: &BTreeSet
     tracing::info!(kubernetes = version.git_version, signer_image, watching = watching.join(","), "starting");
 
     let http = controller::observe::http_client()?;
-    let (stores, controller) = controller::run(&client, http, signer_image, scopes);
+    let metrics = Metrics::new()?;
+    let (stores, controller) = controller::run(&client, http, signer_image, metrics.clone(), scopes);
+    let known = stores.clone();
     let (ready, readiness) = watch::channel(false);
     let listed = async move {
         // An error means that the controller has ended.
@@ -92,7 +95,7 @@ async fn run(signer_image: String, health_address: SocketAddr, scopes: &BTreeSet
     };
     tokio::select! {
         () = controller => tracing::info!("stopped"),
-        served = health::serve(health_address, readiness) => served?,
+        served = health::serve(health_address, readiness, metrics, known) => served?,
         () = listed => {}
     }
     Ok(())

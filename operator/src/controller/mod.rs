@@ -12,6 +12,7 @@ pub mod build;
 pub mod claim;
 mod holders;
 pub mod observe;
+pub mod pause;
 mod preference;
 pub mod scope;
 pub mod status;
@@ -19,6 +20,7 @@ pub mod validate;
 mod watch_again;
 
 use crate::api::{TezosSigner, TezosSignerStatus};
+use crate::metrics::Metrics;
 use apply::{ApplyError, Cluster};
 use backoff::Backoff;
 use build::names;
@@ -46,7 +48,7 @@ use serde_json::json;
 use status::Outcome;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tezos_signer_core::record::{OWNER_ANNOTATION, RECORDS_NAMESPACE};
 use validate::{Invalid, ValidSigner};
 use watch_again::WatchAgain;
@@ -76,7 +78,7 @@ const DEADLINE: Duration = Duration::from_secs(45);
 const PEACEFUL_END: Duration = Duration::from_mins(1);
 
 /// A TezosSigner, or what could not be read as one: it must not stop the others.
-type Guarded = DeserializeGuard<TezosSigner>;
+pub type Guarded = DeserializeGuard<TezosSigner>;
 
 /// Why a TezosSigner is looked at again soon.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +115,7 @@ struct Context {
     http: reqwest::Client,
     recorder: Recorder,
     default_image: String,
+    metrics: Metrics,
     backoff: Backoff<ObjectRef<Guarded>>,
 }
 
@@ -122,6 +125,7 @@ pub fn run(
     client: &Client,
     http: reqwest::Client,
     default_image: String,
+    metrics: Metrics,
     scopes: &BTreeSet<Scope>,
 ) -> (Vec<Store<Guarded>>, impl Future<Output = ()>) {
     let reporter = Reporter { controller: names::OPERATOR.to_owned(), instance: std::env::var("POD_NAME").ok() };
@@ -130,6 +134,7 @@ pub fn run(
         client: client.clone(),
         http,
         default_image,
+        metrics,
         backoff: Backoff::new(),
     });
     // One for each: a watch is of one namespace, or of all.
@@ -205,7 +210,11 @@ fn record_changes(client: Client) -> impl Stream<Item = ()> + Send + 'static {
 }
 
 async fn reconcile_in_time(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
-    tokio::time::timeout(DEADLINE, Box::pin(reconcile(object, context))).await.unwrap_or(Err(Error::Deadline))
+    let (metrics, began) = (context.metrics.clone(), Instant::now());
+    let result = tokio::time::timeout(DEADLINE, Box::pin(reconcile(object, context))).await;
+    let result = result.unwrap_or(Err(Error::Deadline));
+    metrics.reconciled(result.is_ok(), began.elapsed());
+    result
 }
 
 fn retry(object: &Guarded, error: &Error, context: &Context) -> Action {

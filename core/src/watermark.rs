@@ -157,7 +157,23 @@ impl Refusal {
     pub fn may_be_lifted(&self) -> bool {
         matches!(self, Self::Suspended | Self::NoRow(_) | Self::Jump { .. } | Self::Ceiling { .. })
     }
+
+    /// In one word, of [`REFUSALS`].
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Suspended => "suspended",
+            Self::NoRow(_) => "no_row",
+            Self::Below { .. } => "below",
+            Self::Conflict { .. } => "conflict",
+            Self::NoStoredSignature { .. } => "no_stored_signature",
+            Self::Jump { .. } => "jump",
+            Self::Ceiling { .. } => "ceiling",
+        }
+    }
 }
+
+/// Every [`Refusal::reason`], for metrics.
+pub const REFUSALS: [&str; 7] = ["suspended", "no_row", "below", "conflict", "no_stored_signature", "jump", "ceiling"];
 
 /// How far above the record's highest row a request may be, in levels: about a week of 6-second blocks.
 pub const DEFAULT_MAX_LEVEL_JUMP: u32 = 100_000;

@@ -53,6 +53,26 @@ pub enum CustodyError {
     Busy,
 }
 
+impl CustodyError {
+    /// Every [`CustodyError::reason`].
+    pub const REASONS: [&str; 5] = ["missing", "invalid", "forbidden", "unavailable", "went_back"];
+
+    /// In one word, for metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Store(StoreError::Missing(_)) => "missing",
+            Self::Store(StoreError::Invalid { .. }) => "invalid",
+            Self::Store(StoreError::Forbidden(_)) => "forbidden",
+            Self::WentBack { .. } | Self::Forgotten { .. } => "went_back",
+            Self::Store(
+                StoreError::Unavailable(_) | StoreError::Conflict(_) | StoreError::Exists(_) | StoreError::Locked(_),
+            )
+            | Self::HeldElsewhere { .. }
+            | Self::Busy => "unavailable",
+        }
+    }
+}
+
 /// Who serves a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
@@ -132,7 +152,7 @@ pub struct View {
     /// Whether that is this process.
     pub held: bool,
     /// Why it cannot be used.
-    pub problem: Option<String>,
+    pub problem: Option<CustodyError>,
     /// Whether that is because the record knows less than this signer.
     pub went_back: bool,
 }
@@ -226,7 +246,7 @@ impl Custody {
             view.held = self.is_ours(&snapshot.lease);
             view.went_back = matches!(problem, Some(CustodyError::WentBack { .. } | CustodyError::Forgotten { .. }));
         }
-        view.problem = problem.map(ToString::to_string);
+        view.problem = problem.cloned();
     }
 }
 

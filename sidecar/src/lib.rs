@@ -15,6 +15,7 @@ mod lookout;
 pub mod metrics;
 mod node;
 pub mod peer;
+pub mod record_metrics;
 pub mod serve;
 pub mod signer;
 pub mod store;

@@ -1,13 +1,17 @@
-//! The signer's Prometheus metrics. Every name and label is here, but for those of connections, in [`crate::http::port_metrics`].
+//! The signer's Prometheus metrics. Every name and label is here, but for those of records, in [`crate::record_metrics`], of the token, in
+//! [`crate::hsm`], and of connections, in [`crate::http::port_metrics`].
 
 use crate::audit::AuditLog;
+use crate::custody::View;
 use crate::peer::FORWARDED;
+use crate::record_metrics::RecordMetrics;
 use prometheus::{
     Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
 use std::time::Duration;
-use tezos_signer_core::audit::{self, Outcome};
+use tezos_signer_core::audit::{self, Microseconds, Outcome};
+use tezos_signer_core::key::PublicKeyHash;
 
 /// Handles to all metrics; clones are the same metrics.
 #[derive(Clone)]
@@ -15,6 +19,7 @@ pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     duration: HistogramVec,
+    phases: HistogramVec,
     last_level: IntGaugeVec,
     last_round: IntGaugeVec,
     commits_failed: IntCounter,
@@ -23,8 +28,14 @@ pub struct Metrics {
     audit_up: IntGauge,
     audit_lost: IntGauge,
     hsm_up: IntGauge,
-    lease_held: IntGaugeVec,
+    records: RecordMetrics,
 }
+
+/// Where the time of a request may go, as the audit log tells it: the values of the metric's label.
+const PHASES: [&str; 3] = ["record", "signature", "commit"];
+
+/// From a millisecond to the longest that a request may take.
+const SECONDS: [f64; 11] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0];
 
 impl Metrics {
     /// All at zero.
@@ -39,9 +50,25 @@ impl Metrics {
                 "tezos_signer_request_duration_seconds",
                 "Time from a request's last byte to its answer.",
             )
-            .buckets(vec![0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0]),
+            .buckets(SECONDS.to_vec()),
             &["kind", "outcome"],
         )?;
+        let phases = HistogramVec::new(
+            HistogramOpts::new(
+                "tezos_signer_phase_duration_seconds",
+                "Where the time of a request went: waiting for its turn and reading the record (record), the HSM's signature and the \
+                 audit log's line (signature), the record's write (commit).",
+            )
+            .buckets(SECONDS.to_vec()),
+            &["phase"],
+        )?;
+        for phase in PHASES {
+            // So that it is there before the first request.
+            phases.with_label_values(&[phase]);
+        }
+        let build =
+            IntGaugeVec::new(Opts::new("tezos_signer_build_info", "1; the label is the release."), &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let last_level = IntGaugeVec::new(
             Opts::new("tezos_signer_last_signed_level", "Level of the newest signature, by key and kind."),
             &["key", "kind"],
@@ -80,10 +107,6 @@ impl Metrics {
             "Lines of the audit log that were lost since the start; no new signature was among them.",
         )?;
         let hsm_up = IntGauge::new("tezos_signer_hsm_up", "1 while the HSM can be used, else 0.")?;
-        let lease_held = IntGaugeVec::new(
-            Opts::new("tezos_signer_lease_held", "1 while this process serves the key's record, else 0."),
-            &["key"],
-        )?;
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(duration.clone()))?;
         registry.register(Box::new(last_level.clone()))?;
@@ -94,12 +117,15 @@ impl Metrics {
         registry.register(Box::new(audit_up.clone()))?;
         registry.register(Box::new(audit_lost.clone()))?;
         registry.register(Box::new(hsm_up.clone()))?;
-        registry.register(Box::new(lease_held.clone()))?;
+        registry.register(Box::new(phases.clone()))?;
+        registry.register(Box::new(build))?;
+        let records = RecordMetrics::register(&registry)?;
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(Self {
             registry,
             requests,
             duration,
+            phases,
             last_level,
             last_round,
             commits_failed,
@@ -108,7 +134,7 @@ impl Metrics {
             audit_up,
             audit_lost,
             hsm_up,
-            lease_held,
+            records,
         })
     }
 
@@ -120,6 +146,15 @@ impl Metrics {
         }
     }
 
+    /// Where the time of a request went, as far as it came.
+    pub fn took(&self, time: &Microseconds) {
+        for (phase, time) in PHASES.into_iter().zip([time.record, time.signature, time.commit]) {
+            if let Some(time) = time {
+                self.phases.with_label_values(&[phase]).observe(Duration::from_micros(time).as_secs_f64());
+            }
+        }
+    }
+
     /// A block or vote has a tag or bytes that this release does not know: a protocol newer than it is about to come, or has.
     pub fn unknown_shape(&self, answer: &str) {
         self.unknown_shapes.with_label_values(&[answer]).inc();
@@ -128,6 +163,11 @@ impl Metrics {
     /// The replica that serves a key was asked.
     pub fn forwarded(&self, outcome: &str) {
         self.forwarded.with_label_values(&[outcome]).inc();
+    }
+
+    /// Those of the records.
+    pub fn records(&self) -> &RecordMetrics {
+        &self.records
     }
 
     /// Where others register theirs.
@@ -150,12 +190,17 @@ impl Metrics {
     }
 
     /// What is not counted but looked up at each scrape.
-    pub fn observe_state(&self, hsm_up: bool, audit: &AuditLog, leases: impl IntoIterator<Item = (String, bool)>) {
+    pub fn observe_state(
+        &self,
+        hsm_up: bool,
+        audit: &AuditLog,
+        records: impl IntoIterator<Item = (PublicKeyHash, View)>,
+    ) {
         self.hsm_up.set(hsm_up.into());
         self.audit_up.set(audit.problem().is_none().into());
         self.audit_lost.set(i64::try_from(audit.lost()).unwrap_or(i64::MAX));
-        for (key, held) in leases {
-            self.lease_held.with_label_values(&[&key]).set(held.into());
+        for (key, view) in records {
+            self.records.observe(&key, &view);
         }
     }
 

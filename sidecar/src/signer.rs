@@ -188,7 +188,10 @@ impl Signer {
         metrics: Metrics,
         request_deadline: Duration,
     ) -> Self {
-        let keys = keys.into_iter().map(|key| (key.config.hash(), Arc::new(key))).collect();
+        let keys: BTreeMap<_, _> = keys.into_iter().map(|key| (key.config.hash(), Arc::new(key))).collect();
+        for key in keys.keys() {
+            metrics.records().expect(key);
+        }
         Self { keys, hsm, audit, metrics, request_deadline, peers: None, closing: AtomicBool::new(false) }
     }
 
@@ -469,6 +472,9 @@ impl Signer {
         };
         let (kind, time) = (trail.request.kind.clone().unwrap_or("malformed".into()), trail.started.elapsed());
         self.metrics.answered(&kind, outcome, Some(time));
+        if let (Some(key), Err(SignError::Watermark(refusal))) = (&trail.request.key, answer) {
+            self.metrics.records().refused(key, &kind, refusal);
+        }
         match answer {
             Ok(Answer::Signature(_)) => self.metrics.signed(&trail.request),
             Ok(Answer::Forwarded(_)) if status == 200 => {}
@@ -488,6 +494,7 @@ impl Signer {
                  (unknownConsensusSuffix)"
             );
         }
+        self.metrics.took(&trail.microseconds);
         let microseconds = Microseconds { total: micros(time), ..trail.microseconds };
         let intent = trail.intent.map(|intent| intent.sequence);
         self.audit.note(Event::Outcome { request: trail.request, status, outcome, reason, intent, microseconds });

@@ -35,7 +35,7 @@ impl Admin {
             let view = key.custody.view();
             let holder = Holder::of(&view.lease);
             let problem = match (view.problem, view.record, view.held, holder) {
-                (Some(problem), ..) => problem,
+                (Some(problem), ..) => problem.to_string(),
                 (None, None, ..) => "its watermark record has not been read yet".to_owned(),
                 (None, Some(_), true, _) => return None,
                 // A standby: it forwards, and takes over.
@@ -85,7 +85,7 @@ impl Admin {
                     "wentBack": view.went_back,
                     "suspended": view.record.as_ref().is_some_and(|record| record.suspend),
                     "ceiling": view.record.as_ref().and_then(|record| record.ceiling),
-                    "reason": view.problem,
+                    "reason": view.problem.map(|problem| problem.to_string()),
                     "hsm": health.reason(&key.config.hash()),
                     "rows": rows.collect::<serde_json::Map<_, _>>(),
                 })
@@ -143,8 +143,8 @@ fn probe(ok: bool, reasons: &[String]) -> Response {
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
     let signer = &admin.signer;
-    let leases = signer.keys().map(|key| (key.config.hash().to_string(), key.custody.view().held));
-    signer.metrics().observe_state(signer.hsm().health().reasons().is_empty(), signer.audit(), leases);
+    let records = signer.keys().map(|key| (key.config.hash(), key.custody.view()));
+    signer.metrics().observe_state(signer.hsm().health().reasons().is_empty(), signer.audit(), records);
     match signer.metrics().text() {
         Ok(text) => ([("content-type", "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),

@@ -38,6 +38,7 @@ mod hsm_hangs;
 mod hsm_matrix;
 mod hsm_network;
 mod hsm_one_key;
+mod metrics;
 mod node;
 mod policy;
 mod protocol;

@@ -1,0 +1,86 @@
+//! What is counted of the watermark records, and looked up of each at a scrape. Registered beside [`crate::metrics`].
+
+use crate::custody::{CustodyError, View};
+use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
+use tezos_signer_core::key::PublicKeyHash;
+use tezos_signer_core::position::ConsensusKind;
+use tezos_signer_core::watermark::{REFUSALS, Refusal};
+
+/// Handles to the metrics; clones are the same metrics.
+#[derive(Clone)]
+pub struct RecordMetrics {
+    lease_held: IntGaugeVec,
+    lease_transitions: IntGaugeVec,
+    problem: IntGaugeVec,
+    suspended: IntGaugeVec,
+    refusals: IntCounterVec,
+}
+
+impl RecordMetrics {
+    /// Nothing is known of any record yet.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let gauge = |name, help, labels: &[&str]| {
+            let gauge = IntGaugeVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        let refusals = IntCounterVec::new(
+            Opts::new(
+                "tezos_signer_watermark_refusals_total",
+                "Requests that the watermark record did not allow, by what it said: conflict is another payload where one was signed.",
+            ),
+            &["key", "kind", "reason"],
+        )?;
+        registry.register(Box::new(refusals.clone()))?;
+        Ok(Self {
+            lease_held: gauge(
+                "tezos_signer_lease_held",
+                "1 while this process serves the key's record, else 0.",
+                &["key"],
+            )?,
+            lease_transitions: gauge(
+                "tezos_signer_lease_transitions",
+                "How often the key's record has changed hands, as the record says (leaderTransitions).",
+                &["key"],
+            )?,
+            problem: gauge(
+                "tezos_signer_record_problem",
+                "1 for the reason why the key's record cannot be used, 0 for all others.",
+                &["key", "reason"],
+            )?,
+            suspended: gauge("tezos_signer_suspended", "1 while the key's record says suspend, else 0.", &["key"])?,
+            refusals,
+        })
+    }
+
+    /// The key is one of this signer's. A counter that begins with its first event hides that one from `increase()`.
+    pub fn expect(&self, key: &PublicKeyHash) {
+        for kind in ConsensusKind::ALL {
+            for reason in REFUSALS {
+                self.refusals.with_label_values(&[key.to_string().as_str(), kind.to_string().as_str(), reason]).reset();
+            }
+        }
+    }
+
+    /// A request was refused by the record.
+    pub fn refused(&self, key: &PublicKeyHash, kind: &str, refusal: &Refusal) {
+        self.refusals.with_label_values(&[key.to_string().as_str(), kind, refusal.reason()]).inc();
+    }
+
+    /// What is known of a key's record now.
+    pub fn observe(&self, key: &PublicKeyHash, view: &View) {
+        let key = key.to_string();
+        self.lease_held.with_label_values(&[&key]).set(view.held.into());
+        // Zero before it was read would look like as many transitions at once.
+        if let Some(record) = &view.record {
+            self.lease_transitions
+                .with_label_values(&[&key])
+                .set(i64::try_from(view.lease.leader_transitions).unwrap_or(i64::MAX));
+            self.suspended.with_label_values(&[&key]).set(record.suspend.into());
+        }
+        let found = view.problem.as_ref().map(CustodyError::reason);
+        for reason in CustodyError::REASONS {
+            self.problem.with_label_values(&[key.as_str(), reason]).set((found == Some(reason)).into());
+        }
+    }
+}

@@ -93,10 +93,19 @@ mutants: ## Weaken every comparison of the decision and the decoder; a test must
 e2e-test: images ## The promises, tried on the local cluster
 	$(call say,the chart on an API server)
 	(cd e2e && E2E=1 go test -v -count 1 -run TestOnAnAPIServer ./chart)
+	$(call say,the monitoring on a real Prometheus)
+	$(MONITORING) -run TestOnARealPrometheus ./monitoring
 	$(call say,end-to-end tests)
 	e2e/with-cluster bash -c 'E2E_KUBECONFIG=$$KUBECONFIG cargo test --workspace --locked --test signer -- store_contract lease forwarding fencing handover restore::a_signer && cd e2e && E2E=1 go test -v -count 1 -parallel 8 -timeout 25m ./acceptance'
 	$(call say,the cost of the records)
 	$(COST) -short ./cost
+
+MONITORING := cd e2e && E2E=1 go test -v -count 1
+
+.PHONY: monitoring
+monitoring: images ## Alerts and dashboards, on a real Prometheus with real signers (WRITE=1 writes what docs/monitoring.md has of them)
+	$(call say,the monitoring)
+	$(MONITORING) ./monitoring $(if $(WRITE),-write)
 
 COST := cd e2e && E2E=1 go test -v -count 1 -timeout 10m
 

@@ -29,10 +29,10 @@ func TestOnAnAPIServer(t *testing.T) {
 		}
 	}
 	helm(helms[0], "install", release, directory)
+	server.definePrometheusOperator(t)
 
 	for _, values := range append(switchFiles(t), everything) {
-		// The definition of the PodMonitor is not ours.
-		text, err := template(helms[0], "--values", values, "--set", "podMonitor.enabled=false")
+		text, err := template(helms[0], "--values", values)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -114,7 +114,7 @@ func TestSelectorsFindTheirPods(t *testing.T) {
 		finds(t, selector, operator)
 	}
 
-	monitor := objects["PodMonitor monitoring/"+release].fields
+	monitor := objects["PodMonitor monitoring/"+release+"-signers"].fields
 	policy := objects["NetworkPolicy "+namespace+"/"+release].fields
 	// The pods that the operator makes, as its own tests say.
 	for golden, containers := range map[string]string{"golden.yaml": "initContainers", "golden-service.yaml": "containers"} {
@@ -129,6 +129,23 @@ func TestSelectorsFindTheirPods(t *testing.T) {
 		})
 		if !scraped {
 			t.Errorf("%s: no port of %v is the one of the PodMonitor and of the NetworkPolicy", golden, ports)
+		}
+	}
+	// The operator's own metrics: by a Service here, by a PodMonitor where that is wanted.
+	service := objects["Service "+namespace+"/"+release+"-metrics"]
+	finds(t, at(service.fields, "spec", "selector"), operator)
+	byService := objects["ServiceMonitor monitoring/"+release].fields
+	finds(t, at(byService, "spec", "selector", "matchLabels"), at(service.fields, "metadata", "labels").(map[string]any))
+	byPod := render(t, helms[0], "--set", "podMonitor.enabled=true")["PodMonitor "+namespace+"/"+release].fields
+	finds(t, at(byPod, "spec", "selector", "matchLabels"), operator)
+	port := at(deployment.fields, "spec", "template", "spec", "containers", 0, "ports", 0, "name")
+	for what, scraped := range map[string]any{
+		"the PodMonitor":     at(byPod, "spec", "podMetricsEndpoints", 0, "port"),
+		"the Service":        at(service.fields, "spec", "ports", 0, "targetPort"),
+		"the ServiceMonitor": at(byService, "spec", "endpoints", 0, "port"),
+	} {
+		if port == nil || scraped != port || at(service.fields, "spec", "ports", 0, "name") != port {
+			t.Errorf("%s has the port %v, the operator has %v", what, scraped, port)
 		}
 	}
 	for _, port := range at(deployment.fields, "spec", "template", "spec", "containers", 0, "ports").([]any) {

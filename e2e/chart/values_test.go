@@ -156,6 +156,11 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		`networkPolicy.apiServerPorts=[70000]`:            "/networkPolicy/apiServerPorts/0",
 		`podMonitor={"enabled":true,"interval":"often"}`:  "/podMonitor/interval",
 		`podMonitor={"enabled":true,"namespace":"not a"}`: "/podMonitor/namespace",
+		`serviceMonitor={"enabled":true,"port":1}`:        "port",
+		`prometheusRule.excludeRules=[1]`:                 "/prometheusRule/excludeRules/0",
+		`prometheusRule.runbookUrl=""`:                    "/prometheusRule/runbookUrl",
+		`grafanaDashboard.labels={"a":1}`:                 "/grafanaDashboard/labels/a",
+		`prometheusOperator.renderMode="always"`:          "/prometheusOperator/renderMode",
 		`extraObjects=[1]`:                                "/extraObjects/0",
 	}
 	for _, v := range readValues(t) {

@@ -4,6 +4,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -41,13 +42,14 @@ func TestBuildAndPush(t *testing.T) {
 		write("images/one.yaml", "name: one\nprogram: target/release/true\nlibraries: [libm.so.6]\nfiles: {/usr/share/data: data}\n")
 		write("images/absent.yaml", "name: absent\nprogram: target/release/absent\n")
 
-		if err := build(checkout, host, nil); err != nil {
+		s := here(t, checkout)
+		if err := build(s, host, nil); err != nil {
 			t.Fatal(err) // the absent program's image is skipped
 		}
-		if err := build(checkout, host, []string{"absent"}); err == nil {
+		if err := build(s, host, []string{"absent"}); err == nil {
 			t.Fatal("an image that is named must not be skipped")
 		}
-		if err := push(checkout, nil); err != nil {
+		if err := push(s, nil); err != nil {
 			t.Fatal(err)
 		}
 		reference, err := os.ReadFile(filepath.Join(checkout, "target/images/one.ref"))
@@ -92,7 +94,17 @@ func TestLocalImagesAreNotPushed(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(checkout, "target/images/one.ref"), []byte(localRegistry+"/one:0123456789ab\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := push(checkout, []string{"one"}); err == nil || !strings.Contains(err.Error(), "--registry") {
+	if err := push(here(t, checkout), []string{"one"}); err == nil || !strings.Contains(err.Error(), "--registry") {
 		t.Errorf("want an error that names --registry, got %v", err)
 	}
+}
+
+// here is a checkout, for this machine's architecture.
+func here(t *testing.T, checkout string) site {
+	t.Helper()
+	p, err := findPlatform(runtime.GOARCH)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return site{checkout, p}
 }

@@ -6,17 +6,13 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"debug/elf"
 	"fmt"
 	"io"
 	"io/fs"
 	"maps"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
-	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -24,21 +20,15 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
-const (
-	architecture = runtime.GOARCH // the programs were built on this machine
-	userID       = 65532
-)
-
-// The same in Rust's words.
-var rustTarget = map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[architecture] + "-unknown-linux-gnu"
+const userID = 65532
 
 // Trusted by whatever speaks TLS to the outside; of the Debian package ca-certificates.
 const certificateAuthorities = "/etc/ssl/certs/ca-certificates.crt"
 
 type layer struct {
-	entries       map[string]entry  // by path in the image
-	sources       map[string]string // the file of this machine that it came from, by path in the image
-	libcDirectory string            // known after addLinkedLibraries of a program that links it
+	platform platform
+	entries  map[string]entry  // by path in the image
+	sources  map[string]string // the file of this machine that it came from, by path in the image
 }
 
 type entry struct {
@@ -49,8 +39,8 @@ type entry struct {
 }
 
 // newLayer has what every image has: a user, the certificate authorities, the order of name look-ups and /tmp.
-func newLayer() (*layer, error) {
-	l := &layer{entries: map[string]entry{}, sources: map[string]string{}}
+func newLayer(p platform) (*layer, error) {
+	l := &layer{platform: p, entries: map[string]entry{}, sources: map[string]string{}}
 	user := fmt.Sprintf("nonroot:x:%d:%d::/:/sbin/nologin\n", userID, userID)
 	l.add("/etc/passwd", entry{kind: tar.TypeReg, mode: 0o644, content: []byte("root:x:0:0::/:/sbin/nologin\n" + user)})
 	l.add("/etc/group", entry{kind: tar.TypeReg, mode: 0o644, content: fmt.Appendf(nil, "root:x:0:\nnonroot:x:%d:\n", userID)})
@@ -60,6 +50,9 @@ func newLayer() (*layer, error) {
 	// As in Debian, whose loader looks in /lib and whose packages install to /usr/lib.
 	for _, name := range []string{"bin", "lib", "lib64"} {
 		l.add("/"+name, entry{kind: tar.TypeSymlink, mode: 0o777, link: "usr/" + name})
+	}
+	for _, directory := range []string{"/usr/bin", "/usr/lib", "/usr/lib64"} { // the links' targets
+		l.add(directory, entry{kind: tar.TypeDir, mode: 0o755})
 	}
 	return l, l.addFile(certificateAuthorities, certificateAuthorities, 0o644)
 }
@@ -108,49 +101,40 @@ func (l *layer) addTree(target, source string) error {
 	})
 }
 
-// What ldd prints for a library: "libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x…)", or the loader's path alone.
-var lddLine = regexp.MustCompile(`(?m)^\s+(?:(\S+) => )?(/\S+|not found)`)
-
 // addLinkedLibraries adds what a program or library links, directly or not, the loader included.
 func (l *layer) addLinkedLibraries(file string) error {
-	parsed, err := elf.Open(file)
+	names, err := l.platform.linked(file)
 	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
-	}
-	needed, err := parsed.ImportedLibraries()
-	parsed.Close()
-	if err != nil || len(needed) == 0 { // ldd fails for a static program
 		return err
 	}
-	output, err := exec.Command("ldd", file).Output()
-	if err != nil {
-		return fmt.Errorf("ldd %s: %w", file, err)
-	}
-	for _, match := range lddLine.FindAllStringSubmatch(string(output), -1) {
-		library := match[2]
-		if library == "not found" {
-			return fmt.Errorf("%s links %s, which this machine does not have", file, match[1])
-		}
-		directory, err := filepath.EvalSymlinks(filepath.Dir(library))
-		if err != nil {
-			return err
-		}
-		if match[1] == "libc.so.6" {
-			l.libcDirectory = directory
-		}
-		if err := l.addFile(filepath.Join(directory, filepath.Base(library)), library, 0o755); err != nil {
-			return err
+	for _, name := range names {
+		if err := l.addLibrary(name); err != nil {
+			return fmt.Errorf("%s links %s: %w", file, name, err)
 		}
 	}
 	return nil
 }
 
-func (l *layer) build() (v1.Layer, error) {
-	for _, directory := range []string{"/usr/bin", "/usr/lib", "/usr/lib64"} { // the links' targets
-		if _, found := l.entries[directory]; !found {
-			l.add(directory, entry{kind: tar.TypeDir, mode: 0o755})
-		}
+// addLibrary adds one by its name or path, and what it links.
+func (l *layer) addLibrary(name string) error {
+	find := l.platform.library
+	if path.IsAbs(name) {
+		find = l.platform.file
 	}
+	source, target, err := find(name)
+	if err != nil {
+		return err
+	}
+	if _, isThere := l.entries[target]; isThere {
+		return nil
+	}
+	if err := l.addFile(target, source, 0o755); err != nil {
+		return err
+	}
+	return l.addLinkedLibraries(source)
+}
+
+func (l *layer) build() (v1.Layer, error) {
 	var archive bytes.Buffer
 	writer := tar.NewWriter(&archive)
 	for _, target := range slices.Sorted(maps.Keys(l.entries)) {

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -21,14 +22,21 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
-const usage = `usage: images build [--registry HOST/PATH] [name...]
-       images sbom [name...]
-       images push [name...]
+const usage = `usage: images build [--architecture A] [--registry HOST/PATH] [name...]
+       images sbom [--architecture A] [name...]
+       images push [--architecture A] [name...]
+       images index REFERENCE IMAGE...
+       images export [--architecture A] NAME DIRECTORY
 
 build writes target/images/<name>.tar, a docker archive, and <name>.ref, the image's full reference
 HOST/PATH/<name>:<hash of its content>. Without names: every image whose program is built.
 sbom writes target/images/<name>.cdx.json, what a built image is made of, as CycloneDX.
 push sends what was built to the registry that its reference names, with the credentials of docker login.
+index makes one image of several that a registry has, one for each architecture, and prints its digest.
+export writes an image's files to a directory, for a Dockerfile that begins with FROM scratch.
+
+--architecture amd64 or arm64: this machine's, if it is left out. What is for another one is made of programs
+that were built for it, into target/images/A.
 `
 
 // Where images that are never pushed belong. No such host exists: nothing can be pulled from it by accident.
@@ -38,20 +46,25 @@ func main() {
 	flags := flag.NewFlagSet("images", flag.ExitOnError)
 	flags.Usage = func() { fmt.Fprint(os.Stderr, usage) }
 	registry := flags.String("registry", localRegistry, "")
+	architecture := flags.String("architecture", runtime.GOARCH, "")
 	if len(os.Args) < 2 {
 		flags.Usage()
 		os.Exit(2)
 	}
 	flags.Parse(os.Args[2:])
-	checkout, err := findCheckout()
+	s, err := findSite(*architecture)
 	if err == nil {
 		switch os.Args[1] {
 		case "build":
-			err = build(checkout, *registry, flags.Args())
+			err = build(s, *registry, flags.Args())
 		case "sbom":
-			err = sbom(checkout, flags.Args())
+			err = sbom(s, flags.Args())
 		case "push":
-			err = push(checkout, flags.Args())
+			err = push(s, flags.Args())
+		case "index":
+			err = index(flags.Args())
+		case "export":
+			err = export(s, flags.Args())
 		default:
 			flags.Usage()
 			os.Exit(2)
@@ -63,33 +76,51 @@ func main() {
 	}
 }
 
-// findCheckout goes by this program's own path, <checkout>/target/tools/images.
-func findCheckout() (string, error) {
+// site is a checkout, and for which machines its images are.
+type site struct {
+	checkout string
+	platform platform
+}
+
+// findSite goes by this program's own path, <checkout>/target/tools/images.
+func findSite(architecture string) (site, error) {
+	p, err := findPlatform(architecture)
+	if err != nil {
+		return site{}, err
+	}
 	program, err := os.Executable()
 	if err != nil {
-		return "", err
+		return site{}, err
 	}
 	checkout := filepath.Dir(filepath.Dir(filepath.Dir(program)))
 	if _, err := os.Stat(filepath.Join(checkout, "images")); err != nil {
-		return "", fmt.Errorf("%s is not <checkout>/target/tools/images: build it with e2e/cluster/install", program)
+		return site{}, fmt.Errorf("%s is not <checkout>/target/tools/images: build it with e2e/cluster/install", program)
 	}
-	return checkout, nil
+	return site{checkout, p}, nil
 }
 
-func outputPath(checkout, file string) string { return filepath.Join(checkout, "target/images", file) }
+// output is where what is made goes. All in target/images is imported into the local cluster, so what is for another machine is
+// below it.
+func (s site) output(file string) string {
+	directory := filepath.Join(s.checkout, "target/images")
+	if s.platform.isForeign() {
+		directory = filepath.Join(directory, s.platform.architecture)
+	}
+	return filepath.Join(directory, file)
+}
 
-func build(checkout, registry string, names []string) error {
-	recipes, err := readRecipes(checkout, names)
+func build(s site, registry string, names []string) error {
+	recipes, err := readRecipes(s.checkout, names)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(outputPath(checkout, ""), 0o755); err != nil {
+	if err := os.MkdirAll(s.output(""), 0o755); err != nil {
 		return err
 	}
 	for _, r := range recipes {
 		begin := time.Now()
 		fmt.Printf("  %-24s … ", r.Name)
-		image, err := r.image(checkout)
+		image, err := r.image(s)
 		if errors.Is(err, errNotBuilt) && len(names) == 0 {
 			fmt.Println("skipped:", err)
 			continue
@@ -98,7 +129,7 @@ func build(checkout, registry string, names []string) error {
 			fmt.Println()
 			return fmt.Errorf("%s: %w", r.Name, err)
 		}
-		reference, err := write(checkout, registry, r.Name, image)
+		reference, err := write(s, registry, r.Name, image)
 		if err != nil {
 			fmt.Println()
 			return fmt.Errorf("%s: %w", r.Name, err)
@@ -109,7 +140,7 @@ func build(checkout, registry string, names []string) error {
 }
 
 // write leaves the archive alone when it holds this very image already.
-func write(checkout, registry, imageName string, image v1.Image) (name.Tag, error) {
+func write(s site, registry, imageName string, image v1.Image) (name.Tag, error) {
 	digest, err := image.Digest()
 	if err != nil {
 		return name.Tag{}, err
@@ -118,7 +149,7 @@ func write(checkout, registry, imageName string, image v1.Image) (name.Tag, erro
 	if err != nil {
 		return name.Tag{}, err
 	}
-	archive, referenceFile := outputPath(checkout, imageName+".tar"), outputPath(checkout, imageName+".ref")
+	archive, referenceFile := s.output(imageName+".tar"), s.output(imageName+".ref")
 	if text, err := os.ReadFile(referenceFile); err == nil && strings.TrimSpace(string(text)) == reference.Name() {
 		if _, err := os.Stat(archive); err == nil {
 			return reference, nil
@@ -134,33 +165,33 @@ func write(checkout, registry, imageName string, image v1.Image) (name.Tag, erro
 	return reference, os.WriteFile(referenceFile, []byte(reference.Name()+"\n"), 0o644)
 }
 
-func sbom(checkout string, names []string) error {
-	names, err := namesOrAllBuilt(checkout, names)
+func sbom(s site, names []string) error {
+	names, err := namesOrAllBuilt(s, names)
 	if err != nil {
 		return err
 	}
-	recipes, err := readRecipes(checkout, names)
+	recipes, err := readRecipes(s.checkout, names)
 	if err != nil {
 		return err
 	}
 	for _, r := range recipes {
-		reference, err := readReference(checkout, r.Name)
+		reference, err := readReference(s, r.Name)
 		if err != nil {
 			return err
 		}
-		if err := writeSBOM(checkout, r, reference); err != nil {
+		if err := writeSBOM(s, r, reference); err != nil {
 			return fmt.Errorf("%s: %w", r.Name, err)
 		}
-		fmt.Printf("  target/images/%s.cdx.json\n", r.Name)
+		fmt.Printf("  %s\n", s.output(r.Name+".cdx.json"))
 	}
 	return nil
 }
 
-func namesOrAllBuilt(checkout string, names []string) ([]string, error) {
+func namesOrAllBuilt(s site, names []string) ([]string, error) {
 	if len(names) > 0 {
 		return names, nil
 	}
-	built, err := filepath.Glob(outputPath(checkout, "*.ref"))
+	built, err := filepath.Glob(s.output("*.ref"))
 	for _, file := range built {
 		names = append(names, strings.TrimSuffix(filepath.Base(file), ".ref"))
 	}
@@ -168,22 +199,22 @@ func namesOrAllBuilt(checkout string, names []string) ([]string, error) {
 }
 
 // readReference is what the image is called that was built.
-func readReference(checkout, imageName string) (name.Tag, error) {
-	text, err := os.ReadFile(outputPath(checkout, imageName+".ref"))
+func readReference(s site, imageName string) (name.Tag, error) {
+	text, err := os.ReadFile(s.output(imageName + ".ref"))
 	if err != nil {
 		return name.Tag{}, fmt.Errorf("%w: images build %s first", err, imageName)
 	}
 	return name.NewTag(strings.TrimSpace(string(text)), name.StrictValidation)
 }
 
-func push(checkout string, names []string) error {
-	names, err := namesOrAllBuilt(checkout, names)
+func push(s site, names []string) error {
+	names, err := namesOrAllBuilt(s, names)
 	if err != nil {
 		return err
 	}
 	for _, imageName := range names {
 		begin := time.Now()
-		reference, err := readReference(checkout, imageName)
+		reference, err := readReference(s, imageName)
 		if err != nil {
 			return err
 		}
@@ -193,7 +224,7 @@ func push(checkout string, names []string) error {
 			}
 			return fmt.Errorf("%s was built for the local cluster: images build --registry HOST/PATH first", imageName)
 		}
-		image, err := tarball.ImageFromPath(outputPath(checkout, imageName+".tar"), &reference)
+		image, err := tarball.ImageFromPath(s.output(imageName+".tar"), &reference)
 		if err != nil {
 			return err
 		}

@@ -22,8 +22,8 @@ type recipe struct {
 	Name string
 	// The one program, below the checkout. It becomes /usr/bin/<its name> and the entrypoint.
 	Program string
-	// Libraries that the program opens by itself, to be at the same path; those without a path are of the C library's
-	// directory. What they and the program link is found.
+	// Libraries that the program opens by itself, by path, to be at the same one, or by name. What they and the program link is
+	// found.
 	Libraries []string
 	// Path in the image: file or directory below the checkout.
 	Files map[string]string
@@ -66,12 +66,12 @@ func readRecipes(checkout string, names []string) ([]recipe, error) {
 }
 
 // layer has all of the image's files.
-func (r recipe) layer(checkout string) (*layer, error) {
-	program := filepath.Join(checkout, r.Program)
+func (r recipe) layer(s site) (*layer, error) {
+	program := r.program(s)
 	if _, err := os.Stat(program); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w", r.Program, errNotBuilt)
+		return nil, fmt.Errorf("%s: %w", program, errNotBuilt)
 	}
-	l, err := newLayer()
+	l, err := newLayer(s.platform)
 	if err != nil {
 		return nil, err
 	}
@@ -82,28 +82,31 @@ func (r recipe) layer(checkout string) (*layer, error) {
 		return nil, err
 	}
 	for _, library := range r.Libraries {
-		if !path.IsAbs(library) {
-			library = path.Join(l.libcDirectory, library)
-		}
-		if err := l.addFile(library, library, 0o755); err != nil {
-			return nil, err
-		}
-		if err := l.addLinkedLibraries(library); err != nil {
+		if err := l.addLibrary(library); err != nil {
 			return nil, err
 		}
 	}
 	for target, source := range r.Files {
-		if err := l.addTree(target, filepath.Join(checkout, source)); err != nil {
+		if err := l.addTree(target, filepath.Join(s.checkout, source)); err != nil {
 			return nil, err
 		}
 	}
 	return l, nil
 }
 
+// program is where it is when it is built: cargo has what is for another machine in a directory of its own.
+func (r recipe) program(s site) string {
+	program := r.Program
+	if s.platform.isForeign() {
+		program = strings.Replace(program, "target/", "target/"+s.platform.rustTarget+"/", 1)
+	}
+	return filepath.Join(s.checkout, program)
+}
+
 func (r recipe) entrypoint() string { return path.Join("/usr/bin", filepath.Base(r.Program)) }
 
-func (r recipe) image(checkout string) (v1.Image, error) {
-	l, err := r.layer(checkout)
+func (r recipe) image(s site) (v1.Image, error) {
+	l, err := r.layer(s)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +115,7 @@ func (r recipe) image(checkout string) (v1.Image, error) {
 		return nil, err
 	}
 	image, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{
-		Architecture: architecture,
+		Architecture: s.platform.architecture,
 		OS:           "linux",
 		Created:      v1.Time{Time: time.Unix(0, 0)},
 		RootFS:       v1.RootFS{Type: "layers"},

@@ -25,8 +25,13 @@ import (
 
 // contents are components, by their package URL, and which others each needs.
 type contents struct {
+	site       site
 	components map[string]cdx.Component
 	needs      map[string][]string
+}
+
+func newContents(s site) *contents {
+	return &contents{site: s, components: map[string]cdx.Component{}, needs: map[string][]string{}}
 }
 
 func (c *contents) add(component cdx.Component, license string, needs ...string) {
@@ -42,12 +47,12 @@ func (c *contents) add(component cdx.Component, license string, needs ...string)
 }
 
 // writeSBOM writes target/images/<name>.cdx.json for an image that is built.
-func writeSBOM(checkout string, r recipe, reference name.Tag) error {
-	l, err := r.layer(checkout)
+func writeSBOM(s site, r recipe, reference name.Tag) error {
+	l, err := r.layer(s)
 	if err != nil {
 		return err
 	}
-	image, err := r.image(checkout)
+	image, err := r.image(s)
 	if err != nil {
 		return err
 	}
@@ -58,16 +63,15 @@ func writeSBOM(checkout string, r recipe, reference name.Tag) error {
 	if digest.Hex[:12] != reference.TagStr() {
 		return fmt.Errorf("%s was built from other files than there are now: images build %s first", reference, r.Name)
 	}
-	program := filepath.Join(checkout, r.Program)
-	c := &contents{components: map[string]cdx.Component{}, needs: map[string][]string{}}
-	top, err := c.addProgram(checkout, program)
+	c := newContents(s)
+	top, err := c.addProgram(r.program(s))
 	if err != nil {
 		return err
 	}
 	needs := []string{top}
 	for target, e := range l.entries {
 		source := l.sources[target]
-		if e.kind != tar.TypeReg || source == "" || strings.HasPrefix(source, checkout) {
+		if e.kind != tar.TypeReg || source == "" || strings.HasPrefix(source, s.checkout) {
 			continue // a directory, a link, or the project's own
 		}
 		debian, err := c.addDebianPackage(source)
@@ -80,7 +84,7 @@ func writeSBOM(checkout string, r recipe, reference name.Tag) error {
 		Type:       cdx.ComponentTypeContainer,
 		Name:       r.Name,
 		Version:    digest.String(),
-		PackageURL: fmt.Sprintf("pkg:oci/%s@%s?arch=%s", r.Name, url.QueryEscape(digest.String()), architecture),
+		PackageURL: fmt.Sprintf("pkg:oci/%s@%s?arch=%s", r.Name, url.QueryEscape(digest.String()), s.platform.architecture),
 	}
 	whole.BOMRef = whole.PackageURL
 	slices.Sort(needs)
@@ -90,7 +94,7 @@ func writeSBOM(checkout string, r recipe, reference name.Tag) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(outputPath(checkout, r.Name+".cdx.json"), text, 0o644)
+	return os.WriteFile(s.output(r.Name+".cdx.json"), text, 0o644)
 }
 
 // document has no time and no serial number, which would be others each time.
@@ -113,7 +117,7 @@ func (c *contents) document(top cdx.Component) ([]byte, error) {
 }
 
 // addProgram adds a Go program by what Go wrote into it, any other as the crate of its name.
-func (c *contents) addProgram(checkout, program string) (string, error) {
+func (c *contents) addProgram(program string) (string, error) {
 	content, err := os.ReadFile(program)
 	if err != nil {
 		return "", err
@@ -124,7 +128,7 @@ func (c *contents) addProgram(checkout, program string) (string, error) {
 	if err == nil {
 		return c.addGoProgram(filepath.Base(program), info, hashes), nil
 	}
-	return c.addCrates(checkout, filepath.Base(program), hashes)
+	return c.addCrates(filepath.Base(program), hashes)
 }
 
 func (c *contents) addGoProgram(program string, info *buildinfo.BuildInfo, hashes *[]cdx.Hash) string {
@@ -160,9 +164,9 @@ type metadata struct {
 
 // addCrates adds a crate of the workspace and what gets into its program: neither what only builds it nor what only tests it.
 // Cargo's answer is for the whole workspace, so that a crate which only another member turns on is there too.
-func (c *contents) addCrates(checkout, crate string, hashes *[]cdx.Hash) (string, error) {
-	command := exec.Command("cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", rustTarget)
-	command.Dir = checkout
+func (c *contents) addCrates(crate string, hashes *[]cdx.Hash) (string, error) {
+	command := exec.Command("cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", c.site.platform.rustTarget)
+	command.Dir = c.site.checkout
 	output, err := command.Output()
 	if err != nil {
 		var exit *exec.ExitError

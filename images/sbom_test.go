@@ -14,8 +14,8 @@ import (
 
 // The project's own crates, so that what must be there and what must not is known.
 func TestWhatACrateIsMadeOf(t *testing.T) {
-	c := &contents{components: map[string]cdx.Component{}, needs: map[string][]string{}}
-	top, err := c.addCrates("..", "tezos-signer", &[]cdx.Hash{{Algorithm: cdx.HashAlgoSHA256, Value: strings.Repeat("0", 64)}})
+	c := newContents(here(t, ".."))
+	top, err := c.addCrates("tezos-signer", &[]cdx.Hash{{Algorithm: cdx.HashAlgoSHA256, Value: strings.Repeat("0", 64)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,14 +47,14 @@ func TestWhatACrateIsMadeOf(t *testing.T) {
 	if len(c.components) < 50 {
 		t.Errorf("only %d components", len(c.components))
 	}
-	if _, err := c.addCrates("..", "true", nil); err == nil {
+	if _, err := c.addCrates("true", nil); err == nil {
 		t.Error("a program that is no crate must not be passed over")
 	}
 }
 
 // A whole image, of a Go program (this test) that is linked and a library.
 func TestSBOM(t *testing.T) {
-	checkout := t.TempDir()
+	s := here(t, t.TempDir())
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ func TestSBOM(t *testing.T) {
 		"target/release/one": content,
 		"images/one.yaml":    []byte("name: one\nprogram: target/release/one\nlibraries: [/usr/lib/softhsm/libsofthsm2.so]\nfiles: {/usr/share/data: images}\n"),
 	} {
-		path := filepath.Join(checkout, file)
+		path := filepath.Join(s.checkout, file)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -75,16 +75,16 @@ func TestSBOM(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := sbom(checkout, []string{"one"}); err == nil || !strings.Contains(err.Error(), "images build one first") {
+	if err := sbom(s, []string{"one"}); err == nil || !strings.Contains(err.Error(), "images build one first") {
 		t.Errorf("without an image: %v", err)
 	}
-	if err := build(checkout, localRegistry, nil); err != nil {
+	if err := build(s, localRegistry, nil); err != nil {
 		t.Fatal(err)
 	}
-	file := outputPath(checkout, "one.cdx.json")
+	file := s.output("one.cdx.json")
 	var before []byte
 	for range 2 {
-		if err := sbom(checkout, nil); err != nil {
+		if err := sbom(s, nil); err != nil {
 			t.Fatal(err)
 		}
 		text, err := os.ReadFile(file)
@@ -101,7 +101,7 @@ func TestSBOM(t *testing.T) {
 	if err := cdx.NewBOMDecoder(bytes.NewReader(before), cdx.BOMFileFormatJSON).Decode(&bom); err != nil {
 		t.Fatal(err)
 	}
-	reference, err := readReference(checkout, "one")
+	reference, err := readReference(s, "one")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,13 +120,13 @@ func TestSBOM(t *testing.T) {
 	}
 
 	// Of what is in the image, and of nothing newer.
-	if err := os.WriteFile(filepath.Join(checkout, "images/another.txt"), nil, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(s.checkout, "images/another.txt"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := sbom(checkout, nil); err == nil || !strings.Contains(err.Error(), "other files") {
+	if err := sbom(s, nil); err == nil || !strings.Contains(err.Error(), "other files") {
 		t.Errorf("of an image that is not built from these files: %v", err)
 	}
-	if err := writeSBOM(checkout, recipe{Name: "one", Program: "target/release/two"}, name.Tag{}); err == nil {
+	if err := writeSBOM(s, recipe{Name: "one", Program: "target/release/two"}, name.Tag{}); err == nil {
 		t.Error("of no program")
 	}
 }

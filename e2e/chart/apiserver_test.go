@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"sigs.k8s.io/yaml"
+
 	"signer.tezos.io/e2e/controlplane"
 )
 
@@ -41,6 +43,45 @@ func TestOnAnAPIServer(t *testing.T) {
 		}
 	}
 
+	// What the notes offer to apply, and what Artifact Hub shows, but for what only the reader knows.
+	manifest, isThere := cutOut(notes(t, "--set-json", `watchNamespaces=["bakers"]`), "<<'EOF'\n", "\n  EOF\n")
+	if !isThere {
+		t.Fatal("the notes have no manifest")
+	}
+	fill := strings.NewReplacer("p2pk…", "p2pk688cprNqHHt5iodkEVD1NaCNRMKxk3VTDRrkB1KmmFLnnGw9Gpk", "Image: … ", "Image: example ", "image: … ", "image: example ")
+	manifest = fill.Replace(manifest)
+	var examples []map[string]any
+	annotation(t, chartFile(t), "crdsExamples", &examples)
+	for _, example := range examples {
+		text, err := yaml.Marshal(example)
+		if err != nil {
+			t.Fatal(err)
+		}
+		manifest += "\n---\n" + string(text)
+	}
+	output, err := server.kubectl(manifest, "apply", "--dry-run=server", "--validate=strict", "--filename", "-")
+	if err != nil || strings.Count(output, "created") != 1+len(examples) {
+		t.Errorf("the manifest of the notes: %v: %s\n%s", err, output, manifest)
+	}
+
+	// The previous release's package too, and what Helm makes of it: the definition goes with it, up and down.
+	for _, file := range releases(t) {
+		helm(helms[0], "upgrade", release, file)
+		helm(helms[1], "upgrade", release, directory)
+		live := server.must(t, "", "get", "customresourcedefinition", "tezossigners.signer.tezos.io", "--output", "jsonpath={.spec.versions[0].schema.openAPIV3Schema.properties.spec.properties}")
+		wanted := at(render(t, helms[0])["CustomResourceDefinition tezossigners.signer.tezos.io"].fields,
+			"spec", "versions", 0, "schema", "openAPIV3Schema", "properties", "spec", "properties")
+		var now any
+		if err := yaml.Unmarshal([]byte(live), &now); err != nil || len(wanted.(map[string]any)) == 0 {
+			t.Fatal(err)
+		}
+		for name := range wanted.(map[string]any) {
+			if at(now, name) == nil {
+				t.Errorf("after an upgrade from %s the definition has no spec.%s", file, name)
+			}
+		}
+	}
+
 	watches := func(where string) bool {
 		output, err := server.kubectl("", "auth", "can-i", "watch", "tezossigners.signer.tezos.io", "--namespace", where,
 			"--as", "system:serviceaccount:"+namespace+":"+release)
@@ -68,7 +109,7 @@ func TestOnAnAPIServer(t *testing.T) {
 	helm(helms[1], "upgrade", release, directory, "--reset-values")
 	awaitRights(true, true)
 
-	helm(helms[1], "uninstall", release)
+	helm(helms[1], "uninstall", release, "--no-hooks") // nothing runs here, the uninstall check neither
 	awaitRights(false, false)
 	for _, kept := range []string{
 		"customresourcedefinition/tezossigners.signer.tezos.io", "namespace/tezos-signer-records",
@@ -109,9 +150,21 @@ func (s *apiServer) kubectl(stdin string, args ...string) (string, error) {
 	return string(output), err
 }
 
-func (s *apiServer) must(t *testing.T, stdin string, args ...string) {
+func (s *apiServer) must(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
-	if output, err := s.kubectl(stdin, args...); err != nil {
+	output, err := s.kubectl(stdin, args...)
+	if err != nil {
 		t.Fatalf("kubectl %v: %v: %s", args, err, output)
 	}
+	return output
+}
+
+// releases are the packages of earlier releases, as they were published.
+func releases(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("testdata/releases/*.tgz")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no releases", err)
+	}
+	return files
 }

@@ -192,18 +192,8 @@ func TestTheExamplesFitTheDefinition(t *testing.T) {
 	crd := render(t, helms[0])["CustomResourceDefinition tezossigners.signer.tezos.io"].fields
 	root := at(crd, "spec", "versions", 0, "schema", "openAPIV3Schema")
 
-	text, err := os.ReadFile(directory + "/Chart.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var chart struct{ Annotations map[string]string }
-	if err := yaml.Unmarshal(text, &chart); err != nil {
-		t.Fatal(err)
-	}
 	var examples []map[string]any
-	if err := yaml.Unmarshal([]byte(chart.Annotations["artifacthub.io/crdsExamples"]), &examples); err != nil {
-		t.Fatal(err)
-	}
+	annotation(t, chartFile(t), "crdsExamples", &examples)
 	manifest, isThere := cutOut(notes(t), "<<'EOF'\n", "\n  EOF\n")
 	var example map[string]any
 	if err := yaml.Unmarshal([]byte(manifest), &example); err != nil || !isThere {

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use tezos_signer_operator::controller::scope::{Namespace, Scope};
 use tezos_signer_operator::metrics::Metrics;
-use tezos_signer_operator::{api, controller, health};
+use tezos_signer_operator::{api, controller, health, uninstall};
 use tokio::sync::watch;
 
 /// Runs Tezos signers, with keys in an HSM, beside bakers on Kubernetes.
@@ -35,6 +35,13 @@ enum Command {
         #[arg(long = "namespace", env = "WATCH_NAMESPACES", value_delimiter = ',')]
         namespaces: Vec<Namespace>,
     },
+    /// Fails while there are TezosSigners: what the chart asks before it is uninstalled.
+    #[command(after_help = "Example:\n  tezos-signer-operator check-uninstall --namespace bakers")]
+    CheckUninstall {
+        /// As for `run`.
+        #[arg(long = "namespace", env = "WATCH_NAMESPACES", value_delimiter = ',')]
+        namespaces: Vec<Namespace>,
+    },
     /// Prints the definition of the TezosSigner (CRD).
     #[command(after_help = "Example:\n  tezos-signer-operator crd | kubectl apply -f -")]
     Crd {
@@ -47,6 +54,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Crd { helm } => print_crd(helm),
+        Command::CheckUninstall { namespaces } => check_uninstall(&Scope::all(namespaces)),
         Command::Run { signer_image, health_address, namespaces } => {
             run(signer_image, health_address, &Scope::all(namespaces))
         }
@@ -65,6 +73,11 @@ type AnyError = Box<dyn std::error::Error + Send + Sync>;
 fn print_crd(helm: bool) -> Result<(), AnyError> {
     print!("{}", if helm { api::helm_template()? } else { api::crd_yaml()? });
     Ok(())
+}
+
+#[tokio::main]
+async fn check_uninstall(scopes: &BTreeSet<Scope>) -> Result<(), AnyError> {
+    Ok(uninstall::check(&kube::Client::try_default().await?, scopes).await?)
 }
 
 #[tokio::main]

@@ -56,7 +56,7 @@ impl Scope {
     }
 
     /// The objects of kind `K` in this place.
-    pub(super) fn api<K>(&self, client: &Client) -> Api<K>
+    pub(crate) fn api<K>(&self, client: &Client) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope>,
         K::DynamicType: Default,

@@ -42,7 +42,8 @@ func TestTheGuardOutlivesItsChart(t *testing.T) {
 	}
 	uninstall := func() {
 		t.Helper()
-		helm("uninstall", "tezos-signer-operator", "--wait", "--timeout", "1m")
+		// Without asking whether there are TezosSigners: that they sign on is tried here.
+		helm("uninstall", "tezos-signer-operator", "--no-hooks", "--wait", "--timeout", "1m")
 	}
 
 	// As before the upgrade: nothing there of what came since.

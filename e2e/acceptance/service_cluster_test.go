@@ -254,9 +254,12 @@ type steadyLoad struct {
 }
 
 func startLoad(t *testing.T, url string, key *stage.Key, level int32) *steadyLoad {
+	return startLoadBy(t, octez.NewClient(url), key, level)
+}
+
+func startLoadBy(t *testing.T, client *octez.Client, key *stage.Key, level int32) *steadyLoad {
 	ctx, stop := context.WithCancel(t.Context())
 	l := &steadyLoad{done: make(chan struct{}), stop: stop}
-	client := octez.NewClient(url)
 	go func() {
 		defer close(l.done)
 		defer client.Close()

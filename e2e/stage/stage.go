@@ -75,9 +75,9 @@ func (s *Stage) InstallChart(ctx context.Context) error {
 	return s.InstallChartFrom(ctx, filepath.Join(s.Checkout, "charts/tezos-signer-operator"))
 }
 
-// InstallChartFrom installs or upgrades to the chart in that directory, such as an
-// older one, with the images that are built.
-func (s *Stage) InstallChartFrom(ctx context.Context, chart string) error {
+// InstallChartFrom installs or upgrades to the chart in that directory or package, such
+// as an older one, with the images that are built, or as more arguments of helm say.
+func (s *Stage) InstallChartFrom(ctx context.Context, chart string, more ...string) error {
 	operator, err := Image(s.Checkout, "tezos-signer-operator")
 	if err != nil {
 		return err
@@ -86,9 +86,9 @@ func (s *Stage) InstallChartFrom(ctx context.Context, chart string) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.Cluster.RunHelm(ctx, "upgrade", "--install", release, chart,
+	_, err = s.Cluster.RunHelm(ctx, append([]string{"upgrade", "--install", release, chart,
 		"--namespace", SystemNamespace, "--create-namespace", "--wait", "--timeout", "2m",
-		"--set", "image.reference="+operator, "--set", "signerImage.reference="+signer)
+		"--set", "image.reference=" + operator, "--set", "signerImage.reference=" + signer}, more...)...)
 	return err
 }
 

@@ -1,7 +1,14 @@
-//! `tezos-signing-watermarks/v1`: watermark records as JSON, to carry them from one signer to another.
+//! `tezos-signing-watermarks/v1`: watermark records as JSON, to carry them from one signer to another. What other signers write is
+//! read in [`foreign`].
 //!
 //! An import takes the higher row of the two and lowers nothing, so that it does no harm to import a file again, or an old
 //! one. Whatever is not understood is an error, as in a [`Record`]: who ignored it might sign past it.
+
+mod dynamodb;
+pub mod foreign;
+pub mod octez;
+pub mod python;
+pub mod signatory;
 
 use crate::audit::AuditAnchor;
 use crate::key::{ChainId, Digest, PublicKeyHash, Signature};
@@ -187,6 +194,26 @@ impl ExportedRecord {
             ConsensusKind::Attestation => self.attestation,
         };
         row.map(|ExportedRow(row)| row)
+    }
+
+    /// The same, with nothing at or below `level` in any kind. A kind without a row gets one.
+    #[must_use]
+    pub fn with_floor(self, level: Level) -> Self {
+        let floor = Row::floor(Position::end_of(level));
+        let raised = |row: Option<ExportedRow>| {
+            Some(row.filter(|ExportedRow(row)| row.position >= floor.position).unwrap_or(ExportedRow(floor)))
+        };
+        Self {
+            block: raised(self.block),
+            preattestation: raised(self.preattestation),
+            attestation: raised(self.attestation),
+            ..self
+        }
+    }
+
+    /// The kinds without a row, which will not be signed.
+    pub fn missing(&self) -> Vec<ConsensusKind> {
+        ConsensusKind::ALL.into_iter().filter(|&kind| self.row(kind).is_none()).collect()
     }
 
     /// The record to make of it where there is none.

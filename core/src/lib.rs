@@ -8,6 +8,7 @@
 //! * [`watermark`] says whether it would be a second signature for one level and round;
 //! * [`record`] is the text form of what must be remembered between two signatures;
 //! * [`interchange`] is the file by which records move from one signer to another;
+//! * [`migrate`] turns other signers' configurations into ours;
 //! * [`authentication`] says whether a request is one of a client that may ask;
 //! * [`audit`] is the log of every request, chained so that an edit of it is found;
 //! * [`chain`] is what blocks prove of the signatures that are in them;
@@ -23,6 +24,7 @@ pub mod config;
 pub mod interchange;
 pub mod key;
 mod listener;
+pub mod migrate;
 pub mod payload;
 pub mod policy;
 pub mod position;

@@ -1,0 +1,105 @@
+//! The options of octez-signer (`src/bin_signer/main_signer.ml` of Octez), from the command line that starts it. Its keys are in its
+//! wallet, and are none of a PKCS#11 token: so they are left open.
+
+use super::{Draft, DraftKey, MigrateError, address, everybody_may_ask};
+use crate::policy::PayloadKind;
+use crate::position::ConsensusKind;
+
+pub(super) fn read(text: &str) -> Result<Draft, MigrateError> {
+    let joined = text.replace("\\\n", " ");
+    let line = joined.lines().find(|line| line.contains("octez-signer") && line.contains("launch"));
+    let line = line.ok_or_else(|| {
+        MigrateError("it has no line that starts octez-signer: expected … octez-signer … launch … signer …".to_owned())
+    })?;
+    let mut draft = Draft::default();
+    let mut allow = None;
+    let (mut host, mut port, mut transport) = ("127.0.0.1", 6732, "");
+    let mut checked = false;
+    let mut tls = Vec::new();
+    let mut words =
+        line.split_whitespace().skip_while(|word| !word.ends_with("octez-signer")).skip(1).flat_map(|word| {
+            let (option, value) =
+                word.split_once('=').filter(|_| word.starts_with("--")).map_or((word, None), |(a, b)| (a, Some(b)));
+            [Some(option), value].into_iter().flatten()
+        });
+    while let Some(word) = words.next() {
+        match word {
+            "launch" => transport = words.next().unwrap_or_default(),
+            "signer" => {}
+            "-a" | "--address" => host = words.next().unwrap_or_default(),
+            "-p" | "--port" => {
+                let number = words.next().and_then(|port| port.parse().ok());
+                port = number.ok_or_else(|| MigrateError("--port is no port".to_owned()))?;
+            }
+            "-W" | "--check-high-watermark" => checked = true,
+            "-M" | "--magic-bytes" => allow = Some(magic_bytes(&mut draft, words.next().unwrap_or_default())),
+            "-A" | "--require-authentication" => draft.require_authentication = true,
+            "-d" | "--base-dir" => {
+                let directory = words.next().unwrap_or_default();
+                draft.lose(
+                    "--base-dir",
+                    format!("its keys stay there; its high watermarks are imported from {directory}"),
+                );
+            }
+            "-P" | "--pid-file" | "-f" | "--password-filename" => {
+                words.next();
+                draft.lose(word, "there is no counterpart: a supervisor knows the process, and the PIN is in pinFile");
+            }
+            "--allow-list-known-keys" => draft.lose(word, "write allowKnownKeys: true, if a client needs it"),
+            "--allow-to-prove-possession" => {
+                draft.lose(word, "only tz4 keys have a proof, and those cannot be used here");
+            }
+            option if option.starts_with('-') => draft.lose(option, "it is not known here"),
+            file if transport == "https" => tls.push(file.to_owned()),
+            _ => {}
+        }
+    }
+    match (transport, &tls[..]) {
+        ("http", _) => {}
+        ("https", [certificate, key]) => draft.tls = Some((certificate.clone(), key.clone())),
+        ("https", _) => return Err(MigrateError("launch https signer needs a certificate and a key".to_owned())),
+        _ => draft.lose(
+            format!("launch {transport} signer"),
+            "this signer speaks HTTP: let the client use http://HOST:PORT, or unixSocket, also in HTTP",
+        ),
+    }
+    draft.listen = Some(address(host, port).ok_or_else(|| MigrateError("--address is no IP address".to_owned()))?);
+    if !checked {
+        draft.lose(
+            "no --check-high-watermark",
+            "it has remembered nothing, so there is nothing to import: start at the head of the chain, watermarks initialise --level. This \
+             signer always checks",
+        );
+    }
+    let allow = allow.unwrap_or_else(|| {
+        let why = "without it everything was signed. Here each kind of operation is named: add what you need to allow";
+        draft.lose("no --magic-bytes", why);
+        PayloadKind::CONSENSUS.to_vec()
+    });
+    draft.keys.push(DraftKey { allow, ..DraftKey::default() });
+    draft.lose(
+        "the keys",
+        "a key of its wallet is not in an HSM: use a new key there, and make it the consensus key of the baker",
+    );
+    everybody_may_ask(&mut draft);
+    Ok(draft)
+}
+
+fn magic_bytes(draft: &mut Draft, text: &str) -> Vec<PayloadKind> {
+    let mut allow = Vec::new();
+    for byte in text.split(',').map(str::trim) {
+        let number = byte.strip_prefix("0x").map_or_else(|| byte.parse().ok(), |hex| u8::from_str_radix(hex, 16).ok());
+        match number {
+            Some(0x11) => allow.push(PayloadKind::Consensus(ConsensusKind::Block)),
+            Some(0x12) => allow.push(PayloadKind::Consensus(ConsensusKind::Preattestation)),
+            Some(0x13) => allow.push(PayloadKind::Consensus(ConsensusKind::Attestation)),
+            Some(0x01 | 0x02) => draft.lose(format!("--magic-bytes {byte}"), "blocks and votes from before Tenderbake are not signed here"),
+            Some(0x03) => draft.lose(
+                "--magic-bytes 0x03",
+                "every generic operation was signed. Here each kind is named: add what you need to allow, see docs/keys.md",
+            ),
+            _ => draft.lose(format!("--magic-bytes {byte}"), "nothing that starts so is signed here"),
+        }
+    }
+    allow
+}

@@ -13,7 +13,7 @@ pub mod http;
 pub mod lease;
 mod lookout;
 pub mod metrics;
-mod node;
+pub mod node;
 pub mod peer;
 pub mod record_metrics;
 pub mod serve;

@@ -2,6 +2,7 @@
 //! then they were set back to an old copy before this process began. One that runs sees for itself what becomes of a record.
 //!
 //! It is never on a signature's way. A node that does not answer is told in the log and asked again, and signing goes on.
+//! `watermarks compare` asks the same, before a signer starts.
 
 use crate::custody::CustodyError;
 use crate::signer::{Key, Signer};
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use tezos_signer_core::audit::witness::Proofs;
 use tezos_signer_core::chain::{baked_by, votes_of};
 use tezos_signer_core::config::NodeEndpoint;
+use tezos_signer_core::key::{ChainId, PublicKeyHash};
 use tezos_signer_core::position::Level;
 use tokio::net::TcpStream;
 
@@ -39,7 +41,8 @@ const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
 
 /// Why nothing is known from the node.
 #[derive(Debug, thiserror::Error)]
-enum NodeError {
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum NodeError {
     #[error("{0} cannot be reached: {1}")]
     Unreachable(NodeEndpoint, std::io::Error),
     #[error("{0} gave no answer to {1}: {2}")]
@@ -90,19 +93,10 @@ async fn compare(signer: &Signer, key: &Key, node: &NodeEndpoint) {
 
 /// Whether the blocks above `above` have a signature that the record does not know; the record's custody is told of it.
 async fn look(key: &Key, node: &NodeEndpoint, above: Level) -> Result<bool, NodeError> {
-    let head = get(node, "/chains/main/blocks/head/header").await?;
-    let chain = key.config.policy.chain.to_string();
-    if head["chain_id"] != *chain {
-        return Err(NodeError::OtherChain(node.clone(), head["chain_id"].clone()));
-    }
-    let (first, head) = (i64::from(above.get()) + 1, head["level"].as_i64().unwrap_or_default());
-    for number in first..=head.min(i64::from(above.get()) + i64::from(BLOCKS)) {
-        // Beyond the last one that there can be.
-        let Ok(level) = Level::try_from(number) else { break };
-        let hash = key.config.hash();
-        let votes = votes_of(&hash, level, &get(node, &format!("/chains/main/blocks/{level}/operations/0")).await?);
-        let block = baked_by(&hash, level, &get(node, &format!("/chains/main/blocks/{level}/metadata")).await?);
-        let proofs: Proofs = votes.into_iter().chain(block).collect();
+    let (hash, chain) = (key.config.hash(), key.config.policy.chain);
+    let head = head(node, chain).await?;
+    for level in blocks_above(above, head) {
+        let proofs = proofs_in(node, &hash, level).await?;
         if !proofs.is_empty() {
             key.custody.remind(proofs, Instant::now() + REMIND).await?;
             if key.custody.view().went_back {
@@ -111,6 +105,55 @@ async fn look(key: &Key, node: &NodeEndpoint, above: Level) -> Result<bool, Node
         }
     }
     Ok(false)
+}
+
+/// What a node shows of a key above its record.
+#[derive(Debug)]
+pub struct Seen {
+    /// The level of the node's head.
+    pub head: Level,
+    /// The last block that was looked at; none where the head is not above the record.
+    pub looked_to: Option<Level>,
+    /// What was found of the key.
+    pub proofs: Proofs,
+}
+
+/// Looks through the blocks above `above` for blocks and votes of `hash`.
+pub async fn signed_above(
+    node: &NodeEndpoint,
+    hash: &PublicKeyHash,
+    chain: ChainId,
+    above: Level,
+) -> Result<Seen, NodeError> {
+    let mut seen = Seen { head: head(node, chain).await?, looked_to: None, proofs: Proofs::default() };
+    for level in blocks_above(above, seen.head) {
+        seen.proofs.extend(proofs_in(node, hash, level).await?);
+        seen.looked_to = Some(level);
+    }
+    Ok(seen)
+}
+
+/// The level of the head of a node that must be one of `chain`.
+async fn head(node: &NodeEndpoint, chain: ChainId) -> Result<Level, NodeError> {
+    let path = "/chains/main/blocks/head/header";
+    let head = get(node, path).await?;
+    if head["chain_id"] != *chain.to_string() {
+        return Err(NodeError::OtherChain(node.clone(), head["chain_id"].clone()));
+    }
+    let level = head["level"].as_i64().and_then(|level| Level::try_from(level).ok());
+    level.ok_or_else(|| NodeError::Broken(node.clone(), path.to_owned(), "it has no level".to_owned()))
+}
+
+/// The first blocks above a level, up to the head.
+fn blocks_above(above: Level, head: Level) -> impl Iterator<Item = Level> {
+    let (first, last) = (i64::from(above.get()) + 1, i64::from(above.get()) + i64::from(BLOCKS));
+    (first..=last.min(i64::from(head.get()))).map_while(|level| Level::try_from(level).ok())
+}
+
+async fn proofs_in(node: &NodeEndpoint, hash: &PublicKeyHash, level: Level) -> Result<Proofs, NodeError> {
+    let votes = votes_of(hash, level, &get(node, &format!("/chains/main/blocks/{level}/operations/0")).await?);
+    let block = baked_by(hash, level, &get(node, &format!("/chains/main/blocks/{level}/metadata")).await?);
+    Ok(votes.into_iter().chain(block).collect())
 }
 
 async fn get(node: &NodeEndpoint, path: &str) -> Result<Value, NodeError> {

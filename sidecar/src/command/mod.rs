@@ -4,16 +4,19 @@ mod audit;
 mod check;
 mod explain;
 mod keys;
+mod migrate;
 mod watermarks;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use tezos_signer::ending;
 use tezos_signer::hsm::HsmError;
+use tezos_signer::node::NodeError;
 use tezos_signer::serve::{self, ServeError};
 use tezos_signer::store::StoreError;
 use tezos_signer_core::config::{ConfigError, SignerConfig};
 use tezos_signer_core::interchange::Contradiction;
+use tezos_signer_core::interchange::foreign::Format;
 use tezos_signer_core::key::PublicKeyHash;
 use tezos_signer_core::position::Level;
 use tezos_signer_core::record::RecordName;
@@ -61,6 +64,15 @@ enum Command {
     /// The audit log.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Write another signer's configuration as one of ours, and list what has no counterpart.
+    #[command(after_help = "\
+Examples:
+  tezos-signer migrate --from python keys.json --chain mainnet --output-file signer.yaml
+  tezos-signer migrate --from signatory signatory.yaml --output-file signer.yaml
+  tezos-signer migrate --from octez /etc/systemd/system/octez-signer.service
+
+Exit status: 0 when the configuration was written, whatever is to be filled in or was lost; 1 when the file was not understood.")]
+    Migrate(migrate::Migrate),
     /// End with a status, and nothing else.
     #[command(name = ending::COMMAND, hide = true)]
     End { status: u8 },
@@ -131,6 +143,27 @@ pub(crate) enum CommandError {
         "there is no watermark record {0} to raise, and nothing was changed: --create makes it, with the rows of the file"
     )]
     NothingToRaise(RecordName),
+    /// A configuration of another signer is not what it should be.
+    #[error("{path} is not understood: {reason}")]
+    Migrate { path: PathBuf, reason: String },
+    /// Another signer's files lack rows.
+    #[error(
+        "the files have no row of {key} for: {kinds}. Nothing was changed. Either a file was left out: give all of them. Or the other \
+         signer has signed no such thing with this key: then say above which level it will be signed, --floor LEVEL, the head of the chain \
+         or higher"
+    )]
+    NoRows { key: PublicKeyHash, kinds: String },
+    /// There is no node to ask.
+    #[error("there is no node to ask: --node-endpoint http://HOST:PORT, or nodeEndpoint in the configuration")]
+    NoNode,
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// Not every format can be written.
+    #[error("{0} is imported only: docs/moving/signatory.md says what to write into the table")]
+    NoExport(Format),
+    /// The standard output holds one file.
+    #[error("{0} is written into a directory: --output DIRECTORY")]
+    NoDirectory(Format),
     /// A record and a file cannot both be right.
     #[error("{key} was not changed: {source}")]
     Contradiction { key: PublicKeyHash, source: Contradiction },
@@ -197,6 +230,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), CommandError> {
         Command::Watermarks(command) => watermarks::run(command),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Audit(command) => audit::run(command),
+        Command::Migrate(arguments) => migrate::run(&arguments),
         Command::End { status } => std::process::exit(status.into()),
     }
 }

@@ -1,5 +1,6 @@
 //! The commands that concern the watermark records; here `watermarks show` and `watermarks initialise`.
 
+mod compare;
 mod edit;
 mod interchange;
 
@@ -52,16 +53,32 @@ Examples:
   tezos-signer watermarks suspend --config signer.yaml
   tezos-signer watermarks suspend --config signer.yaml --lift")]
     Suspend(edit::Suspend),
-    /// Write the records to a file, for another signer: tezos-signing-watermarks/v1, JSON. The signer may be running.
+    /// Write the records to a file, for another signer: tezos-signing-watermarks/v1, JSON, or as octez-signer or Signatory keep them.
+    /// The signer may be running where its records have a ceiling; else stop it first.
     #[command(after_help = "\
-Example:
-  tezos-signer watermarks export --config signer.yaml --output watermarks.json")]
+Examples:
+  tezos-signer watermarks export --config signer.yaml --output watermarks.json
+  tezos-signer watermarks export --config signer.yaml --format octez --output /var/lib/octez-signer
+      octez-signer, which is stopped, signs nothing at or below the rows")]
     Export(interchange::Export),
-    /// Raise the records to those of a file; to its ceilings, where it has any. Lowers nothing. The signer may be running.
+    /// Raise the records to those of files of this or another signer; to their ceilings, where they have any. Lowers nothing. The signer
+    /// may be running.
+    #[command(after_help = "\
+Examples:
+  tezos-signer watermarks import --config signer.yaml watermarks.json
+  tezos-signer watermarks import --config signer.yaml --create ~/.tezos-signer
+      octez-signer's three files, from its base directory; or Signatory's, from its own
+  tezos-signer watermarks import --config signer.yaml --create table.json
+      what `aws dynamodb scan --output json` prints of Signatory's table, or the Python signer's")]
+    Import(interchange::Import),
+    /// Hold the records against the chain: whether it has blocks or votes of the keys that they do not know. Changes nothing.
     #[command(after_help = "\
 Example:
-  tezos-signer watermarks import --config signer.yaml watermarks.json")]
-    Import(interchange::Import),
+  tezos-signer watermarks compare --config signer.yaml --node-endpoint http://127.0.0.1:8732
+
+Exit status: 0 when nothing of a key was found above its record, in the first 60 blocks; 1 when something was, or was not looked for.
+That nothing is found proves nothing by itself: a vote may have come too late for a block.")]
+    Compare(compare::Compare),
 }
 
 #[derive(Args)]
@@ -102,6 +119,7 @@ pub(super) fn run(command: Command) -> Result<(), CommandError> {
         Command::Suspend(arguments) => block_on(edit::suspend(&arguments)),
         Command::Export(arguments) => block_on(interchange::export(&arguments)),
         Command::Import(arguments) => block_on(interchange::import(&arguments)),
+        Command::Compare(arguments) => block_on(compare::compare(&arguments)),
     }
 }
 

@@ -29,6 +29,7 @@ mod command_line;
 mod crash;
 mod explain;
 mod fencing;
+mod foreign_files;
 mod forwarding;
 mod handover;
 mod hostile;

@@ -17,14 +17,14 @@ const NEXT: u32 = FLOOR + 1;
 const HEAD: u32 = NEXT + 5000;
 
 /// Answers by path. Lives as long as the test program.
-struct Node {
-    address: SocketAddr,
+pub(crate) struct Node {
+    pub(crate) address: SocketAddr,
     answers: Arc<Mutex<HashMap<String, Value>>>,
 }
 
 impl Node {
     /// Of a chain in whose blocks nobody votes that we know.
-    fn start(chain: &str) -> Self {
+    pub(crate) fn start(chain: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let node = Self { address: listener.local_addr().unwrap(), answers: Arc::default() };
         node.say("head/header", json!({"chain_id": chain, "level": HEAD, "proto": 24}));
@@ -51,7 +51,7 @@ impl Node {
         node
     }
 
-    fn say(&self, path: &str, answer: Value) {
+    pub(crate) fn say(&self, path: &str, answer: Value) {
         self.answers.lock().unwrap().insert(format!("/chains/main/blocks/{path}"), answer);
     }
 
@@ -61,7 +61,7 @@ impl Node {
 }
 
 /// One operation of each key.
-fn votes(of: &[(&str, u32)]) -> Value {
+pub(crate) fn votes(of: &[(&str, u32)]) -> Value {
     let operation = |(key, level): &(&str, u32)| {
         json!({"contents": [{
             "kind": "attestation_with_dal", "slot": 6689, "level": level, "round": 0, "dal_attestation": "0",

@@ -1,4 +1,4 @@
-//! `watermarks export` and `watermarks import`: records as a file, from one signer to another.
+//! `watermarks export` and `watermarks import`: records as files, from one signer to another; also from and to signers that are not ours.
 
 use super::super::{CommandError, OutputArgument};
 use super::edit::{self, Changed, Which};
@@ -6,12 +6,16 @@ use super::open_to_read;
 use clap::Args;
 use jiff::Timestamp;
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tezos_signer::store::StoreError;
 use tezos_signer_core::config::KeyConfig;
-use tezos_signer_core::interchange::{self, ExportedRecord, Metadata};
+use tezos_signer_core::interchange::foreign::{Format, Marks, SourceFile};
+use tezos_signer_core::interchange::{self, ExportedRecord, Metadata, octez, python, signatory};
+use tezos_signer_core::key::{ChainId, PublicKeyHash};
+use tezos_signer_core::position::{ConsensusKind, Level};
 use tezos_signer_core::record::Record;
 
 /// How long a read of the store may take.
@@ -21,20 +25,32 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(in super::super) struct Export {
     #[command(flatten)]
     which: Which,
-    /// Where to write: a file, or `-` (or `json`, as the other commands call it) for the standard output.
+    /// Where to write: a file, or `-` (or `json`, as the other commands call it) for the standard output. For octez and signatory
+    /// the base directory of that signer, which must be stopped: rows are put into its files where they are higher. For
+    /// python-dynamodb a directory, for a file for each item of its table.
     #[arg(long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
+    /// For whom: v1 for a signer of this project, octez, signatory, or python-dynamodb.
+    #[arg(long, default_value_t = Format::V1)]
+    format: Format,
 }
 
 #[derive(Args)]
 pub(in super::super) struct Import {
-    /// What `watermarks export` has written; `-` is the standard input.
-    file: PathBuf,
+    /// What `watermarks export` has written; or files of another signer, or its base directory. `-` is the standard input.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
     #[command(flatten)]
     which: Which,
-    /// Make the record of a key that has none, with the file's rows. Without it such a key is refused.
+    /// Make the record of a key that has none, with the rows of the files. Without it such a key is refused.
     #[arg(long)]
     create: bool,
+    /// What the files are: v1, octez, signatory, signatory-dynamodb, or python-dynamodb. By default it is found out for each of them.
+    #[arg(long)]
+    format: Option<Format>,
+    /// Raise every row to the end of this level at least. Needed where another signer's files have no row for some kind.
+    #[arg(long, value_name = "LEVEL")]
+    floor: Option<Level>,
     #[command(flatten)]
     output: OutputArgument,
 }
@@ -42,7 +58,7 @@ pub(in super::super) struct Import {
 pub(super) async fn export(arguments: &Export) -> Result<(), CommandError> {
     let config = arguments.which.load()?;
     let store = open_to_read(&config).await?;
-    let mut data = Vec::new();
+    let mut records = Vec::new();
     for key in arguments.which.keys(&config)? {
         let snapshot = store.read(&key.record_name(), Instant::now() + PATIENCE).await?;
         if snapshot.record.ceiling.is_none() {
@@ -52,8 +68,21 @@ pub(super) async fn export(arguments: &Export) -> Result<(), CommandError> {
                 key.hash()
             );
         }
-        data.push(ExportedRecord::of(key.hash(), key.policy.chain, &snapshot.record));
+        records.push(ExportedRecord::of(key.hash(), key.policy.chain, &snapshot.record));
     }
+    if arguments.format != Format::V1 && is_stdout(&arguments.output) {
+        return Err(CommandError::NoDirectory(arguments.format));
+    }
+    match arguments.format {
+        Format::V1 => export_ours(arguments, records),
+        Format::Octez => export_to_octez(&arguments.output, &records),
+        Format::Signatory => export_to_signatory(&arguments.output, &records),
+        Format::PythonDynamoDb => export_to_python(&arguments.output, &records),
+        format @ Format::SignatoryDynamoDb => Err(CommandError::NoExport(format)),
+    }
+}
+
+fn export_ours(arguments: &Export, data: Vec<ExportedRecord>) -> Result<(), CommandError> {
     let metadata = Metadata {
         format: interchange::FORMAT.to_owned(),
         exported_at: Some(Timestamp::now()),
@@ -61,7 +90,7 @@ pub(super) async fn export(arguments: &Export) -> Result<(), CommandError> {
     };
     let text = serde_json::to_string_pretty(&interchange::Export { metadata, data })? + "\n";
     let path = &arguments.output;
-    if path == Path::new("-") || path == Path::new("json") {
+    if is_stdout(path) {
         print!("{text}");
         return Ok(());
     }
@@ -72,10 +101,100 @@ pub(super) async fn export(arguments: &Export) -> Result<(), CommandError> {
     written.map_err(|source| CommandError::WriteFile { path: path.clone(), source })
 }
 
+fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-") || path == Path::new("json")
+}
+
+/// octez-signer's three files.
+fn export_to_octez(directory: &Path, records: &[ExportedRecord]) -> Result<(), CommandError> {
+    for (place, (name, kind)) in octez::FILES.into_iter().enumerate() {
+        let path = directory.join(name);
+        // An older one reads the old names only; it has written them.
+        if place >= ConsensusKind::ALL.len() && !path.exists() {
+            continue;
+        }
+        for record in records {
+            let (existing, theirs) = (read_if_there(&path)?, record.to_record());
+            let written = octez::written(existing.as_ref(), kind, record.pkh, record.chain_id, &theirs);
+            if let Some(text) = written.map_err(|error| not_written(&path, &error))? {
+                write(&path, &text)?;
+            }
+        }
+        if path.exists() {
+            println!("{}: {kind}", path.display());
+        }
+    }
+    Ok(())
+}
+
+/// Signatory's file of each chain.
+fn export_to_signatory(directory: &Path, records: &[ExportedRecord]) -> Result<(), CommandError> {
+    let directory = directory.join(signatory::DIRECTORIES[0]);
+    std::fs::create_dir_all(&directory)
+        .map_err(|source| CommandError::WriteFile { path: directory.clone(), source })?;
+    for record in records {
+        let path = directory.join(format!("{}.json", record.chain_id));
+        let (existing, theirs) = (read_if_there(&path)?, record.to_record());
+        let written = signatory::written(existing.as_ref(), record.pkh, &theirs);
+        write(&path, &written.map_err(|error| not_written(&path, &error))?)?;
+        println!("{}: {}", path.display(), record.pkh);
+    }
+    Ok(())
+}
+
+/// The items of the Python signer's table, a file for each.
+fn export_to_python(directory: &Path, records: &[ExportedRecord]) -> Result<(), CommandError> {
+    std::fs::create_dir_all(directory)
+        .map_err(|source| CommandError::WriteFile { path: directory.to_owned(), source })?;
+    for record in records {
+        for (name, text) in python::items_of(record.pkh, record.chain_id, &record.to_record()) {
+            let path = directory.join(format!("{name}.json"));
+            write(&path, &text)?;
+            println!("{}: {}", path.display(), record.pkh);
+        }
+    }
+    Ok(())
+}
+
+fn not_written(path: &Path, error: &dyn std::fmt::Display) -> CommandError {
+    CommandError::Import { path: path.to_owned(), reason: error.to_string() }
+}
+
+fn read_if_there(path: &Path) -> Result<Option<SourceFile>, CommandError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(SourceFile { name: name_of(path), text })),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(CommandError::ReadFile { path: path.to_owned(), source }),
+    }
+}
+
+/// Puts a file of another signer in its place whole, or not at all. It belongs to whom the old one belonged, or else its directory: that
+/// signer must be able to write it.
+fn write(path: &Path, text: &str) -> Result<(), CommandError> {
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let beside = directory.join(format!(".{}.new", name_of(path)));
+    let written = || {
+        let mut file = File::create(&beside)?;
+        let old = std::fs::metadata(path);
+        if let Ok(old) = &old {
+            file.set_permissions(old.permissions())?;
+        }
+        let (owner, made) = (old.or_else(|_| std::fs::metadata(directory))?, file.metadata()?);
+        if (owner.uid(), owner.gid()) != (made.uid(), made.gid()) {
+            fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+        }
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&beside, path)?;
+        File::open(directory)?.sync_all()
+    };
+    written().map_err(|source| CommandError::WriteFile { path: path.to_owned(), source })
+}
+
 pub(super) async fn import(arguments: &Import) -> Result<(), CommandError> {
     let config = arguments.which.load()?;
     let keys = arguments.which.keys(&config)?;
-    let records = records_for(&arguments.file, &keys, arguments.which.key.is_some())?;
+    let records = records_of(arguments, &keys)?;
     let store = edit::open_to_edit(&config).await?;
 
     // What cannot be imported is found before anything is written.
@@ -109,7 +228,11 @@ pub(super) async fn import(arguments: &Import) -> Result<(), CommandError> {
     }
     edit::print(&all, arguments.output.output)?;
     for key in keys.iter().filter(|key| !records.iter().any(|(imported, _)| imported.hash() == key.hash())) {
-        eprintln!("tezos-signer: {} is not in {}: its record was not touched", key.hash(), arguments.file.display());
+        eprintln!(
+            "tezos-signer: {} is not in {}: its record was not touched",
+            key.hash(),
+            arguments.files[0].display()
+        );
     }
     for changed in &all {
         if let Some(ceiling) = changed.after.ceiling
@@ -125,13 +248,92 @@ pub(super) async fn import(arguments: &Import) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// The records of the file, each with the key of the configuration that it is of. A record that is of none is refused, unless
-/// one key was asked for.
-fn records_for<'a>(
-    path: &Path,
+/// What is imported for each key of the configuration that the files know.
+fn records_of<'a>(
+    arguments: &Import,
     keys: &[&'a KeyConfig],
-    one_key: bool,
 ) -> Result<Vec<(&'a KeyConfig, ExportedRecord)>, CommandError> {
+    let files = read_files(&arguments.files)?;
+    let format = |path: &Path, file: &SourceFile| {
+        arguments.format.map_or_else(|| Format::of(file).map_err(|error| refused(path, &error)), Ok)
+    };
+    let mut records = if let [(path, file)] = &files[..]
+        && format(path, file)? == Format::V1
+    {
+        records_for(path, &file.text, keys, arguments.which.key.is_some())?
+    } else {
+        let mut marks = Marks::default();
+        for (path, file) in &files {
+            marks.read(format(path, file)?, file).map_err(|error| refused(path, &error))?;
+        }
+        // ◆ A kind that another signer has no row of was never signed, or its file was forgotten. Which of the two, we are told.
+        let records = records_in(&marks, keys, &arguments.files[0])?;
+        if arguments.floor.is_none()
+            && let Some((key, record)) = records.iter().find(|(_, record)| !record.missing().is_empty())
+        {
+            return Err(CommandError::NoRows { key: key.hash(), kinds: words(&record.missing()) });
+        }
+        records
+    };
+    if let Some(floor) = arguments.floor {
+        for (_, record) in &mut records {
+            *record = record.with_floor(floor);
+        }
+    }
+    Ok(records)
+}
+
+/// The records of another signer. What it knows of keys and chains that are not in the configuration is left where it is: it is said.
+fn records_in<'a>(
+    marks: &Marks,
+    keys: &[&'a KeyConfig],
+    path: &Path,
+) -> Result<Vec<(&'a KeyConfig, ExportedRecord)>, CommandError> {
+    let is_ours =
+        |hash: PublicKeyHash, chain: ChainId| keys.iter().any(|key| (key.hash(), key.policy.chain) == (hash, chain));
+    for (hash, chain) in marks.others(is_ours) {
+        eprintln!("tezos-signer: left out: {hash} on {chain}, which is not asked for");
+    }
+    let records: Vec<_> = keys.iter().filter_map(|key| Some((*key, marks.of(key.hash(), key.policy.chain)?))).collect();
+    if records.is_empty() {
+        return Err(refused(path, &"no key of the configuration is in it, on the chain that it is for there"));
+    }
+    Ok(records)
+}
+
+fn words(kinds: &[ConsensusKind]) -> String {
+    kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn refused(path: &Path, reason: &dyn std::fmt::Display) -> CommandError {
+    CommandError::Import { path: path.to_owned(), reason: reason.to_string() }
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The files, and those of the directories that a signer keeps watermarks in.
+fn read_files(paths: &[PathBuf]) -> Result<Vec<(PathBuf, SourceFile)>, CommandError> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let found = files_in(path).map_err(|source| CommandError::ReadFile { path: path.clone(), source })?;
+            if found.is_empty() {
+                let reason = "the directory has neither octez-signer's high watermarks nor Signatory's watermark_v2";
+                return Err(refused(path, &reason));
+            }
+            for path in found {
+                files.push(read_file(&path)?);
+            }
+        } else {
+            files.push(read_file(path)?);
+        }
+    }
+    Ok(files)
+}
+
+fn read_file(path: &Path) -> Result<(PathBuf, SourceFile), CommandError> {
     let text = if path == Path::new("-") {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text).map(|_| text)
@@ -139,8 +341,36 @@ fn records_for<'a>(
         std::fs::read_to_string(path)
     };
     let text = text.map_err(|source| CommandError::ReadFile { path: path.to_owned(), source })?;
-    let refused = |reason: String| CommandError::Import { path: path.to_owned(), reason };
-    let export = interchange::Export::from_json(&text).map_err(|error| refused(error.to_string()))?;
+    Ok((path.to_owned(), SourceFile { name: name_of(path), text }))
+}
+
+/// Only names that the signers themselves use.
+fn files_in(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut found: Vec<_> =
+        octez::FILES.map(|(name, _)| directory.join(name)).into_iter().filter(|path| path.exists()).collect();
+    let below = signatory::DIRECTORIES.map(|name| directory.join(name)).into_iter().filter(|path| path.is_dir());
+    for directory in below.chain([directory.to_owned()]) {
+        for entry in std::fs::read_dir(directory)? {
+            let path = entry?.path();
+            if signatory::is_file(&name_of(&path)) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The records of a file of ours, each with the key of the configuration that it is of. A record that is of none is refused, unless
+/// one key was asked for.
+fn records_for<'a>(
+    path: &Path,
+    text: &str,
+    keys: &[&'a KeyConfig],
+    one_key: bool,
+) -> Result<Vec<(&'a KeyConfig, ExportedRecord)>, CommandError> {
+    let refused = |reason: String| refused(path, &reason);
+    let export = interchange::Export::from_json(text).map_err(|error| refused(error.to_string()))?;
     let mut records = Vec::new();
     for exported in export.data {
         match keys.iter().find(|key| key.hash() == exported.pkh) {

@@ -1,0 +1,61 @@
+//! `migrate`: another signer's configuration, written as ours. It reads a file and writes one; nothing else is touched.
+
+use super::{CommandError, Output, OutputArgument};
+use clap::Args;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::PathBuf;
+use tezos_signer_core::key::ChainId;
+use tezos_signer_core::migrate::{Migrated, Source, migrate};
+
+#[derive(Args)]
+pub(super) struct Migrate {
+    /// The other signer's configuration: keys.json, a YAML file, or a file with the command line.
+    file: PathBuf,
+    /// Whose it is: python, signatory, or octez.
+    #[arg(long, value_name = "SIGNER")]
+    from: Source,
+    /// The chain that the keys sign for, where the file does not say: an id, or mainnet.
+    #[arg(long)]
+    chain: Option<ChainId>,
+    /// Where to write the configuration. It must not be there. By default it is printed.
+    #[arg(long, value_name = "FILE")]
+    output_file: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgument,
+}
+
+pub(super) fn run(arguments: &Migrate) -> Result<(), CommandError> {
+    let path = &arguments.file;
+    let text = std::fs::read_to_string(path).map_err(|source| CommandError::ReadFile { path: path.clone(), source })?;
+    let migrated = migrate(arguments.from, &text, arguments.chain)
+        .map_err(|error| CommandError::Migrate { path: path.clone(), reason: error.to_string() })?;
+    if let Some(path) = &arguments.output_file {
+        let written = OpenOptions::new().write(true).create_new(true).open(path).and_then(|mut file| {
+            file.write_all(migrated.config.as_bytes())?;
+            file.sync_all()
+        });
+        written.map_err(|source| CommandError::WriteFile { path: path.clone(), source })?;
+    }
+    if arguments.output.output == Output::Json {
+        println!("{}", serde_json::to_string_pretty(&migrated)?);
+    } else {
+        if arguments.output_file.is_none() {
+            print!("{}", migrated.config);
+        }
+        tell(&migrated);
+    }
+    Ok(())
+}
+
+/// For people, beside the file.
+fn tell(Migrated { fill_in, lost, .. }: &Migrated) {
+    eprintln!("To fill in (FILL IN in the file; the signer does not start before):");
+    for line in fill_in {
+        eprintln!("  {line}");
+    }
+    eprintln!("Without a counterpart:");
+    for loss in lost {
+        eprintln!("  {}: {}", loss.what, loss.why);
+    }
+}

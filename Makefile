@@ -10,7 +10,7 @@ MAKEFLAGS += --no-print-directory
 CLUSTER  ?= local
 REGISTRY ?=
 
-GO_MODULES := e2e e2e/cluster images
+GO_MODULES := e2e e2e/cluster e2e/clients/tzgo images
 CHART      := charts/tezos-signer-operator
 
 # A heading with the time, so that a long run shows where it is.

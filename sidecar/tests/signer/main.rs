@@ -25,6 +25,7 @@ mod wire;
 // From outside: the program.
 mod audit;
 mod authentication;
+mod clients;
 mod command_line;
 mod crash;
 mod explain;

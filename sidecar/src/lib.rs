@@ -6,8 +6,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod audit;
+pub mod config_file;
 pub mod custody;
 pub mod ending;
+pub mod files;
 pub mod hsm;
 pub mod http;
 pub mod lease;
@@ -16,7 +18,10 @@ pub mod metrics;
 pub mod node;
 pub mod peer;
 pub mod record_metrics;
+mod records;
+mod reload;
 pub mod serve;
+mod service_manager;
 pub mod signer;
 pub mod store;
 mod trail;

@@ -5,6 +5,7 @@ use crate::audit::AuditLog;
 use crate::custody::View;
 use crate::peer::FORWARDED;
 use crate::record_metrics::RecordMetrics;
+use crate::reload::RESULTS;
 use prometheus::{
     Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -12,6 +13,7 @@ use prometheus::{
 use std::time::Duration;
 use tezos_signer_core::audit::{self, Microseconds, Outcome};
 use tezos_signer_core::key::PublicKeyHash;
+use tezos_signer_core::position::ConsensusKind;
 
 /// Handles to all metrics; clones are the same metrics.
 #[derive(Clone)]
@@ -25,6 +27,7 @@ pub struct Metrics {
     commits_failed: IntCounter,
     unknown_shapes: IntCounterVec,
     forwarded: IntCounterVec,
+    config_reloads: IntCounterVec,
     audit_up: IntGauge,
     audit_lost: IntGauge,
     hsm_up: IntGauge,
@@ -101,6 +104,16 @@ impl Metrics {
         for outcome in FORWARDED {
             forwarded.with_label_values(&[outcome]).reset();
         }
+        let config_reloads = IntCounterVec::new(
+            Opts::new(
+                "tezos_signer_config_reloads_total",
+                "How often the configuration was read again (SIGHUP), by what came of it; refused: the one before applies.",
+            ),
+            &["result"],
+        )?;
+        for result in RESULTS {
+            config_reloads.with_label_values(&[result]).reset();
+        }
         let audit_up = IntGauge::new("tezos_signer_audit_up", "1 while the audit log can be written, else 0.")?;
         let audit_lost = IntGauge::new(
             "tezos_signer_audit_lost_lines",
@@ -114,6 +127,7 @@ impl Metrics {
         registry.register(Box::new(commits_failed.clone()))?;
         registry.register(Box::new(unknown_shapes.clone()))?;
         registry.register(Box::new(forwarded.clone()))?;
+        registry.register(Box::new(config_reloads.clone()))?;
         registry.register(Box::new(audit_up.clone()))?;
         registry.register(Box::new(audit_lost.clone()))?;
         registry.register(Box::new(hsm_up.clone()))?;
@@ -131,6 +145,7 @@ impl Metrics {
             commits_failed,
             unknown_shapes,
             forwarded,
+            config_reloads,
             audit_up,
             audit_lost,
             hsm_up,
@@ -168,6 +183,22 @@ impl Metrics {
     /// Those of the records.
     pub fn records(&self) -> &RecordMetrics {
         &self.records
+    }
+
+    /// The configuration was read again.
+    pub(crate) fn reloaded(&self, result: &str) {
+        self.config_reloads.with_label_values(&[result]).inc();
+    }
+
+    /// A key is not configured any more: what would be told of it would only look as if it had stopped signing.
+    pub(crate) fn forget_key(&self, key: &PublicKeyHash) {
+        self.records.forget(key);
+        let key = &key.to_string();
+        for kind in ConsensusKind::ALL {
+            // An error says that nothing was told of it.
+            let _ = self.last_level.remove_label_values(&[key, kind.as_str()]);
+            let _ = self.last_round.remove_label_values(&[key, kind.as_str()]);
+        }
     }
 
     /// Where others register theirs.

@@ -55,10 +55,9 @@ pub enum NodeError {
     Record(#[from] CustodyError),
 }
 
-/// Compares each record with the chain.
-pub(crate) async fn compare_all(signer: Arc<Signer>, node: NodeEndpoint) {
-    let all = signer.keys().map(|key| compare(&signer, key, &node));
-    futures::future::join_all(all).await;
+/// Compares the records of `keys` with the chain.
+pub(crate) async fn compare_all(signer: Arc<Signer>, keys: Vec<Arc<Key>>, node: NodeEndpoint) {
+    futures::future::join_all(keys.iter().map(|key| compare(&signer, key, &node))).await;
 }
 
 async fn compare(signer: &Signer, key: &Key, node: &NodeEndpoint) {

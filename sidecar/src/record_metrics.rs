@@ -53,11 +53,29 @@ impl RecordMetrics {
         })
     }
 
-    /// The key is one of this signer's. A counter that begins with its first event hides that one from `increase()`.
+    /// The key is one of this signer's: what was counted of it stays. A counter that begins with its first event hides that one from
+    /// `increase()`.
     pub fn expect(&self, key: &PublicKeyHash) {
         for kind in ConsensusKind::ALL {
             for reason in REFUSALS {
-                self.refusals.with_label_values(&[key.to_string().as_str(), kind.to_string().as_str(), reason]).reset();
+                self.refusals.with_label_values(&[key.to_string().as_str(), kind.as_str(), reason]).inc_by(0);
+            }
+        }
+    }
+
+    /// The key is not one of this signer's any more.
+    pub fn forget(&self, key: &PublicKeyHash) {
+        let key = key.to_string();
+        // An error says that nothing was told of it.
+        for gauge in [&self.lease_held, &self.lease_transitions, &self.suspended] {
+            let _ = gauge.remove_label_values(&[&key]);
+        }
+        for reason in CustodyError::REASONS {
+            let _ = self.problem.remove_label_values(&[key.as_str(), reason]);
+        }
+        for kind in ConsensusKind::ALL {
+            for reason in REFUSALS {
+                let _ = self.refusals.remove_label_values(&[key.as_str(), kind.as_str(), reason]);
             }
         }
     }

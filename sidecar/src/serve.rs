@@ -1,8 +1,9 @@
 //! A signing process, from its configuration to its orderly end.
 
 use crate::audit::{AuditError, AuditLog, tail};
-use crate::custody::{Custody, LeaseTerms};
+use crate::custody::LeaseTerms;
 use crate::ending;
+use crate::files::{self, Exposure};
 use crate::hsm::{Hsm, HsmMetrics};
 use crate::http::fault::{Fault, FaultObserver};
 use crate::http::listener::{Listener, Service, UnixSocketError};
@@ -14,11 +15,15 @@ use crate::lease;
 use crate::metrics::Metrics;
 use crate::node;
 use crate::peer::{self, Peers};
-use crate::signer::{Key, Signer};
+use crate::records::Records;
+use crate::reload::Reload;
+use crate::service_manager;
+use crate::signer::Signer;
 use crate::store::{ConfigMapStore, FileStore, Store, StoreError};
 use axum::Router;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tezos_signer_core::audit::Outcome;
@@ -71,6 +76,9 @@ pub enum ServeError {
     /// The audit log.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// A file is open to others who could sign past the watermarks by it.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Exposed(Vec<Exposure>),
     /// The HSM cannot be used, and nothing helps that this process could do.
     #[error("{0}; ending, a new process may reach the HSM")]
     HsmGivenUp(String),
@@ -102,14 +110,15 @@ pub async fn open_store(config: &WatermarkConfig) -> Result<(Arc<dyn Store>, Opt
     })
 }
 
-/// Serves until SIGTERM or SIGINT.
-pub async fn serve(config: SignerConfig) -> Result<(), ServeError> {
+/// Serves until SIGTERM or SIGINT by `config`, which was read from `path`, and is read again there at SIGHUP.
+pub async fn serve(config: SignerConfig, path: PathBuf) -> Result<(), ServeError> {
     let watermarks = config.watermarks.as_ref().ok_or(ServeError::Config(
         "watermarks is missing in the configuration: say where the records are (file: <directory>, or configMap: {})",
     ))?;
     if config.keys.is_empty() {
         return Err(ServeError::Config("keys is empty in the configuration: there is nothing to sign with"));
     }
+    refuse_exposed(&config, &path)?;
     raise_file_limit();
     let metrics = Metrics::new()?;
     let tls = match &config.tls {
@@ -126,12 +135,8 @@ pub async fn serve(config: SignerConfig) -> Result<(), ServeError> {
         duration,
     });
     let witness = tail::read(&config.audit)?;
-    let keys = config.keys.iter().map(|key| {
-        let name = key.record_name();
-        let proofs = witness.of(&name);
-        let custody = Custody::new(name, store.clone(), terms.clone()).reminded_of(proofs);
-        Key::new(key.clone(), custody, config.authorized_keys_of(key).clone())
-    });
+    let mut records = Records::new(store, terms, witness);
+    let keys = records.keys_of(&config);
     let deadline = Duration::from_millis(config.request_deadline_milliseconds.into());
     let audit = AuditLog::start(&config.audit, &identity)?;
     let hsm = Hsm::start(&config.hsm, &config.keys, HsmMetrics::new()?.register(metrics.registry())?)?;
@@ -140,7 +145,8 @@ pub async fn serve(config: SignerConfig) -> Result<(), ServeError> {
         Some(peers) => signer.forwarding_to(Peers::new(peers.tls.clone())),
         None => signer,
     });
-    let served = serve_until_terminated(&config, &signer, identity, tls, peers).await;
+    let reload = Reload::new(path, config.clone(), records, signer.clone());
+    let served = serve_until_terminated(&config, &signer, reload, identity, tls, peers).await;
     signer.audit().end(HURRY).await;
     let is_out_of_the_library = signer.hsm().stop(HURRY).await;
     let status = served.as_ref().map_or_else(ServeError::exit_status, |()| 0);
@@ -151,6 +157,20 @@ pub async fn serve(config: SignerConfig) -> Result<(), ServeError> {
         ending::end(status);
     }
     served
+}
+
+/// Who has the PIN signs past every watermark, and so does who can change the records or say where they are: on a host with other
+/// users nothing is signed then. What else is not as it should be is told. In a pod the mounts are the kubelet's and nobody else's.
+fn refuse_exposed(config: &SignerConfig, path: &Path) -> Result<(), ServeError> {
+    if std::env::var_os("POD_UID").is_some() {
+        return Ok(());
+    }
+    let exposed = files::examine(config, path).into_iter().filter_map(|file| file.exposure);
+    let (dangerous, others): (Vec<_>, Vec<_>) = exposed.partition(|exposure| exposure.is_dangerous);
+    for exposure in others {
+        tracing::warn!(reason = %exposure, "a file is not as it should be");
+    }
+    if dangerous.is_empty() { Ok(()) } else { Err(ServeError::Exposed(dangerous)) }
 }
 
 /// As many open files as the system lets this process have. A usual soft limit, 1024, is reached by the connections of two full
@@ -166,6 +186,7 @@ fn raise_file_limit() {
 async fn serve_until_terminated(
     config: &SignerConfig,
     signer: &Arc<Signer>,
+    reload: Reload,
     identity: String,
     tls: Option<Arc<Tls>>,
     peers: Option<PeerListener>,
@@ -176,16 +197,19 @@ async fn serve_until_terminated(
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let hangup = signal(SignalKind::hangup())?;
     let (stop, stopped) = watch::channel(false);
-    let mut listeners = vec![serve_admin(config.admin, admin::router(admin), stopped.clone()).await?];
+    let mut listeners = vec![serve_admin(config.admin, admin::router(admin.clone()), stopped.clone()).await?];
     listeners.extend(serve_signing(config, signer, tls, slots.clone(), &stopped).await?);
     if let Some(peers) = peers {
         listeners.push(serve_peers(config, signer, peers, &identity, slots, &stopped)?);
     }
     let leases = tokio::spawn(lease::keep(signer.clone()));
     if let Some(endpoint) = &config.node_endpoint {
-        tokio::spawn(node::compare_all(signer.clone(), endpoint.clone()));
+        tokio::spawn(node::compare_all(signer.clone(), signer.keys().collect(), endpoint.clone()));
     }
+    tokio::spawn(service_manager::accompany(admin));
+    let reload = tokio::spawn(reload.at_each(hangup));
     tracing::info!(keys = config.keys.len(), "serving");
 
     let given_up = tokio::select! {
@@ -194,6 +218,8 @@ async fn serve_until_terminated(
         reason = signer.hsm().given_up() => Some(reason),
     };
     tracing::info!("ending: no new signatures, letting the leases go");
+    service_manager::stopping();
+    reload.abort();
     signer.close();
     let _ = leases.await;
     let let_go = lease::release(signer, RELEASE).await;

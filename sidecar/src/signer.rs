@@ -19,6 +19,7 @@ use tezos_signer_core::key::{Digest, PublicKeyHash, Signature};
 use tezos_signer_core::payload::{self, DecodeError};
 use tezos_signer_core::policy::{Forbidden, Permitted};
 use tezos_signer_core::watermark::{self, Decision, Refusal};
+use tokio::sync::watch;
 
 /// What a client asks.
 #[derive(Debug, Clone)]
@@ -150,15 +151,15 @@ const LAST_TRY: Duration = Duration::from_millis(200);
 pub struct Key {
     /// Its configuration.
     pub config: KeyConfig,
-    /// Its record.
-    pub custody: Custody,
+    /// Its record. One that the configuration takes out and in again, or whose policy changes, keeps it.
+    pub custody: Arc<Custody>,
     /// Who may ask.
     pub authorized_keys: AuthorizedKeys,
 }
 
 impl Key {
     /// A key whose record is in `custody`, and of which `authorized_keys` may ask for signatures.
-    pub fn new(config: KeyConfig, custody: Custody, authorized_keys: AuthorizedKeys) -> Self {
+    pub fn new(config: KeyConfig, custody: Arc<Custody>, authorized_keys: AuthorizedKeys) -> Self {
         Self { config, custody, authorized_keys }
     }
 
@@ -167,9 +168,17 @@ impl Key {
     }
 }
 
+/// The keys, by address.
+pub type Keys = BTreeMap<PublicKeyHash, Arc<Key>>;
+
+fn by_hash(keys: impl IntoIterator<Item = Key>) -> Keys {
+    keys.into_iter().map(|key| (key.config.hash(), Arc::new(key))).collect()
+}
+
 /// Everything that a request needs.
 pub struct Signer {
-    keys: BTreeMap<PublicKeyHash, Arc<Key>>,
+    /// A request takes its key out once, and ends by what it has taken, whatever is configured meanwhile.
+    keys: watch::Sender<Keys>,
     hsm: Hsm,
     audit: AuditLog,
     metrics: Metrics,
@@ -188,10 +197,11 @@ impl Signer {
         metrics: Metrics,
         request_deadline: Duration,
     ) -> Self {
-        let keys: BTreeMap<_, _> = keys.into_iter().map(|key| (key.config.hash(), Arc::new(key))).collect();
+        let keys = by_hash(keys);
         for key in keys.keys() {
             metrics.records().expect(key);
         }
+        let keys = watch::Sender::new(keys);
         Self { keys, hsm, audit, metrics, request_deadline, peers: None, closing: AtomicBool::new(false) }
     }
 
@@ -207,19 +217,38 @@ impl Signer {
         self.peers.is_some()
     }
 
-    /// The keys, by address.
-    pub fn keys(&self) -> impl Iterator<Item = &Arc<Key>> {
-        self.keys.values()
+    /// The keys, by address, as they are configured now.
+    pub fn keys(&self) -> impl Iterator<Item = Arc<Key>> + use<> {
+        self.keys.borrow().values().cloned().collect::<Vec<_>>().into_iter()
     }
 
     /// One key.
-    pub fn key(&self, hash: &PublicKeyHash) -> Option<&Arc<Key>> {
-        self.keys.get(hash)
+    pub fn key(&self, hash: &PublicKeyHash) -> Option<Arc<Key>> {
+        self.keys.borrow().get(hash).cloned()
+    }
+
+    /// From now on serves `keys`, and no others. What was asked before is answered by what was configured then.
+    pub fn configure(&self, keys: impl IntoIterator<Item = Key>) {
+        let keys = by_hash(keys);
+        for key in keys.keys() {
+            self.metrics.records().expect(key);
+        }
+        self.keys.send_replace(keys);
+    }
+
+    /// Tells of each [`Signer::configure`], and of [`Signer::close`].
+    pub fn changes(&self) -> watch::Receiver<Keys> {
+        self.keys.subscribe()
+    }
+
+    /// The longest that a request may take.
+    pub fn request_deadline(&self) -> Duration {
+        self.request_deadline
     }
 
     /// Whether there is a key that another replica serves, as far as is known, and that can be asked for it.
     pub fn is_served_elsewhere(&self) -> bool {
-        let other = |key: &Arc<Key>| Holder::of(&key.custody.view().lease).filter(|other| !key.is_served_here(other));
+        let other = |key: Arc<Key>| Holder::of(&key.custody.view().lease).filter(|other| !key.is_served_here(other));
         self.forwards() && self.keys().filter_map(other).any(|other| other.address.is_some())
     }
 
@@ -244,6 +273,7 @@ impl Signer {
         for key in self.keys() {
             key.custody.want();
         }
+        self.keys.send_modify(|_| {});
     }
 
     /// Whether [`Signer::close`] was called.
@@ -273,7 +303,7 @@ impl Signer {
     /// What is decided about one request, from top to bottom.
     async fn answer(&self, request: &Request, trail: &mut Trail) -> Result<Answer, SignError> {
         let deadline = trail.started + self.request_deadline;
-        let key = self.keys.get(&request.key).ok_or(SignError::UnknownKey(request.key))?;
+        let key = &*self.key(&request.key).ok_or(SignError::UnknownKey(request.key))?;
         let authentication = request.authentication.as_deref();
         trail.request.authenticated_key =
             key.authorized_keys.authenticate(&request.key, &request.payload, authentication)?;

@@ -22,7 +22,7 @@ pub struct HsmConfig {
     /// Which of the library's tokens.
     pub token: TokenSelector,
     /// The file that holds the PIN (for CloudHSM: `<crypto user>:<password>`). Read at each login; a line end at its end is
-    /// not part of the PIN.
+    /// not part of the PIN. `$CREDENTIALS_DIRECTORY/NAME` is the credential of that name which systemd gave to the unit.
     pub pin_file: PathBuf,
     /// How many sessions are open, each with a thread of its own: 1 to 16. Default: 4.
     pub sessions: u8,

@@ -1,67 +1,70 @@
-//! `check`: tries what signing needs, and says of each key what is there. It signs nothing but trial digests, and changes no
-//! record.
+//! `check`: tries what signing needs, and says of each thing and each key what is there. It signs nothing but trial digests, and
+//! changes no record.
 
 use super::watermarks::read_all;
 use super::{CommandError, Output, print_table};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::time::Duration;
 use tezos_signer::audit::tail;
 use tezos_signer::custody::CustodyError;
-use tezos_signer::ending;
-use tezos_signer::hsm;
 use tezos_signer::serve::ServeError;
-use tezos_signer_core::config::SignerConfig;
+use tezos_signer::{ending, files, hsm};
+use tezos_signer_core::config::{KeyConfig, SignerConfig, WatermarkConfig};
+use tezos_signer_core::position::ConsensusKind;
+use tezos_signer_core::record::Record;
 
-pub(super) async fn run(config: &SignerConfig, output: Output) -> Result<(), CommandError> {
-    // Both are tried before either is told: who repairs one thing wants to know of the other.
+/// What the token's part of a key has come to, and the record's.
+struct Tried<'a> {
+    key: &'a KeyConfig,
+    signed: Result<Duration, String>,
+    record: Result<Record, String>,
+}
+
+/// Something else that signing needs.
+#[derive(Serialize)]
+struct Finding {
+    what: &'static str,
+    fit: bool,
+    message: String,
+}
+
+pub(super) async fn run(config: &SignerConfig, path: &Path, output: Output) -> Result<(), CommandError> {
+    // All is tried before anything is told: who repairs one thing wants to know of the others.
     let hsm::Examination { keys: examined, hangs } =
         hsm::examine(&config.hsm, &config.keys).map_err(CommandError::Runtime)?;
     let records = read_all(config).await;
     let witness = tail::read(&config.audit).map_err(ServeError::from)?;
-    let token = examined.as_ref().err().map(ToString::to_string);
-    let store = records.as_ref().err().map(ToString::to_string);
 
-    let mut fit = token.is_none() && store.is_none() && !config.keys.is_empty();
-    let (mut rows, mut keys) = (Vec::new(), Vec::new());
-    for (i, key) in config.keys.iter().enumerate() {
+    let tried = config.keys.iter().enumerate().map(|(i, key)| {
         let signed = match &examined {
-            Ok(examined) => examined[i].time_to_sign.as_ref().map_err(ToString::to_string),
+            Ok(examined) => examined[i].time_to_sign.clone().map_err(|error| error.to_string()),
             Err(_) => Err("the token cannot be used".to_owned()),
         };
         let record = match &records {
             Ok(records) => records[i].1.as_ref().map_err(ToString::to_string).and_then(|snapshot| {
                 let forgotten = witness.of(&key.record_name()).forgotten_by(&snapshot.record);
-                forgotten.map_or(Ok(()), |proof| Err(CustodyError::Forgotten { proof }.to_string()))
+                let record = snapshot.record.clone();
+                forgotten.map_or(Ok(record), |proof| Err(CustodyError::Forgotten { proof }.to_string()))
             }),
             Err(_) => Err("the records cannot be read".to_owned()),
         };
-        fit &= signed.is_ok() && record.is_ok();
-        let curve = key.public_key.curve();
-        let milliseconds = signed.as_ref().map(|time| time.as_secs_f64() * 1000.0);
-        keys.push(serde_json::json!({
-            "publicKeyHash": key.hash(),
-            "curve": curve,
-            "selector": key.selector.to_string(),
-            "millisecondsToSign": milliseconds.as_ref().ok(),
-            "hsm": signed.as_ref().err(),
-            "record": record.as_ref().err(),
-        }));
-        rows.push(vec![
-            key.hash().to_string(),
-            curve.to_string(),
-            milliseconds.map_or_else(Clone::clone, |time| format!("{time:.1} ms")),
-            record.map_or_else(|error| error, |()| "there".to_owned()),
-        ]);
+        Tried { key, signed, record }
+    });
+    let tried: Vec<Tried<'_>> = tried.collect();
+
+    let mut findings = vec![of_token(config, examined.as_ref().err()), of_store(config, records.as_ref().err())];
+    // A pod's mounts are the kubelet's.
+    if std::env::var_os("POD_UID").is_none() {
+        findings.extend(files::examine(config, path).into_iter().map(of_file));
     }
-    let problems: Vec<_> = token.iter().chain(&store).collect();
-    if output == Output::Json {
-        let all = serde_json::json!({ "fit": fit, "problems": problems, "keys": keys });
-        println!("{}", serde_json::to_string_pretty(&all)?);
-    } else {
-        print_table(&["KEY", "CURVE", "TIME TO SIGN", "RECORD"], &rows);
-    }
-    for problem in problems {
-        eprintln!("tezos-signer: {problem}");
-    }
-    let result = if fit { Ok(()) } else { Err(CommandError::Unfit) };
+    let all_fit = !tried.is_empty()
+        && tried.iter().all(|tried| tried.signed.is_ok() && tried.record.is_ok())
+        && findings.iter().all(|finding| finding.fit);
+    tell(&tried, &findings, all_fit, output)?;
+
+    let result = if all_fit { Ok(()) } else { Err(CommandError::Unfit) };
     if hangs {
         let status = result.map_or_else(
             |error| {
@@ -73,4 +76,84 @@ pub(super) async fn run(config: &SignerConfig, output: Output) -> Result<(), Com
         ending::end(status);
     }
     result
+}
+
+fn of_token(config: &SignerConfig, error: Option<&hsm::HsmError>) -> Finding {
+    let message = error.map_or_else(|| config.hsm.token.to_string(), ToString::to_string);
+    Finding { what: "token", fit: error.is_none(), message }
+}
+
+fn of_store(config: &SignerConfig, error: Option<&CommandError>) -> Finding {
+    let message = match (&config.watermarks, error) {
+        (_, Some(error)) => error.to_string(),
+        (Some(WatermarkConfig::ConfigMap(config)), None) => {
+            format!("ConfigMaps in {}, shared by all signers that use them", config.namespace)
+        }
+        _ => "files, which protect on this host only: let no other host sign with these keys".to_owned(),
+    };
+    Finding { what: "watermarks", fit: error.is_none(), message }
+}
+
+fn of_file(file: files::File) -> Finding {
+    let message = file.exposure.as_ref().map_or_else(|| file.path.display().to_string(), ToString::to_string);
+    Finding { what: file.field, fit: file.exposure.is_none(), message }
+}
+
+fn tell(tried: &[Tried<'_>], findings: &[Finding], fit: bool, output: Output) -> Result<(), CommandError> {
+    if output == Output::Json {
+        let problems: Vec<_> = findings.iter().filter(|finding| !finding.fit).map(|finding| &finding.message).collect();
+        let keys: Vec<_> = tried.iter().map(json_of).collect();
+        let all = json!({ "fit": fit, "problems": problems, "checks": findings, "keys": keys });
+        println!("{}", serde_json::to_string_pretty(&all)?);
+        return Ok(());
+    }
+    let rows: Vec<_> = tried.iter().map(row_of).collect();
+    let titles = ConsensusKind::ALL.map(|kind| kind.as_str().to_uppercase());
+    let titles = [&["KEY", "CURVE", "TIME TO SIGN", "RECORD"][..], &titles.each_ref().map(String::as_str)].concat();
+    print_table(&titles, &rows);
+    println!();
+    let rows = findings.iter().map(|finding| {
+        let state = if finding.fit { "well" } else { "WRONG" };
+        vec![finding.what.to_owned(), state.to_owned(), finding.message.clone()]
+    });
+    print_table(&["WHAT", "STATE", ""], &rows.collect::<Vec<_>>());
+    Ok(())
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+fn json_of(tried: &Tried<'_>) -> Value {
+    let rows = ConsensusKind::ALL.into_iter().filter_map(|kind| {
+        let position = tried.record.as_ref().ok()?.rows.get(kind)?.position;
+        Some((kind.to_string(), json!({ "level": position.level, "round": position.round })))
+    });
+    json!({
+        "publicKeyHash": tried.key.hash(),
+        "curve": tried.key.public_key.curve(),
+        "selector": tried.key.selector.to_string(),
+        "millisecondsToSign": tried.signed.as_ref().ok().copied().map(milliseconds),
+        "hsm": tried.signed.as_ref().err(),
+        "record": tried.record.as_ref().err(),
+        "rows": rows.collect::<serde_json::Map<_, _>>(),
+    })
+}
+
+/// The key, what was found, and the levels that its next signatures must be above.
+fn row_of(tried: &Tried<'_>) -> Vec<String> {
+    let level = |kind| match &tried.record {
+        Ok(record) => {
+            record.rows.get(kind).map_or("nothing is signed".to_owned(), |row| row.position.level.to_string())
+        }
+        Err(_) => "-".to_owned(),
+    };
+    let record = match &tried.record {
+        Ok(record) if record.suspend => "suspended".to_owned(),
+        Ok(record) => record.ceiling.map_or("there".to_owned(), |ceiling| format!("ceiling {ceiling}")),
+        Err(error) => error.clone(),
+    };
+    let time = tried.signed.as_ref().map_or_else(Clone::clone, |time| format!("{:.1} ms", milliseconds(*time)));
+    let [a, b, c] = ConsensusKind::ALL.map(level);
+    vec![tried.key.hash().to_string(), tried.key.public_key.curve().to_string(), time, record, a, b, c]
 }

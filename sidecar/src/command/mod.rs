@@ -9,12 +9,13 @@ mod watermarks;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use tezos_signer::config_file::{self, ConfigFileError};
 use tezos_signer::ending;
 use tezos_signer::hsm::HsmError;
 use tezos_signer::node::NodeError;
 use tezos_signer::serve::{self, ServeError};
 use tezos_signer::store::StoreError;
-use tezos_signer_core::config::{ConfigError, SignerConfig};
+use tezos_signer_core::config::SignerConfig;
 use tezos_signer_core::interchange::Contradiction;
 use tezos_signer_core::interchange::foreign::Format;
 use tezos_signer_core::key::PublicKeyHash;
@@ -45,7 +46,7 @@ enum Command {
     /// Sign, until SIGTERM.
     #[command(after_help = "Example:\n  tezos-signer serve --config /etc/tezos-signer/config.yaml")]
     Serve(ConfigArgument),
-    /// Try everything that signing needs, without signing anything: token, keys, curves, records, time to sign.
+    /// Try everything that signing needs, without signing anything: token, keys, curves, records, time to sign, files.
     #[command(after_help = "Example:\n  tezos-signer check --config signer.yaml")]
     Check {
         #[command(flatten)]
@@ -103,12 +104,9 @@ enum Output {
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
-    /// The configuration file cannot be read.
-    #[error("the configuration {path} cannot be read: {source}")]
-    Read { path: PathBuf, source: std::io::Error },
-    /// It is wrong.
-    #[error("the configuration {path} is wrong: {source}")]
-    Config { path: PathBuf, source: ConfigError },
+    /// The configuration file cannot be used.
+    #[error(transparent)]
+    ConfigFile(#[from] ConfigFileError),
     /// It has no `watermarks`.
     #[error(
         "watermarks is missing in the configuration: say where the records are (file: <directory>, or configMap: {{}})"
@@ -220,11 +218,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), CommandError> {
         Command::Serve(argument) => {
             log_as_json();
             let config = argument.load()?;
-            block_on(async { Ok(serve::serve(config).await?) })
+            block_on(async { Ok(serve::serve(config, argument.config).await?) })
         }
         Command::Check { config, output } => {
-            let config = config.load()?;
-            block_on(check::run(&config, output.output))
+            let loaded = config.load()?;
+            block_on(check::run(&loaded, &config.config, output.output))
         }
         Command::Keys(command) => keys::run(command),
         Command::Watermarks(command) => watermarks::run(command),
@@ -249,10 +247,7 @@ fn block_on<T>(future: impl Future<Output = Result<T, CommandError>>) -> Result<
 
 impl ConfigArgument {
     fn load(&self) -> Result<SignerConfig, CommandError> {
-        let path = self.config.clone();
-        let text =
-            std::fs::read_to_string(&path).map_err(|source| CommandError::Read { path: path.clone(), source })?;
-        SignerConfig::from_yaml(&text).map_err(|source| CommandError::Config { path, source })
+        Ok(config_file::read(&self.config)?)
     }
 }
 

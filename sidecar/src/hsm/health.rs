@@ -60,6 +60,28 @@ impl Health {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// From now on there are these keys, and no others. A new one was not tried yet.
+    pub(super) fn configure(&self, keys: impl IntoIterator<Item = PublicKeyHash>) {
+        let keys: BTreeSet<_> = keys.into_iter().collect();
+        let mut state = self.state();
+        state.keys.retain(|key, _| {
+            let stays = keys.contains(key);
+            if !stays {
+                self.metrics.forget_key(key);
+            }
+            stays
+        });
+        for seat in state.seats.values_mut() {
+            seat.retain(|key| keys.contains(key));
+        }
+        for key in &keys {
+            state.keys.entry(*key).or_insert_with(|| {
+                self.metrics.key(key, false);
+                KeyHealth::NotTriedYet
+            });
+        }
+    }
+
     /// A thread begins.
     pub(super) fn joins(&self, seat: SeatNumber) {
         self.state().seats.insert(seat, BTreeSet::new());
@@ -68,7 +90,9 @@ impl Health {
     /// A thread's session has signed with `key`.
     pub(super) fn signs(&self, seat: SeatNumber, key: &PublicKeyHash) {
         let mut state = self.state();
-        let Some(keys) = state.seats.get_mut(&seat) else { return };
+        // One that was taken out of the configuration meanwhile counts for nothing either.
+        let is_configured = state.keys.contains_key(key);
+        let Some(keys) = state.seats.get_mut(&seat).filter(|_| is_configured) else { return };
         keys.insert(*key);
         state.has_signed = true;
         self.metrics.sessions(state.sessions());

@@ -107,4 +107,10 @@ impl HsmMetrics {
     pub(super) fn key(&self, key: &PublicKeyHash, up: bool) {
         self.key_up.with_label_values(&[key.to_string()]).set(up.into());
     }
+
+    /// A key that is not configured any more is told nothing of.
+    pub(super) fn forget_key(&self, key: &PublicKeyHash) {
+        // An error says that nothing was told of it.
+        let _ = self.key_up.remove_label_values(&[key.to_string()]);
+    }
 }

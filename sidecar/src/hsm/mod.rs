@@ -11,6 +11,7 @@
 mod error;
 mod health;
 mod inventory;
+mod keys;
 mod metrics;
 mod remedy;
 mod supervisor;
@@ -23,6 +24,7 @@ pub use inventory::{Examination, Examined, KeyEntry, examine, generate, list};
 pub use metrics::HsmMetrics;
 
 use crossbeam_channel::{Sender, TrySendError};
+use keys::Keys;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -47,6 +49,8 @@ struct Job {
     /// The first answer counts.
     reply: mpsc::Sender<Result<Signature, HsmError>>,
     tries: Arc<AtomicU8>,
+    /// A key that is not configured yet, to sign with in place of the configured one.
+    candidate: Option<Arc<KeyConfig>>,
 }
 
 impl Job {
@@ -74,6 +78,7 @@ impl Job {
 #[derive(Clone)]
 pub struct Hsm {
     jobs: Sender<Job>,
+    keys: Arc<Keys>,
     health: Arc<Health>,
     given_up: watch::Receiver<Option<String>>,
     supervisor: Arc<Mutex<SupervisorThread>>,
@@ -99,9 +104,10 @@ impl Hsm {
         let (go_on, stop) = crossbeam_channel::bounded(0);
         let (tell, given_up) = watch::channel(None);
         let health = Arc::new(Health::new(keys.iter().map(KeyConfig::hash), metrics.clone()));
+        let keys = Arc::new(Keys::new(keys));
         let shared = Shared {
             token: Arc::new(token::Token::new(config.clone())),
-            keys: keys.into(),
+            keys: keys.clone(),
             queue,
             back: jobs.clone(),
             health: health.clone(),
@@ -112,7 +118,7 @@ impl Hsm {
         let supervisor = Supervisor::start(config, shared, tell)?;
         let handle = std::thread::Builder::new().name("hsm-supervisor".to_owned()).spawn(|| supervisor.run())?;
         let supervisor = Arc::new(Mutex::new(SupervisorThread { go_on: Some(go_on), handle }));
-        Ok(Self { jobs, health, given_up, supervisor })
+        Ok(Self { jobs, keys, health, given_up, supervisor })
     }
 
     /// Ends the threads, and says whether none is in a call of the library any more: a process that ends under one by
@@ -137,7 +143,7 @@ impl Hsm {
     /// is dropped unseen.
     pub async fn sign(&self, key: PublicKeyHash, digest: Digest, deadline: Instant) -> Result<Signature, HsmError> {
         let (reply, mut answers) = mpsc::channel(1);
-        let job = Job { key, digest, deadline, reply, tries: Arc::default() };
+        let job = Job { key, digest, deadline, reply, tries: Arc::default(), candidate: None };
         self.offer(&job)?;
         let second = deadline.min(Instant::now() + SECOND_SESSION_AFTER);
         if let Ok(Some(answer)) = tokio::time::timeout_at(second.into(), answers.recv()).await {
@@ -152,6 +158,24 @@ impl Hsm {
             Ok(Some(answer)) => answer,
             _ => Err(self.health.reason(&key).map_or(HsmError::Timeout, HsmError::Unusable)),
         }
+    }
+
+    /// Whether the token signs with `candidate`, which need not be configured: by a trial signature on a session that is open.
+    pub async fn try_candidate(&self, candidate: &KeyConfig, deadline: Instant) -> Result<(), HsmError> {
+        let (reply, mut answers) = mpsc::channel(1);
+        let (key, digest) = (candidate.hash(), Digest::of(TRIAL));
+        let candidate = Some(Arc::new(candidate.clone()));
+        self.offer(&Job { key, digest, deadline, reply, tries: Arc::default(), candidate })?;
+        match tokio::time::timeout_at(deadline.into(), answers.recv()).await {
+            Ok(Some(answer)) => answer.map(|_| ()),
+            _ => Err(self.health.reasons().pop().map_or(HsmError::Timeout, HsmError::Unusable)),
+        }
+    }
+
+    /// From now on signs with `keys`, and no others. Each session finds them before the next thing that it does.
+    pub fn configure(&self, keys: &[KeyConfig]) {
+        self.health.configure(keys.iter().map(KeyConfig::hash));
+        self.keys.replace(keys);
     }
 
     fn offer(&self, job: &Job) -> Result<(), HsmError> {

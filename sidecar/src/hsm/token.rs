@@ -3,6 +3,7 @@
 //! so who has the lock and sees none open knows that nothing is in the library.
 
 use super::HsmError;
+use crate::files;
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
 use cryptoki::session::{Session, SessionState, UserType};
@@ -181,9 +182,10 @@ impl Token {
 
     /// One login serves all sessions of the process. A refused PIN is not tried again before its file changes.
     fn log_in(&self, state: &mut State, session: &Session) -> Result<(), HsmError> {
-        let path = &self.config.pin_file;
-        let unreadable = |error: std::io::Error| HsmError::PinFile { path: path.clone(), reason: error.to_string() };
-        let written = std::fs::metadata(path).map_err(unreadable)?.modified().ok();
+        let unreadable =
+            |error: std::io::Error| HsmError::PinFile { path: self.config.pin_file.clone(), reason: error.to_string() };
+        let path = files::pin_file(&self.config).map_err(unreadable)?;
+        let written = std::fs::metadata(&path).map_err(unreadable)?.modified().ok();
         if let Some((refused, error)) = &state.refused_pin
             && *refused == written
         {

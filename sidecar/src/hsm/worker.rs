@@ -4,6 +4,7 @@
 //! the queue: another thread's may work.
 
 use super::health::{Health, SeatNumber};
+use super::keys::Keys;
 use super::metrics::{HsmMetrics, Step};
 use super::remedy::Remedy;
 use super::token::{OpenSession, Token};
@@ -101,7 +102,7 @@ impl Seat {
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) token: Arc<Token>,
-    pub(super) keys: Arc<[KeyConfig]>,
+    pub(super) keys: Arc<Keys>,
     pub(super) queue: Receiver<Job>,
     /// The other end of the queue, for jobs that another session may do better.
     pub(super) back: Sender<Job>,
@@ -128,6 +129,8 @@ pub(super) struct Worker {
 /// A session that has signed.
 struct Ready {
     session: OpenSession,
+    /// Those that `keys` were found for.
+    configured: Arc<[KeyConfig]>,
     keys: BTreeMap<PublicKeyHash, Found>,
     opened: Instant,
     /// When the last trial signatures were made.
@@ -142,18 +145,24 @@ struct Found {
     handle: Result<ObjectHandle, HsmError>,
 }
 
+impl Found {
+    fn sign(&self, session: &OpenSession, digest: &Digest) -> Result<Signature, HsmError> {
+        // CKM_ECDSA signs the 32 bytes as they are; the variants that hash would hash the digest again.
+        let raw = session.sign(&Mechanism::Ecdsa, self.handle.clone()?, digest.as_bytes())?;
+        Ok(self.config.public_key.accept_token_signature(digest, &raw)?)
+    }
+}
+
 impl Ready {
     fn lacks(&self, key: &PublicKeyHash) -> bool {
         self.keys.get(key).is_some_and(|found| found.handle.is_err())
     }
 
     fn sign(&self, key: &PublicKeyHash, digest: &Digest) -> Result<Signature, HsmError> {
-        let Some(Found { config, handle }) = self.keys.get(key) else {
+        let Some(found) = self.keys.get(key) else {
             return Err(HsmError::NoKey { key: *key, selector: "not configured".to_owned() });
         };
-        // CKM_ECDSA signs the 32 bytes as they are; the variants that hash would hash the digest again.
-        let raw = self.session.sign(&Mechanism::Ecdsa, handle.clone()?, digest.as_bytes())?;
-        Ok(config.public_key.accept_token_signature(digest, &raw)?)
+        found.sign(&self.session, digest)
     }
 }
 
@@ -175,12 +184,16 @@ impl Worker {
                 recv(self.shared.stop) -> _ => break,
                 recv(self.shared.queue) -> job => match job {
                     Ok(job) => {
+                        self.follow_configuration();
                         self.serve(&job);
                         self.probe_partial();
                     }
                     Err(_) => break,
                 },
-                default(PROBE_PERIOD) => self.probe(),
+                default(PROBE_PERIOD) => {
+                    self.follow_configuration();
+                    self.probe();
+                }
             }
         }
         self.close();
@@ -192,6 +205,9 @@ impl Worker {
             return;
         }
         let tries = job.begin();
+        if let Some(candidate) = &job.candidate {
+            return self.try_candidate(job, candidate, tries);
+        }
         let mut waits = WAITS.iter();
         let mut is_new = false;
         while !job.is_over() && !self.seat.is_abandoned() {
@@ -230,6 +246,56 @@ impl Worker {
                     }
                     is_new = true;
                 }
+            }
+        }
+    }
+
+    /// Whether the token signs with a key that is not configured. What is wrong with the session is another's matter to try.
+    fn try_candidate(&mut self, job: &Job, candidate: &KeyConfig, tries: u8) {
+        let Some(ready) = &self.session else { return self.give_back(job) };
+        let tried = self.seat.during(Doing::Signing, || {
+            let handle = inventory::find(&ready.session, candidate)?;
+            Found { config: candidate.clone(), handle: Ok(handle) }.sign(&ready.session, &job.digest)
+        });
+        match tried {
+            Err(error) if tries < TRIES && error.remedy() > Remedy::Wait => {
+                self.failed(&error);
+                self.give_up_session(&error);
+                self.give_back(job);
+            }
+            tried => job.answer(tried),
+        }
+    }
+
+    /// Finds the keys that the configuration has and this session has not; what it has found stays. A session that cannot find
+    /// one is given up, as one that cannot sign with it would be.
+    fn follow_configuration(&mut self) {
+        let Some(ready) = &mut self.session else { return };
+        let configured = self.shared.keys.now();
+        if Arc::ptr_eq(&ready.configured, &configured) {
+            return;
+        }
+        let mut known = std::mem::take(&mut ready.keys);
+        let (seat, session) = (&self.seat, &ready.session);
+        let found: Result<_, HsmError> = seat.during(Doing::Opening, || {
+            find_all(&configured, |config| match known.remove(&config.hash()) {
+                Some(found) if found.config.selector == config.selector && found.handle.is_ok() => found.handle,
+                _ => inventory::find(session, config),
+            })
+        });
+        match found {
+            Ok(keys) => {
+                let is_new = |key: &PublicKeyHash| !ready.configured.iter().any(|config| config.hash() == *key);
+                let new: Vec<_> = keys.keys().copied().filter(is_new).collect();
+                (ready.keys, ready.configured) = (keys, configured);
+                // What is not tried is not known to sign.
+                if !new.is_empty() {
+                    self.probe();
+                }
+            }
+            Err(error) => {
+                self.failed(&error);
+                self.give_up_session(&error);
             }
         }
     }
@@ -363,16 +429,10 @@ impl Worker {
     fn try_to_open(&mut self) -> Result<(), HsmError> {
         let opened = self.seat.during(Doing::Opening, || {
             let session = self.shared.token.open()?;
-            let mut keys = BTreeMap::new();
-            for config in self.shared.keys.iter() {
-                let handle = match inventory::find(&session, config) {
-                    Err(error) if !error.may_concern_one_key() => return Err(error),
-                    found => found,
-                };
-                keys.insert(config.hash(), Found { config: config.clone(), handle });
-            }
+            let configured = self.shared.keys.now();
+            let keys = find_all(&configured, |config| inventory::find(&session, config))?;
             let now = Instant::now();
-            Ok(Ready { session, keys, opened: now, probed: now, is_partial: false })
+            Ok(Ready { session, configured, keys, opened: now, probed: now, is_partial: false })
         });
         let tried = match opened {
             Ok(mut ready) => {
@@ -429,4 +489,16 @@ impl Worker {
         tracing::warn!(session = self.seat.number, step = step.map(Step::name), function, code, %reason, "{what}");
         self.logged = Some((Instant::now(), reason));
     }
+}
+
+/// Each key with its handle, or with why it alone has none.
+fn find_all(
+    configured: &[KeyConfig],
+    mut find: impl FnMut(&KeyConfig) -> Result<ObjectHandle, HsmError>,
+) -> Result<BTreeMap<PublicKeyHash, Found>, HsmError> {
+    let found = configured.iter().map(|config| match find(config) {
+        Err(error) if !error.may_concern_one_key() => Err(error),
+        handle => Ok((config.hash(), Found { config: config.clone(), handle })),
+    });
+    found.collect()
 }

@@ -29,7 +29,7 @@ impl Admin {
     }
 
     /// Why nothing, or not every key, can be signed with now. One sentence each.
-    fn reasons(&self) -> Vec<String> {
+    pub(crate) fn reasons(&self) -> Vec<String> {
         let hsm = self.signer.hsm().health().reasons();
         let keys = self.signer.keys().filter_map(|key| {
             let view = key.custody.view();
@@ -52,7 +52,7 @@ impl Admin {
     }
 
     /// Whether signing has worked once: logged in, keys found, records read, each lease held or its holder known.
-    fn started(&self, reasons: &[String]) -> bool {
+    pub(crate) fn started(&self, reasons: &[String]) -> bool {
         if reasons.is_empty() {
             self.started.store(true, Ordering::SeqCst);
         }

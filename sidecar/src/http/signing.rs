@@ -30,7 +30,8 @@ pub fn router(signer: Arc<Signer>) -> Router {
 /// The client asks this before each signature. An empty object says that no authentication is wanted; else it picks a key of
 /// its own out of the list, which is that of all keys, because the request does not say for which one it is.
 async fn authorized_keys(State(signer): State<Arc<Signer>>) -> Response {
-    let clients: BTreeSet<PublicKeyHash> = signer.keys().flat_map(|key| key.authorized_keys.hashes()).collect();
+    let clients: BTreeSet<PublicKeyHash> =
+        signer.keys().flat_map(|key| key.authorized_keys.hashes().collect::<Vec<_>>()).collect();
     if clients.is_empty() { Json(json!({})) } else { Json(json!({ "authorized_keys": clients })) }.into_response()
 }
 

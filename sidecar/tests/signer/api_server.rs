@@ -1,7 +1,7 @@
 //! The API server that `E2E_KUBECONFIG` names, with a namespace of one test's own, and a connection to it that breaks when it
 //! is told to.
 
-use crate::home::Home;
+use crate::home::{Home, permit};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -96,7 +96,9 @@ async fn namespaces(kubeconfig: Kubeconfig) -> Api<Namespace> {
 
 fn write(home: &Home, kubeconfig: &Kubeconfig) {
     // JSON is YAML.
-    std::fs::write(home.path.join("kubeconfig"), serde_json::to_string(kubeconfig).unwrap()).unwrap();
+    let path = home.path.join("kubeconfig");
+    std::fs::write(&path, serde_json::to_string(kubeconfig).unwrap()).unwrap();
+    permit(&path, 0o600);
 }
 
 /// What becomes of a connection.

@@ -96,14 +96,19 @@ fn note(answered: &Mutex<HashMap<Place, Signed>>, key: &KeyConfig, row: &str, at
 }
 
 /// A tracer that makes a system call fail or dawdle. The process goes on as before when it is dropped.
-struct Strace(Child);
+pub(crate) struct Strace(Child);
 
 impl Strace {
     /// `None`, and a word about it, where tracing is not permitted.
-    fn attach(signer: &Signer, calls: &str, fault: &str) -> Option<Self> {
+    pub(crate) fn attach(signer: &Signer, calls: &str, fault: &str) -> Option<Self> {
+        Self::attach_with(signer, &["-e", &format!("trace={calls}"), "-e", &format!("inject={calls}:{fault}")])
+    }
+
+    /// One that does what `arguments` say.
+    pub(crate) fn attach_with(signer: &Signer, arguments: &[&str]) -> Option<Self> {
         let mut child = Command::new("strace")
-            .args(["-f", "-p", &signer.id().to_string(), "-e", &format!("trace={calls}")])
-            .args(["-e", &format!("inject={calls}:{fault}")])
+            .args(["-f", "-p", &signer.id().to_string()])
+            .args(arguments)
             .stderr(Stdio::piped())
             .spawn()
             .expect("strace of the Debian package strace");

@@ -2,6 +2,8 @@
 //! for the records. Runs the program's commands there.
 
 use serde_json::Value;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
@@ -56,6 +58,7 @@ impl Home {
         let home = Self { path: directory.path().to_owned(), _directory: Some(directory) };
         std::fs::create_dir(home.tokens()).unwrap();
         std::fs::create_dir(home.records()).unwrap();
+        permit(&home.records(), 0o700);
         let conf = format!("directories.tokendir = {}\nlog.level = ERROR\n", home.tokens().display());
         std::fs::write(home.softhsm_conf(), conf).unwrap();
         home.write_pin(PIN);
@@ -85,6 +88,7 @@ impl Home {
         let directory = tempfile::tempdir().unwrap();
         let home = Self { path: directory.path().to_owned(), _directory: Some(directory) };
         std::fs::create_dir(home.records()).unwrap();
+        permit(&home.records(), 0o700);
         for file in [Self::softhsm_conf, Self::config_file] {
             std::fs::copy(file(self), file(&home)).unwrap();
         }
@@ -151,6 +155,7 @@ impl Home {
 
     pub(crate) fn write_pin(&self, pin: &str) {
         std::fs::write(self.pin_file(), format!("{pin}\n")).unwrap();
+        permit(&self.pin_file(), 0o600);
     }
 
     fn pin_file(&self) -> PathBuf {
@@ -209,6 +214,11 @@ pub(crate) fn edit(path: &Path, from: &str, to: &str) {
     let text = std::fs::read_to_string(path).unwrap();
     assert!(text.contains(from), "{from:?} is not in {text}");
     std::fs::write(path, text.replacen(from, to, 1)).unwrap();
+}
+
+/// Says who may do what with a file.
+pub(crate) fn permit(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
 impl From<Output> for Ended {

@@ -37,7 +37,7 @@ impl Inside {
     pub(crate) async fn new(home: &Home, store: &Arc<FaultyStore>, terms: Option<LeaseTerms>) -> Self {
         let (config, key) = (home.config(), home.tz3());
         let hsm = Hsm::start(&config.hsm, std::slice::from_ref(&key), HsmMetrics::new().unwrap()).unwrap();
-        let custody = Custody::new(key.record_name(), store.clone(), terms);
+        let custody = Arc::new(Custody::new(key.record_name(), store.clone(), terms));
         let keys = [Key::new(key.clone(), custody, AuthorizedKeys::default())];
         let audit = AuditLog::start(&AuditConfig::default(), "a-test").unwrap();
         let signer = Arc::new(Signer::new(keys, hsm, audit, Metrics::new().unwrap(), Duration::from_millis(1500)));
@@ -54,13 +54,14 @@ impl Inside {
         })
     }
 
-    pub(crate) fn custody(&self) -> &Custody {
-        &self.signer.key(&self.key.hash()).unwrap().custody
+    pub(crate) fn custody(&self) -> Arc<Custody> {
+        self.signer.key(&self.key.hash()).unwrap().custody.clone()
     }
 
     /// Makes this signer the holder.
     async fn take_lease(&self) {
-        let mut record = self.custody().lock(deadline()).await.unwrap();
+        let custody = self.custody();
+        let mut record = custody.lock(deadline()).await.unwrap();
         let (seen, _) = record.observe(deadline()).await.unwrap();
         record.take(&seen, deadline()).await.unwrap();
     }

@@ -1,0 +1,200 @@
+//! SIGHUP: the configuration file is read again, tried, and taken as a whole or not at all. Keys, and what may be signed with them
+//! and for whom, change without a restart; of whatever else has changed the process says that it needs one, and changes nothing.
+//!
+//! No request is dropped: one that was asked before is answered by what was configured then, and a key that comes in has signed a
+//! trial before anybody can ask for it.
+
+use crate::config_file::{self, ConfigFileError};
+use crate::custody::CustodyError;
+use crate::hsm::HsmError;
+use crate::node;
+use crate::records::Records;
+use crate::service_manager;
+use crate::signer::Signer;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tezos_signer_core::config::{KeyConfig, SignerConfig};
+use tezos_signer_core::key::PublicKeyHash;
+use tokio::signal::unix::Signal;
+
+/// How long the record of a new key may take to be read, or the token to sign with it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why the configuration stays as it was.
+#[derive(Debug, thiserror::Error)]
+enum ReloadError {
+    #[error(transparent)]
+    File(#[from] ConfigFileError),
+    #[error("{} cannot change while the signer runs: restart it, or take that back", .0.join(", "))]
+    NeedsRestart(Vec<&'static str>),
+    #[error("keys is empty in the configuration: there is nothing to sign with")]
+    NoKeys,
+    #[error("key {key} cannot be taken in: {source}")]
+    Record { key: PublicKeyHash, source: CustodyError },
+    #[error("key {key} cannot be taken in, the HSM does not sign with it: {source}")]
+    Hsm { key: PublicKeyHash, source: HsmError },
+}
+
+/// What came of it: the values of the metric's label.
+pub(crate) const RESULTS: [&str; 3] = ["applied", "unchanged", "refused"];
+
+/// The configuration of this process, and where its next one is read.
+pub(crate) struct Reload {
+    path: PathBuf,
+    config: SignerConfig,
+    records: Records,
+    signer: Arc<Signer>,
+    /// Keys that were taken out a moment ago.
+    leaving: Vec<KeyConfig>,
+}
+
+impl Reload {
+    /// Of a process that serves by `config`, which was read from `path`.
+    pub(crate) fn new(path: PathBuf, config: SignerConfig, records: Records, signer: Arc<Signer>) -> Self {
+        Self { path, config, records, signer, leaving: Vec::new() }
+    }
+
+    /// Reads the file at each `hangup`, for ever.
+    pub(crate) async fn at_each(mut self, mut hangup: Signal) {
+        // When nothing is in flight any more for keys that were taken out.
+        let mut settled: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => {
+                    service_manager::reloading();
+                    let reloaded = self.reload().await;
+                    if matches!(reloaded, Ok(true)) {
+                        settled = Some(Instant::now() + self.signer.request_deadline());
+                    }
+                    self.tell(&reloaded);
+                }
+                () = async { tokio::time::sleep_until(settled.unwrap_or_else(Instant::now).into()).await }, if settled.is_some() => {
+                    self.settle();
+                    settled = None;
+                }
+            }
+        }
+    }
+
+    /// Whether anything has changed.
+    async fn reload(&mut self) -> Result<bool, ReloadError> {
+        let new = config_file::read(&self.path)?;
+        let needs_restart = needs_restart(&self.config, &new);
+        if !needs_restart.is_empty() {
+            return Err(ReloadError::NeedsRestart(needs_restart));
+        }
+        if new.keys.is_empty() {
+            return Err(ReloadError::NoKeys);
+        }
+        if new == self.config {
+            return Ok(false);
+        }
+        for key in &new.keys {
+            self.try_key(key).await?;
+        }
+
+        let comes = |key: &&KeyConfig| !self.config.keys.iter().any(|old| old.record_name() == key.record_name());
+        let coming: BTreeSet<_> = new.keys.iter().filter(comes).map(KeyConfig::hash).collect();
+        let stays = |old: &KeyConfig| new.keys.iter().any(|new| new.hash() == old.hash());
+        self.leaving.extend(self.config.keys.iter().cloned());
+        self.leaving.retain(|old| !stays(old));
+        tracing::info!(
+            keys = new.keys.len(),
+            taken_in = ?coming.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            taken_out = ?self.leaving.iter().map(|key| key.hash().to_string()).collect::<Vec<_>>(),
+            "the configuration was read again, and applies from now on"
+        );
+        // What is in flight for a key that leaves may still have to be signed.
+        self.signer.hsm().configure(&[&new.keys[..], &self.leaving].concat());
+        self.signer.configure(self.records.keys_of(&new));
+        self.config = new;
+        if let Some(endpoint) = &self.config.node_endpoint {
+            let coming = self.signer.keys().filter(|key| coming.contains(&key.config.hash())).collect();
+            tokio::spawn(node::compare_all(self.signer.clone(), coming, endpoint.clone()));
+        }
+        Ok(true)
+    }
+
+    /// Whether a key can be signed with that is not so configured yet: its record is there, and the token signs.
+    async fn try_key(&mut self, key: &KeyConfig) -> Result<(), ReloadError> {
+        let hash = key.hash();
+        let deadline = Instant::now() + PATIENCE;
+        if !self.config.keys.iter().any(|old| old.record_name() == key.record_name()) {
+            let custody = self.records.custody(&key.record_name());
+            let read = async { custody.lock(deadline).await?.observe(deadline).await.map(|_| ()) };
+            read.await.map_err(|source| ReloadError::Record { key: hash, source })?;
+        }
+        if !self.config.keys.iter().any(|old| old.hash() == hash && old.selector == key.selector) {
+            let tried = self.signer.hsm().try_candidate(key, deadline).await;
+            tried.map_err(|source| ReloadError::Hsm { key: hash, source })?;
+        }
+        Ok(())
+    }
+
+    /// Nothing is in flight any more for keys that were taken out.
+    fn settle(&mut self) {
+        self.signer.hsm().configure(&self.config.keys);
+        for key in std::mem::take(&mut self.leaving) {
+            if self.signer.key(&key.hash()).is_none() {
+                self.signer.metrics().forget_key(&key.hash());
+            }
+        }
+    }
+
+    fn tell(&self, reloaded: &Result<bool, ReloadError>) {
+        let result = match reloaded {
+            Ok(true) => "applied",
+            Ok(false) => {
+                tracing::info!("the configuration was read again, and is the same");
+                "unchanged"
+            }
+            Err(error) => {
+                tracing::error!(reason = %error, "the configuration was read again and refused; the one before applies");
+                "refused"
+            }
+        };
+        self.signer.metrics().reloaded(result);
+        service_manager::reloaded(reloaded.as_ref().err().map(ToString::to_string));
+    }
+}
+
+/// The fields that have changed and cannot while the process runs. Each field is named, so that a new one is not forgotten.
+fn needs_restart(old: &SignerConfig, new: &SignerConfig) -> Vec<&'static str> {
+    let SignerConfig {
+        keys: _,
+        authorized_keys: _,
+        listen,
+        admin,
+        request_deadline_milliseconds,
+        unix_socket,
+        tls,
+        peer,
+        path_prefix,
+        allow_known_keys,
+        max_concurrent_requests,
+        max_connections,
+        hsm,
+        node_endpoint,
+        audit,
+        watermarks,
+    } = new;
+    let changes = [
+        ("listen", *listen != old.listen),
+        ("admin", *admin != old.admin),
+        ("requestDeadlineMilliseconds", *request_deadline_milliseconds != old.request_deadline_milliseconds),
+        ("unixSocket", *unix_socket != old.unix_socket),
+        ("tls", *tls != old.tls),
+        ("peer", *peer != old.peer),
+        ("pathPrefix", *path_prefix != old.path_prefix),
+        ("allowKnownKeys", *allow_known_keys != old.allow_known_keys),
+        ("maxConcurrentRequests", *max_concurrent_requests != old.max_concurrent_requests),
+        ("maxConnections", *max_connections != old.max_connections),
+        ("hsm", *hsm != old.hsm),
+        ("nodeEndpoint", *node_endpoint != old.node_endpoint),
+        ("audit", *audit != old.audit),
+        ("watermarks", *watermarks != old.watermarks),
+    ];
+    changes.into_iter().filter_map(|(field, has_changed)| has_changed.then_some(field)).collect()
+}

@@ -1,0 +1,74 @@
+//! What systemd is told by a signer that it has started, on a socket as systemd has one.
+
+use crate::home::FLOOR;
+use crate::home::Home;
+use crate::payload::attestation;
+use crate::process::{Signer, wait_for};
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+/// The receiving end.
+struct Manager(UnixDatagram);
+
+impl Manager {
+    fn new(home: &Home) -> (Self, String) {
+        let path = home.path.join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        (Self(socket), path.to_str().unwrap().to_owned())
+    }
+
+    /// The next message that has a line which begins so.
+    fn told(&self, line: &str) -> String {
+        let mut buffer = [0; 4096];
+        loop {
+            let length = self.0.recv(&mut buffer).unwrap_or_else(|error| panic!("waiting for {line}: {error}"));
+            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            if text.lines().any(|told| told.starts_with(line)) {
+                return text;
+            }
+            assert!(line != "STATUS=" || !text.contains("READY=1"), "ready before {line}: {text}");
+        }
+    }
+}
+
+#[test]
+fn it_is_told_when_signing_works_and_why_it_does_not_and_that_the_process_lives() {
+    let home = Home::new();
+    let record = home.record_file(&home.tz2());
+    let kept = std::fs::read(&record).unwrap();
+    std::fs::remove_file(&record).unwrap();
+    let (manager, socket) = Manager::new(&home);
+    let signer = Signer::start_with(&home, &[("NOTIFY_SOCKET", &socket), ("WATCHDOG_USEC", "300000")]);
+    wait_for("the reason", || manager.told("STATUS=").contains("no watermark record").then_some(()));
+    std::fs::write(&record, kept).unwrap();
+    manager.told("READY=1");
+    signer.signature(&home.tz2(), &attestation(FLOOR + 1, 0, 0));
+    for _ in 0..3 {
+        manager.told("WATCHDOG=1");
+    }
+
+    signer.hang_up();
+    manager.told("RELOADING=1");
+    manager.told("READY=1");
+    home.set_config(serde_json::json!({"listen": "127.0.0.1:1"}));
+    signer.hang_up();
+    manager.told("RELOADING=1");
+    assert!(manager.told("READY=1").contains("STATUS=the changed configuration was refused: listen cannot change"));
+
+    signer.terminate();
+    manager.told("STOPPING=1");
+}
+
+#[test]
+fn a_process_that_is_stuck_shows_no_sign_of_life() {
+    let home = Home::new();
+    let (manager, socket) = Manager::new(&home);
+    let signer = Signer::start_with(&home, &[("NOTIFY_SOCKET", &socket), ("WATCHDOG_USEC", "300000")]);
+    manager.told("READY=1");
+    signer.freeze();
+    manager.0.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    // What was sent before is read first.
+    wait_for("silence", || manager.0.recv(&mut [0; 4096]).is_err().then_some(()));
+    signer.thaw();
+}

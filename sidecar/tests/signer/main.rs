@@ -47,6 +47,7 @@ mod metrics;
 mod moving;
 mod node;
 mod policy;
+mod power_loss;
 mod protocol;
 mod reload;
 mod restore;

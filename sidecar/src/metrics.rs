@@ -44,6 +44,15 @@ impl Metrics {
     /// All at zero.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
+        // One for each value that the label may have, so that each is there before its first event.
+        let counters = |name, help, label, values: &[&str]| {
+            let counters = IntCounterVec::new(Opts::new(name, help), &[label])?;
+            for value in values {
+                counters.with_label_values(&[value]).reset();
+            }
+            registry.register(Box::new(counters.clone()))?;
+            Ok::<_, prometheus::Error>(counters)
+        };
         let requests = IntCounterVec::new(
             Opts::new("tezos_signer_requests_total", "Signing requests by kind of payload and outcome."),
             &["kind", "outcome"],
@@ -84,36 +93,24 @@ impl Metrics {
             "tezos_signer_commit_failures_total",
             "Writes of a watermark record that failed, conflicted or timed out; their signatures were not released.",
         )?;
-        let unknown_shapes = IntCounterVec::new(
-            Opts::new(
-                "tezos_signer_unknown_payload_shapes_total",
-                "Blocks and votes with bytes or a tag that this release does not know, by what was done (unknownConsensusSuffix).",
-            ),
-            &["answer"],
+        let unknown_shapes = counters(
+            "tezos_signer_unknown_payload_shapes_total",
+            "Blocks and votes with bytes or a tag that this release does not know, by what was done (unknownConsensusSuffix).",
+            "answer",
+            &["refused", "accepted"],
         )?;
-        for answer in ["refused", "accepted"] {
-            unknown_shapes.with_label_values(&[answer]).reset();
-        }
-        let forwarded = IntCounterVec::new(
-            Opts::new(
-                "tezos_signer_forwarded_total",
-                "Requests that the replica was asked for which serves the key, by what came of it.",
-            ),
-            &["outcome"],
+        let forwarded = counters(
+            "tezos_signer_forwarded_total",
+            "Requests that the replica was asked for which serves the key, by what came of it.",
+            "outcome",
+            &FORWARDED,
         )?;
-        for outcome in FORWARDED {
-            forwarded.with_label_values(&[outcome]).reset();
-        }
-        let config_reloads = IntCounterVec::new(
-            Opts::new(
-                "tezos_signer_config_reloads_total",
-                "How often the configuration was read again (SIGHUP), by what came of it; refused: the one before applies.",
-            ),
-            &["result"],
+        let config_reloads = counters(
+            "tezos_signer_config_reloads_total",
+            "How often the configuration was read again (SIGHUP), by what came of it; refused: the one before applies.",
+            "result",
+            &RESULTS,
         )?;
-        for result in RESULTS {
-            config_reloads.with_label_values(&[result]).reset();
-        }
         let audit_up = IntGauge::new("tezos_signer_audit_up", "1 while the audit log can be written, else 0.")?;
         let audit_lost = IntGauge::new(
             "tezos_signer_audit_lost_lines",
@@ -125,9 +122,6 @@ impl Metrics {
         registry.register(Box::new(last_level.clone()))?;
         registry.register(Box::new(last_round.clone()))?;
         registry.register(Box::new(commits_failed.clone()))?;
-        registry.register(Box::new(unknown_shapes.clone()))?;
-        registry.register(Box::new(forwarded.clone()))?;
-        registry.register(Box::new(config_reloads.clone()))?;
         registry.register(Box::new(audit_up.clone()))?;
         registry.register(Box::new(audit_lost.clone()))?;
         registry.register(Box::new(hsm_up.clone()))?;

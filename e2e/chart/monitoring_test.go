@@ -42,6 +42,18 @@ func TestMonitorsAreMadeWhereTheyAreDefined(t *testing.T) {
 	}
 }
 
+// `helm upgrade --reuse-values` from a release that had none of these values yet.
+func TestAnEarlierReleasesValuesWillDo(t *testing.T) {
+	without := []string{"--set-json", "prometheusOperator=null,serviceMonitor=null,prometheusRule=null,grafanaDashboard=null,podMonitor.operator=null"}
+	if d := difference(t, render(t, helms[0]), render(t, helms[0], without...)); d != "" {
+		t.Error(d)
+	}
+	monitors := render(t, helms[0], append(without, "--set", "podMonitor.enabled=true")...)
+	if monitors["PodMonitor "+namespace+"/"+release+"-signers"].Kind == "" {
+		t.Error("the signers are not scraped any more")
+	}
+}
+
 // Where the definitions of the Prometheus operator are.
 const prometheusOperator = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
 

@@ -76,13 +76,16 @@ func TestOnARealPrometheus(t *testing.T) {
 		})
 	})
 	run("an alert while the HSM is broken", func(t *testing.T) {
-		for name, fires := range p.firing() {
-			for _, a := range fires {
-				if a.Labels["tezossigner"] == "signers" && a.Labels["severity"] == "critical" {
-					t.Errorf("%s fires, and nothing is wrong: %v", name, a)
-				}
+		// A scrape may be late on a busy machine.
+		s.eventually("nothing is wrong, and no critical alert about the signers fires", func() bool {
+			var critical []firing
+			for _, fires := range p.firing() {
+				critical = append(critical, slices.DeleteFunc(fires, func(a firing) bool {
+					return a.Labels["tezossigner"] != "signers" || a.Labels["severity"] != "critical"
+				})...)
 			}
-		}
+			return len(critical) == 0
+		})
 		tokens := filepath.Join(s.dir, "tokens")
 		if err := os.Rename(tokens, tokens+"-away"); err != nil {
 			t.Fatal(err)

@@ -2,7 +2,7 @@
 
 {{/* Not empty where objects of the Prometheus operator are to be made. */}}
 {{- define "operator.rendersMonitoring" -}}
-{{- $mode := .Values.prometheusOperator.renderMode -}}
+{{- $mode := (.Values.prometheusOperator).renderMode | default "alwaysRender" -}}
 {{- if or (eq $mode "alwaysRender") (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1") -}}
 true
 {{- else if eq $mode "failIfMissing" -}}

@@ -108,6 +108,21 @@ func (c *Client) CheckAuthorizedKeys(ctx context.Context) error {
 	return nil
 }
 
+// PublicKey asks for the key with that hash, as importing it does.
+func (c *Client) PublicKey(ctx context.Context, hash string) (*PublicKey, error) {
+	var answer struct {
+		PublicKey string `json:"public_key"`
+	}
+	if err := c.call(ctx, attempts, http.MethodGet, "/keys/"+hash, nil, &answer); err != nil {
+		return nil, fmt.Errorf("GET /keys/%s: %w", hash, err)
+	}
+	key, err := ParsePublicKey(answer.PublicKey)
+	if err == nil && key.Hash() != hash {
+		err = fmt.Errorf("the signer gave the key of %s for that of %s", key.Hash(), hash)
+	}
+	return key, err
+}
+
 // RequestSignature sends the POST alone and does not verify the answer: the
 // part of a signature that the benchmark measures.
 func (c *Client) RequestSignature(ctx context.Context, key *PublicKey, payload []byte) (string, error) {

@@ -80,8 +80,8 @@ pub struct SignerKeyStatus {
 /// What there is to see of all pods.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
-    /// The baker's pod, its newest.
-    Baker(Sight),
+    /// The baker's pod, its newest, and why what runs beside the signer in it does not, if that is so.
+    Baker(Sight, Option<String>),
     /// Signers behind a Service.
     Service {
         /// How many there should be.
@@ -97,7 +97,7 @@ impl Seen {
     /// The signers that answer, each with its pod's name.
     pub fn answers(&self) -> impl Iterator<Item = (&str, &SignerStatus)> {
         let (one, several) = match self {
-            Self::Baker(sight) => (Some(sight), &[][..]),
+            Self::Baker(sight, _) => (Some(sight), &[][..]),
             Self::Service { pods, .. } => (None, pods.as_slice()),
         };
         one.into_iter().chain(several.iter().map(|replica| &replica.sight)).filter_map(|sight| match sight {
@@ -147,10 +147,10 @@ pub async fn look(http: &reqwest::Client, form: &Form, deployment: &Deployment, 
     match form {
         Form::Baker(_) => {
             let newest = made.max_by_key(|pod| (pod.metadata.deletion_timestamp.is_none(), pod.creation_timestamp()));
-            Seen::Baker(match newest {
-                Some(pod) => look_at(http, pod).await,
-                None => Sight::NoPod(replica_failure(deployment)),
-            })
+            match newest {
+                Some(pod) => Seen::Baker(look_at(http, pod).await, beside_the_signer(pod)),
+                None => Seen::Baker(Sight::NoPod(replica_failure(deployment)), None),
+            }
         }
         Form::Service(form) => {
             let replicas = made.filter(|pod| !is_over(pod)).map(async |pod| Replica {
@@ -269,6 +269,39 @@ fn waiting_for(pod: &Pod) -> (bool, String) {
         }
         (reason, message) => (false, format!("its signer is not started: {reason} {}", message.unwrap_or_default())),
     }
+}
+
+/// Why a container of the user's does not run: what is a matter of time is no reason.
+fn beside_the_signer(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    let containers = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
+    let mut theirs = containers.filter(|container| !names::OWN_CONTAINERS.contains(&container.name.as_str()));
+    theirs.find_map(|container| {
+        let waiting = container.state.as_ref()?.waiting.as_ref()?;
+        let (pod, name, image) = (pod.name_any(), &container.name, &container.image);
+        let message = waiting.message.as_deref().unwrap_or_default();
+        match waiting.reason.as_deref()? {
+            reason if is_pull_failure(reason) => {
+                Some(format!("the image {image} of container {name} cannot be pulled; kubectl describe pod {pod} says why"))
+            }
+            "CreateContainerConfigError" if message.contains("non-numeric user") => Some(format!(
+                "the image {image} of container {name} names its user, and runAsNonRoot cannot judge a name: set \
+                 securityContext.runAsUser of the container to that user's number"
+            )),
+            "CreateContainerConfigError" if message.contains("will run as root") => Some(format!(
+                "the image {image} of container {name} runs as root, which runAsNonRoot forbids: set securityContext.runAsUser \
+                 of the container to the number of another user"
+            )),
+            "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
+                Some(format!("container {name} cannot be started: {message}"))
+            }
+            "CrashLoopBackOff" => {
+                let code = ended(container.last_state.as_ref()).map_or_else(String::new, |code| format!(" with exit code {code}"));
+                Some(format!("container {name} ends{code} again and again; kubectl logs {pod} -c {name} --previous says why"))
+            }
+            _ => None,
+        }
+    })
 }
 
 fn ended(state: Option<&ContainerState>) -> Option<i32> {

@@ -26,7 +26,7 @@ pub(super) enum Step {
 
 /// The pod that could take a record at once: it stays, and its HSM works.
 pub(super) fn candidate<'a>(seen: &Seen, pods: &'a [Pod]) -> Option<&'a Pod> {
-    let Seen::Baker(Sight::Answer { pod: name, status }) = seen else { return None };
+    let Seen::Baker(Sight::Answer { pod: name, status }, _) = seen else { return None };
     let pod = pods.iter().find(|pod| pod.name_any() == *name)?;
     (status.hsm.ready && pod.metadata.deletion_timestamp.is_none()).then_some(pod)
 }
@@ -47,7 +47,7 @@ pub(super) fn step(claim: &Claimed, seen: &Seen, pods: &[Pod], candidate: Option
         None => !lease.holder_identity.is_empty() && !claim.has_external_signer,
     };
     let to = candidate.and_then(|pod| pod.metadata.uid.as_deref()).filter(|uid| *uid != lease.holder_identity);
-    match (holder_is_lost && matches!(seen, Seen::Baker(_)), to) {
+    match (holder_is_lost && matches!(seen, Seen::Baker(..)), to) {
         (true, Some(uid)) => write(uid),
         // A name that has done its work, or whose pod is gone, would keep others from taking what is let go.
         _ if !named.is_empty() => write(""),

@@ -157,10 +157,10 @@ fn findings(outcome: &Outcome) -> Vec<Finding> {
                 finding(HSM, "Unknown", "NoSigner", unknown),
             ]
         }
-        Outcome::Applied { claims, seen: Seen::Baker(sight), .. } => {
+        Outcome::Applied { claims, seen: Seen::Baker(sight, beside), .. } => {
             let watermark = watermark(claims, sight);
             let hsm = hsm(sight);
-            vec![ready(claims, sight, &watermark, &hsm), accepted(), watermark, hsm]
+            vec![ready(claims, sight, beside.as_deref(), &watermark, &hsm), accepted(), watermark, hsm]
         }
         Outcome::Applied { claims, seen: Seen::Service { replicas, pods, failure }, .. } => {
             let replicas = replicas::Replicas { wanted: *replicas, pods, failure: failure.as_deref() };
@@ -262,7 +262,7 @@ fn suspended(claims: &[Claimed]) -> Option<Finding> {
     Some(finding(READY, "False", "Suspended", message))
 }
 
-fn ready(claims: &[Claimed], sight: &Sight, watermark: &Finding, hsm: &Finding) -> Finding {
+fn ready(claims: &[Claimed], sight: &Sight, beside: Option<&str>, watermark: &Finding, hsm: &Finding) -> Finding {
     if let Some(suspended) = suspended(claims) {
         return suspended;
     }
@@ -273,10 +273,15 @@ fn ready(claims: &[Claimed], sight: &Sight, watermark: &Finding, hsm: &Finding) 
         return finding(READY, "False", &bad.reason, &bad.message);
     }
     match sight {
-        Sight::Answer { pod, status } if status.ready => {
-            let keys: Vec<&str> = claims.iter().map(|claim| claim.key.public_key_hash.as_str()).collect();
-            finding(READY, "True", "Signing", format!("{pod} signs for {}", keys.join(", ")))
-        }
+        Sight::Answer { pod, status } if status.ready => match (beside, claims) {
+            (Some(trouble), _) => {
+                let message = format!("pod {pod} can sign, but nobody asks: {trouble}");
+                finding(READY, "False", "BakerNotRunning", message)
+            }
+            // The pod is in the column beside it.
+            (None, [claim]) => finding(READY, "True", "Signing", format!("signing for {}", claim.key.public_key_hash)),
+            (None, claims) => finding(READY, "True", "Signing", format!("signing with all {} keys", claims.len())),
+        },
         Sight::Answer { pod, status } => {
             let reason =
                 if status.reasons.is_empty() { "it gives no reason".to_owned() } else { status.reasons.join("; ") };

@@ -48,3 +48,52 @@ fn a_signer_is_found_beside_a_baker_and_alone() {
     let (starting, said) = waiting_for(&serde_json::from_value(pod).unwrap());
     assert!(!starting && said.contains("the signer's image registry.example/x:1 cannot be pulled"), "{said}");
 }
+
+#[test]
+fn a_baker_that_does_not_run_is_said() {
+    let beside = |containers: &Value| {
+        let pod = json!({"metadata": {"name": "p"}, "status": {"containerStatuses": containers}});
+        beside_the_signer(&serde_json::from_value(pod).unwrap())
+    };
+    let waiting = |reason: &str, message: &str| json!({"waiting": {"reason": reason, "message": message}});
+    let none = json!({});
+    let cases = [
+        (
+            // The kubelet's words, of 1.36.
+            waiting(
+                "CreateContainerConfigError",
+                "container has runAsNonRoot and image has non-numeric user (tezos), cannot verify user is non-root (pod: \"p\")",
+            ),
+            none.clone(),
+            "registry.example/x:1 of container baker names its user, and runAsNonRoot cannot judge a name: set securityContext.runAsUser",
+        ),
+        (
+            waiting("CreateContainerConfigError", "container has runAsNonRoot and image will run as root (pod: \"p\")"),
+            none.clone(),
+            "of container baker runs as root",
+        ),
+        (
+            waiting("CreateContainerConfigError", "secret \"x\" not found"),
+            none.clone(),
+            "cannot be started: secret \"x\" not found",
+        ),
+        (
+            waiting("ImagePullBackOff", "back-off"),
+            none.clone(),
+            "of container baker cannot be pulled; kubectl describe pod p",
+        ),
+        (
+            waiting("CrashLoopBackOff", "back-off 5m0s"),
+            json!({"terminated": {"exitCode": 111}}),
+            "container baker ends with exit code 111 again and again; kubectl logs p -c baker --previous",
+        ),
+    ];
+    for (state, last, expected) in cases {
+        let said = beside(&json!([container("baker", &state, &last)])).unwrap();
+        assert!(said.contains(expected), "{said}");
+    }
+    // Only a matter of time, or the signer's own.
+    assert_eq!(beside(&json!([container("baker", &waiting("PodInitializing", ""), &none)])), None);
+    assert_eq!(beside(&json!([container("signer", &waiting("CrashLoopBackOff", ""), &none)])), None);
+    assert_eq!(beside(&json!([container("baker", &json!({"running": {}}), &none)])), None);
+}

@@ -51,7 +51,7 @@ fn claim(holder: &str, preferred: &str) -> Claimed {
 
 fn seen(uid: &str, hsm: bool) -> Seen {
     let status = SignerStatus { hsm: HsmStatus { ready: hsm, reason: None }, ..SignerStatus::default() };
-    Seen::Baker(Sight::Answer { pod: format!("pod-{uid}"), status })
+    Seen::Baker(Sight::Answer { pod: format!("pod-{uid}"), status }, None)
 }
 
 fn step_of(claim: &Claimed, seen: &Seen, pods: &[Pod]) -> Step {
@@ -72,7 +72,7 @@ fn the_pod_that_replaces_a_lost_one_is_named_as_soon_as_it_can_sign() {
         assert_eq!(step_of(&claim("old", ""), &seen("new", false), &pods), Step::Wait, "it could not sign yet");
     }
     assert_eq!(step_of(&claim("gone", ""), &seen("new", true), &[running("new")]), written("gone", "new"));
-    let silent = Seen::Baker(Sight::NoPod(None));
+    let silent = Seen::Baker(Sight::NoPod(None), None);
     assert_eq!(step_of(&claim("old", ""), &silent, &[on_a_lost_node("old")]), Step::Leave, "nobody to wait for");
 }
 

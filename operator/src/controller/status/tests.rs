@@ -37,8 +37,7 @@ fn applied_with(claims: Vec<Claimed>, seen: Seen) -> Outcome {
 }
 
 fn applied(suspended: bool, sight: Sight) -> Outcome {
-    let seen = Seen::Baker(sight);
-    applied_with(vec![claim(suspended)], seen)
+    applied_with(vec![claim(suspended)], Seen::Baker(sight, None))
 }
 
 /// Two replicas are wanted; there are these.
@@ -144,7 +143,7 @@ fn signing(level: u32) -> Outcome {
     let mut record = Record::starting_above(Level::try_from(i64::from(level)).unwrap());
     record.ceiling = Some(Level::try_from(9000).unwrap());
     let claim = Claimed { record, lease, ..claim(false) };
-    applied_with(vec![claim], Seen::Baker(Sight::Answer { pod: "p".to_owned(), status: well() }))
+    applied_with(vec![claim], Seen::Baker(Sight::Answer { pod: "p".to_owned(), status: well() }, None))
 }
 
 #[test]
@@ -304,4 +303,18 @@ fn each_key_has_a_holder_of_its_own() {
     assert_eq!(message(&outcome), "2 of 2 replicas are ready; x holds tz2b; y holds tz3a");
     let status = status(&TezosSignerStatus::default(), &outcome, Some(1), &time(1));
     assert_eq!(status.holder.as_deref(), Some("x, y"));
+}
+
+#[test]
+fn a_signer_whose_baker_does_not_run_is_not_ready() {
+    let sight = || Sight::Answer { pod: "p".to_owned(), status: well() };
+    let outcome = applied_with(vec![claim(false)], Seen::Baker(sight(), Some("container baker ends again".to_owned())));
+    let next = status(&TezosSignerStatus::default(), &outcome, Some(1), &time(0));
+    let ready = next.conditions.iter().find(|condition| condition.type_ == READY).unwrap();
+    assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "BakerNotRunning"));
+    assert_eq!(ready.message, "pod p can sign, but nobody asks: container baker ends again");
+    assert_eq!(next.holder.as_deref(), Some("p"), "it signs all the same");
+    let well = status(&TezosSignerStatus::default(), &applied(false, sight()), Some(1), &time(0));
+    assert_eq!(well.conditions[0].message, "signing for tz3a");
+    assert!(well.conditions.iter().all(|condition| condition.observed_generation == Some(1)));
 }

@@ -5,7 +5,7 @@
 // The derive of KubeSchema makes a public twin of each type inside a function.
 #![allow(unreachable_pub)]
 
-use super::PinSource;
+use super::token::TokenSpec;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ pub struct CloudHsmSpec {
     /// The HSMs' IP addresses, or names of them: `aws cloudhsmv2 describe-clusters` shows them as `EniIp`. Name all of them;
     /// the client finds the others through any of them, but at its start one of these must answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 28), inner(length(min = 1, max = 253)))]
+    #[schemars(length(min = 1, max = 28), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))]
     pub addresses: Option<Vec<String>>,
 
     /// The cluster's id, instead of addresses. Each new pod asks AWS for the addresses, so it does not start while AWS cannot
@@ -53,34 +53,9 @@ pub struct CloudHsmSpec {
     #[schemars(length(min = 1, max = 1024))]
     pub client_image: Option<String>,
 
-    /// The crypto user and its password, as `user:password`.
-    pub pin: PinSource,
-
-    /// The label of the token. Default: `hsm1`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 32))]
-    pub token: Option<String>,
-
-    /// The serial number of the token, instead of its label.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 16))]
-    pub serial: Option<String>,
-
-    /// How many sessions are open at once. Default: 4.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 16))]
-    pub sessions: Option<i32>,
-
-    /// After how many seconds of nothing but errors the signer ends itself, so that the kubelet starts a new process: the last
-    /// thing that it tries against a cluster or a library that fails. Default: 60.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 10, max = 3600))]
-    pub exit_after_seconds: Option<i32>,
-
-    /// The same where a call of the library does not return and no other session signs: only a new process ends it. Default: 10.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 3, max = 3600))]
-    pub exit_after_hang_seconds: Option<i32>,
+    /// The token, and how to log in.
+    #[serde(flatten)]
+    pub token: TokenSpec,
 
     /// Use a key that is on fewer than two HSMs too. Without it the client refuses to, so a cluster of two HSMs may stop signing
     /// when one of them is lost, and a cluster of one never signs. Set it for clusters of one or two HSMs, once the key is in a

@@ -1,16 +1,28 @@
 //! The Kubernetes API of this project, `signer.tezos.io`: types and their schema, no behaviour. `crds/` is generated from here.
 //!
-//! What the schema cannot say (checksums, curves, the shape of a pod) is checked by
-//! [`validate`](crate::controller::validate).
+//! What the schema cannot say (checksums, curves, whose address it is) is checked by [`validate`](crate::controller::validate), and
+//! the parts of pods by the API server, which the operator asks before it writes anything.
+//!
+//! Defaults stand in the descriptions, and not in the schema, but for `suspend`: a stored TezosSigner says what its user wrote, and a
+//! later release may choose better.
 
+mod baker;
 mod cloud_hsm;
 mod crd;
+mod key;
+mod pod;
+mod schema;
 mod service;
 mod status;
 mod tezos_signer;
+mod token;
 
+pub use baker::*;
 pub use cloud_hsm::*;
 pub use crd::{CrdError, crd_yaml, helm_template};
+pub use key::*;
+pub use pod::*;
 pub use service::*;
 pub use status::{HolderStatus, KeyStatus, RowStatus, RowsStatus, TezosSignerStatus};
 pub use tezos_signer::*;
+pub use token::*;

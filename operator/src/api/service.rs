@@ -32,7 +32,7 @@ pub struct ServiceSpec {
     /// The public keys of the clients that may ask for signatures: `edpk…`, `sppk…`, `p2pk…` or `BLpk…`. A client signs each
     /// request with its own (`octez-client` does so by itself with a key that it finds in the signer's `GET /authorized_keys`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 128)))]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 128)), extend("x-kubernetes-list-type" = "set"))]
     #[x_kube(
         validation = Rule::new("self.all(key, key.matches('^(edpk|sppk|p2pk|BLpk)[1-9A-HJ-NP-Za-km-z]+$'))")
             .message("authorizedKeys: expected public keys (edpk…, sppk…, p2pk… or BLpk…), not addresses (tz…); octez-client show address NAME prints them")

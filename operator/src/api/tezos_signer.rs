@@ -4,14 +4,17 @@
 #![allow(unreachable_pub)]
 
 use super::TezosSignerStatus;
+use super::baker::BakerSpec;
 use super::cloud_hsm::CloudHsmSpec;
+use super::key::KeySpec;
+use super::pod::{ImagePullSecret, PlacementSpec};
+use super::schema::any_objects;
 use super::service::ServiceSpec;
+use super::token::TokenSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tezos_signer_core::position::ConsensusKind;
 
 /// Keys in an HSM that sign for a Tezos baker, and the pod that uses them.
 #[derive(Debug, Clone, PartialEq, CustomResource, KubeSchema, Serialize, Deserialize)]
@@ -42,19 +45,27 @@ use tezos_signer_core::position::ConsensusKind;
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("has(self.baker) != has(self.service)")
-        .message("spec: exactly one of baker (a pod with the signer as its sidecar) and service (a signer only) is needed")
+        .message("spec: exactly one of baker (a pod with the signer as its sidecar) and service (a signer only) is needed"),
+    validation = Rule::new("!has(self.baker) || !has(self.baker.octez) || has(self.baker.octez.delegate) || self.keys.size() == 1")
+        .message("spec.baker.octez.delegate: needed where spec.keys has several keys: the address of the one that bakes"),
+    validation = Rule::new("!has(self.placement) || !has(self.baker) || !has(self.baker.template)")
+        .message("spec.placement: only with service and baker.octez; a baker.template says where its pod runs itself"),
+    validation = Rule::new("has(self.service) || self.keys.all(key, !has(key.authorizedKeys))")
+        .message("spec.keys: authorizedKeys only with service; beside a baker nobody else reaches the signer")
 )]
 pub struct TezosSignerSpec {
     /// The chain to sign for: `mainnet`, or a chain id such as `NetXdQprcVkpaWU`. Payloads of any other chain are refused.
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(
         validation = Rule::new("self == 'mainnet' || self.matches('^Net[1-9A-HJ-NP-Za-km-z]{12}$')")
-            .message("spec.chain: expected mainnet, or a chain id of 15 characters such as NetXdQprcVkpaWU (octez-client rpc get /chains/main/chain_id)")
+            .message("spec.chain: expected mainnet, or a chain id of 15 characters such as NetXdQprcVkpaWU (octez-client rpc get /chains/main/chain_id)"),
+        validation = Rule::new("self == oldSelf || (self in ['mainnet', 'NetXdQprcVkpaWU'] && oldSelf in ['mainnet', 'NetXdQprcVkpaWU'])")
+            .message("spec.chain: cannot be changed: what these keys have signed is remembered for each chain, and the pods would be replaced one by one with both in use; make another TezosSigner for the other chain")
     )]
     pub chain: String,
 
-    /// The keys to sign with.
-    #[schemars(length(max = 16))]
+    /// The keys to sign with, at most 16. Each has a watermark record of its own, which no other TezosSigner can use meanwhile.
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["publicKey"]))]
     #[x_kube(validation = Rule::new("self.size() > 0").message("spec.keys: at least one key is needed"))]
     pub keys: Vec<KeySpec>,
 
@@ -65,7 +76,7 @@ pub struct TezosSignerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial_watermark: Option<InitialWatermarkSpec>,
 
-    /// The baker's pod. The signer becomes its sidecar, which starts first and holds the baker back until it can sign.
+    /// A baker, with the signer as its sidecar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baker: Option<BakerSpec>,
 
@@ -78,6 +89,16 @@ pub struct TezosSignerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub image: Option<String>,
+
+    /// Secrets in the TezosSigner's namespace by which the images are pulled, of the signer, of the CloudHSM client and of the baker.
+    /// Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub image_pull_secrets: Vec<ImagePullSecret>,
+
+    /// Where the pods run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<PlacementSpec>,
 
     /// Sign nothing until this is false again. It is written into the watermark record, so that no signer can miss it.
     #[serde(default)]
@@ -97,73 +118,6 @@ pub struct TezosSignerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 3, max = 300))]
     pub lease_duration_seconds: Option<i32>,
-}
-
-/// A key, and what it may sign.
-#[derive(Debug, Clone, PartialEq, KubeSchema, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new("has(self.label) != has(self.id)")
-        .message("exactly one of label (CKA_LABEL) and id (CKA_ID) is needed, to find the key in the token")
-)]
-pub struct KeySpec {
-    /// The public key: `sppk…` (tz2, secp256k1) or `p2pk…` (tz3, P-256). The token's key is compared with it.
-    #[schemars(length(min = 1, max = 128))]
-    #[x_kube(
-        validation = Rule::new("!self.startsWith('BLpk')")
-            .message("publicKey: a tz4 (BLpk…) key cannot be used: CloudHSM has no mechanism for BLS signatures; use a tz2 or tz3 key"),
-        validation = Rule::new("!self.startsWith('edpk')")
-            .message("publicKey: a tz1 (edpk…) key cannot be used: only some CloudHSM clusters can sign with Ed25519; use a tz2 or tz3 key"),
-        validation = Rule::new("!self.matches('^tz[1-4]')")
-            .message("publicKey: this is an address (tz…), expected the public key (sppk… or p2pk…); octez-client show address NAME prints it"),
-        validation = Rule::new("self.matches('^(BLpk|edpk|tz[1-4])') || self.matches('^(sppk|p2pk)[1-9A-HJ-NP-Za-km-z]{51}$')")
-            .message("publicKey: expected sppk… (tz2) or p2pk… (tz3), 55 characters of base58")
-    )]
-    pub public_key: String,
-
-    /// The key's `CKA_LABEL` in the token.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 127))]
-    pub label: Option<String>,
-
-    /// The key's `CKA_ID` in the token, in hexadecimal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 2, max = 256))]
-    #[x_kube(validation = Rule::new("self.matches('^([0-9a-fA-F]{2})+$')").message("id: expected hexadecimal digits, two for each byte"))]
-    pub id: Option<String>,
-
-    /// What is signed with it. Default: all three.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 3))]
-    pub allow: Option<Vec<AllowedKind>>,
-
-    /// How many levels above the highest that was signed a request may be. Default: 100000, about a week: one absurd level
-    /// would make every real block too low.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
-    pub max_level_jump: Option<i32>,
-}
-
-/// A kind of payload that a key may sign.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum AllowedKind {
-    /// Block headers.
-    Block,
-    /// Preattestations.
-    Preattestation,
-    /// Attestations, with or without DAL.
-    Attestation,
-}
-
-impl From<AllowedKind> for ConsensusKind {
-    fn from(kind: AllowedKind) -> Self {
-        match kind {
-            AllowedKind::Block => Self::Block,
-            AllowedKind::Preattestation => Self::Preattestation,
-            AllowedKind::Attestation => Self::Attestation,
-        }
-    }
 }
 
 /// How the token is reached.
@@ -194,29 +148,9 @@ pub struct Pkcs11Spec {
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(validation = Rule::new("self.startsWith('/')").message("module: expected an absolute path, such as /opt/cloudhsm/lib/libcloudhsm_pkcs11.so"))]
     pub module: String,
-    /// The label of the token.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 32))]
-    pub token: Option<String>,
-    /// The serial number of the token, where labels are not unique.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 16))]
-    pub serial: Option<String>,
-    /// Where the PIN is.
-    pub pin: PinSource,
-    /// How many sessions are open at once. Default: 4.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 16))]
-    pub sessions: Option<i32>,
-    /// After how many seconds of nothing but errors the signer ends itself, so that the kubelet starts a new process: the last
-    /// thing that it tries against a token or a library that fails. Default: 60.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 10, max = 3600))]
-    pub exit_after_seconds: Option<i32>,
-    /// The same where a call of the library does not return and no other session signs: only a new process ends it. Default: 10.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 3, max = 3600))]
-    pub exit_after_hang_seconds: Option<i32>,
+    /// The token, and how to log in.
+    #[serde(flatten)]
+    pub token: TokenSpec,
     /// Volumes of the pod that only the signer's container mounts: the library, its configuration.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "any_objects")]
@@ -229,18 +163,6 @@ pub struct Pkcs11Spec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "any_objects")]
     pub env: Vec<Value>,
-}
-
-/// A key of a Secret in the TezosSigner's namespace. It is mounted as a file into the signer's container only.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PinSource {
-    /// The name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
-    pub secret: String,
-    /// The key in it.
-    #[schemars(length(min = 1, max = 253))]
-    pub key: String,
 }
 
 /// Where a key starts that has no watermark record yet.
@@ -261,28 +183,4 @@ pub struct InitialWatermarkSpec {
     /// After this time no record is made, so that a manifest that is applied or restored later cannot start anew from a
     /// level that is long passed. Half an hour from now is a good choice.
     pub not_after: Time,
-}
-
-/// The baker's pod.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct BakerSpec {
-    /// A pod template, as in a Deployment. The signer is added as its first init container (a native sidecar), and answers
-    /// on `http://127.0.0.1:6732`.
-    #[schemars(schema_with = "any_object")]
-    pub template: Value,
-}
-
-/// A Kubernetes object that is checked by the operator and not by this schema: spelled out, it would make the definition
-/// too large for `kubectl apply`.
-fn any_object(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
-}
-
-fn any_objects(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "array",
-        "maxItems": 64,
-        "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
-    })
 }

@@ -1,10 +1,9 @@
 //! The stage that brings the objects to the cluster: server-side apply, with one field manager, of what is not there already;
 //! and takes away what is not used any more.
 
-use crate::controller::build::{Front, Objects, names, running_signer};
+use crate::controller::build::{Front, Objects, OpenDeployment, names, running_signer};
 use crate::controller::validate::Identity;
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -57,7 +56,10 @@ pub enum ApplyError {
     },
 }
 
-fn api_error<K: Resource<DynamicType = ()>>(doing: &'static str, name: &str) -> impl FnOnce(kube::Error) -> ApplyError {
+pub(super) fn api_error<K: Resource<DynamicType = ()>>(
+    doing: &'static str,
+    name: &str,
+) -> impl FnOnce(kube::Error) -> ApplyError {
     let (kind, name) = (K::kind(&()).into_owned(), name.to_owned());
     move |source| match source {
         kube::Error::Api(status)
@@ -81,7 +83,7 @@ impl<'a> Cluster<'a> {
         Self { client, signer }
     }
 
-    fn api<K>(&self) -> Api<K>
+    pub(super) fn api<K>(&self) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
@@ -96,7 +98,7 @@ impl<'a> Cluster<'a> {
     }
 
     /// The Deployment that runs now.
-    pub async fn live_deployment(&self) -> Result<Option<Deployment>, ApplyError> {
+    pub async fn live_deployment(&self) -> Result<Option<OpenDeployment>, ApplyError> {
         self.ours(&names::deployment(self.signer)).await
     }
 
@@ -113,10 +115,10 @@ impl<'a> Cluster<'a> {
     /// A Deployment of the other form goes first, and what belongs to that form with it. Its pods are not replaced one by one: a
     /// baker's signer cannot be forwarded to, so the new ones would not become ready while it holds the records. What the
     /// Deployment is tells that all else has followed, because it is made last.
-    pub async fn apply(&self, objects: &Objects, live: Option<Deployment>) -> Result<Deployment, ApplyError> {
+    pub async fn apply(&self, objects: &Objects, live: Option<OpenDeployment>) -> Result<OpenDeployment, ApplyError> {
         let live = match live {
             Some(live) if is_of_another_form(&live, &objects.deployment) => {
-                delete(&self.api::<Deployment>(), &live.name_any()).await?;
+                delete(&self.api::<OpenDeployment>(), &live.name_any()).await?;
                 None
             }
             live => live,
@@ -172,7 +174,7 @@ impl<'a> Cluster<'a> {
 
     /// Deletes the Deployment, and with it its pods.
     pub async fn delete_deployment(&self) -> Result<(), ApplyError> {
-        self.delete_ours::<Deployment>(&names::deployment(self.signer)).await
+        self.delete_ours::<OpenDeployment>(&names::deployment(self.signer)).await
     }
 
     /// Deletes the object of that name, unless it is another's.
@@ -209,8 +211,9 @@ impl<'a> Cluster<'a> {
     }
 }
 
-fn is_of_another_form(live: &Deployment, wanted: &Deployment) -> bool {
-    let is_sidecar = |deployment| running_signer(deployment).map(|(is_sidecar, _)| is_sidecar);
+fn is_of_another_form(live: &OpenDeployment, wanted: &OpenDeployment) -> bool {
+    let is_sidecar =
+        |deployment: &OpenDeployment| running_signer(&deployment.known()).map(|(is_sidecar, _)| is_sidecar);
     is_sidecar(live).is_some_and(|live| is_sidecar(wanted) != Some(live))
 }
 
@@ -243,7 +246,7 @@ where
 }
 
 /// `object` with a mark of its content.
-fn marked<K: Resource + Clone + Serialize>(object: &K) -> Result<Value, serde_json::Error> {
+pub(super) fn marked<K: Resource + Clone + Serialize>(object: &K) -> Result<Value, serde_json::Error> {
     let content = serde_json::to_vec(object)?;
     let mut object = object.clone();
     object.annotations_mut().insert(APPLIED_ANNOTATION.to_owned(), Digest::of(&content).to_string()[..16].to_owned());
@@ -251,12 +254,14 @@ fn marked<K: Resource + Clone + Serialize>(object: &K) -> Result<Value, serde_js
 }
 
 /// Whether everything of `wanted` is in `live` as well. What others have added does not matter. Where the API server writes
-/// a value in another way (a CPU of "1000m" as "1") the answer is no, and the object is applied once more, without effect.
-fn contains(live: &Value, wanted: &Value) -> bool {
+/// a value in another way (a CPU of "1000m" as "1") the answer is no, and the object is applied once more, without effect. A list
+/// of nothing is as good as none: the API server drops it.
+pub(super) fn contains(live: &Value, wanted: &Value) -> bool {
     match (live, wanted) {
-        (Value::Object(live), Value::Object(wanted)) => {
-            wanted.iter().all(|(name, wanted)| live.get(name).is_some_and(|live| contains(live, wanted)))
-        }
+        (Value::Object(live), Value::Object(wanted)) => wanted.iter().all(|(name, wanted)| match live.get(name) {
+            Some(live) => contains(live, wanted),
+            None => wanted.as_array().is_some_and(Vec::is_empty),
+        }),
         (Value::Array(live), Value::Array(wanted)) => {
             live.len() == wanted.len() && live.iter().zip(wanted).all(|(live, wanted)| contains(live, wanted))
         }
@@ -291,23 +296,29 @@ mod tests {
             !contains(&json!({"spec": {"replicas": 0, "containers": [{"name": "a"}]}}), &wanted),
             "a person changed it"
         );
+        assert!(contains(&live, &json!({"spec": {"replicas": 1, "tolerations": []}})), "the API server drops it");
         let injected = json!({"spec": {"replicas": 1, "containers": [{"name": "a"}, {"name": "b"}]}});
         assert!(!contains(&injected, &wanted));
     }
 
+    fn deployment(spec: &Value) -> OpenDeployment {
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "n"}, "spec": spec});
+        serde_json::from_value(object).unwrap()
+    }
+
     #[test]
     fn a_deployment_of_the_other_form_is_told_from_one_that_only_changed() {
-        let with = |place: &str, image: &str| -> Deployment {
+        let with = |place: &str, image: &str| -> OpenDeployment {
             let mut pod = json!({"containers": [{"name": "baker"}]});
             pod[place] = json!([{"name": "signer", "image": image}]);
             let spec = json!({"selector": {}, "template": {"spec": pod}});
-            serde_json::from_value(json!({"spec": spec})).unwrap()
+            deployment(&spec)
         };
         let (sidecar, alone) = (with("initContainers", "a"), with("containers", "a"));
         assert!(is_of_another_form(&sidecar, &alone) && is_of_another_form(&alone, &sidecar));
         assert!(!is_of_another_form(&sidecar, &with("initContainers", "b")));
         assert!(!is_of_another_form(&alone, &with("containers", "b")));
-        assert!(!is_of_another_form(&Deployment::default(), &alone), "somebody broke it; it is applied again");
+        assert!(!is_of_another_form(&deployment(&json!({})), &alone), "somebody broke it; it is applied again");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Makes each TezosSigner true, in named stages:
 //!
-//! [`validate`] (what the user wrote can be used) → [`claim`] (the records are ours) → [`build`] (what must exist) →
-//! [`apply`] (it exists) → [`observe`] and [`status`] (how it is, and what to do). Between these two, [`preference`]: a record
-//! whose holder is lost is given to the pod that replaces it.
+//! [`validate`] (what the user wrote can be used) → [`build`] (what must exist) → [`dry_run`] (the API server would take it) →
+//! [`claim`] (the records are ours) → [`apply`] (it exists) → [`observe`] and [`status`] (how it is, and what to do). Between these
+//! two, [`preference`]: a record whose holder is lost is given to the pod that replaces it.
 //!
 //! A steady state writes nothing. This file is the order of the stages, what wakes them, and the way back: the finalizer.
 
@@ -10,6 +10,7 @@ pub mod apply;
 mod backoff;
 pub mod build;
 pub mod claim;
+pub mod dry_run;
 mod holders;
 pub mod observe;
 pub mod pause;
@@ -23,8 +24,9 @@ use crate::api::{TezosSigner, TezosSignerStatus};
 use crate::metrics::Metrics;
 use apply::{ApplyError, Cluster};
 use backoff::Backoff;
-use build::names;
+use build::{OpenDeployment, names};
 use claim::{ClaimError, Claimed, Claims};
+use dry_run::Refused;
 use futures::future::join_all;
 use futures::{Stream, StreamExt as _};
 use holders::Holders;
@@ -283,7 +285,7 @@ async fn make_true(
     Ok(Action::requeue(context.backoff.next(key.clone())))
 }
 
-/// Validate, claim, build, apply, observe. `remembered` is written before anything runs that could sign.
+/// Validate, build, dry run, claim, apply, observe. `remembered` is written before anything runs that could sign.
 async fn stages(
     signer: &TezosSigner,
     report: &Report<'_>,
@@ -294,7 +296,25 @@ async fn stages(
         Ok(valid) => valid,
         Err(invalid) => return Ok(Outcome::Invalid(invalid)),
     };
+    let cluster = Cluster::new(&context.client, &valid.identity);
     let claims = Claims::new(context.client.clone(), valid.identity.clone());
+    let live = match cluster.live_deployment().await {
+        Ok(live) => live,
+        Err(error) => {
+            suspend_claimed(&claims, &valid, remembered).await?;
+            return Ok(Outcome::NotApplied(error));
+        }
+    };
+    let image =
+        valid.image.clone().or_else(|| running_image(live.as_ref()?)).unwrap_or_else(|| context.default_image.clone());
+    let objects = build::build(&valid, &image);
+    if let Err(refused) = dry_run::dry_run(&cluster, &valid.form, &objects.deployment, live.as_ref()).await {
+        suspend_claimed(&claims, &valid, remembered).await?;
+        return Ok(match refused {
+            Refused::Invalid(invalid) => Outcome::Invalid(invalid),
+            Refused::Other(error) => Outcome::NotApplied(error),
+        });
+    }
     let claimed = match claim_all(&claims, &valid, remembered).await {
         Ok(claimed) => claimed,
         Err(ClaimError::Refused(refusal)) => return Ok(Outcome::Refused(refusal)),
@@ -302,14 +322,6 @@ async fn stages(
     };
     report.write(remembered).await?;
 
-    let cluster = Cluster::new(&context.client, &valid.identity);
-    let live = match cluster.live_deployment().await {
-        Ok(live) => live,
-        Err(error) => return Ok(Outcome::NotApplied(error)),
-    };
-    let image =
-        valid.image.clone().or_else(|| running_image(live.as_ref()?)).unwrap_or_else(|| context.default_image.clone());
-    let objects = build::build(&valid, &image);
     let deployment = match cluster.apply(&objects, live).await {
         Ok(deployment) => deployment,
         Err(error) => return Ok(Outcome::NotApplied(error)),
@@ -321,7 +333,7 @@ async fn stages(
     if pods.iter().all(|pod| pod.annotations().get(names::CONFIG_ANNOTATION) == Some(&config)) {
         release_former(&claims, &claimed, remembered).await?;
     }
-    let seen = observe::look(&context.http, &valid.form, &deployment, &pods).await;
+    let seen = observe::look(&context.http, &valid.form, &deployment.known(), &pods).await;
     let soon = prefer(&claims, &claimed, &seen, &pods).await?;
     let pods = pods.iter().filter_map(|pod| Some((pod.uid()?, pod.name_any()))).collect();
     Ok(Outcome::Applied { claims: claimed, pods, seen, image, soon })
@@ -364,6 +376,25 @@ async fn claim_all(
     Ok(claimed)
 }
 
+/// ◆ Brings `suspend` to the records that are claimed already, though the rest of the spec is refused: what runs goes on signing
+/// otherwise, and its user believes that it does not.
+async fn suspend_claimed(
+    claims: &Claims,
+    signer: &ValidSigner,
+    remembered: &TezosSignerStatus,
+) -> Result<(), ClaimError> {
+    for key in &signer.keys {
+        let name = key.record_name().to_string();
+        if let Some(seen) = remembered.keys.iter().find(|key| key.record == name) {
+            match claims.claim(key, None, Some(seen), signer.suspend, Timestamp::now()).await {
+                Ok(_) | Err(ClaimError::Refused(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Lets go of the records of keys that are not in the spec any more, once no pod uses them.
 async fn release_former(claims: &Claims, claimed: &[Claimed], remembered: &mut TezosSignerStatus) -> Result<(), Error> {
     for former in remembered.keys.clone() {
@@ -376,8 +407,8 @@ async fn release_former(claims: &Claims, claimed: &[Claimed], remembered: &mut T
 }
 
 /// The image that the signer runs now: an upgrade of the operator restarts no baker.
-fn running_image(live: &Deployment) -> Option<String> {
-    build::running_signer(live)?.1.image.clone()
+fn running_image(live: &OpenDeployment) -> Option<String> {
+    build::running_signer(&live.known())?.1.image.clone()
 }
 
 /// The way back: no pod, then no rights on the records, then nobody's records.

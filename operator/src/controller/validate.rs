@@ -2,17 +2,21 @@
 //!
 //! Every error names the field as the user wrote it, and says what to do.
 
+mod baker;
 mod cloud_hsm;
 mod hsm;
+mod placement;
 mod service;
 mod template;
 
+pub use baker::{Baker, OctezBaker};
 pub use cloud_hsm::{CloudHsmClient, ClusterAddress};
 pub use hsm::{HsmAccess, Pkcs11Access};
+pub use placement::Placement;
 pub use service::{Authorities, AuthoritiesSource, ServiceCertificate, ServiceForm};
+pub use template::Template;
 
 use crate::api::{InitialWatermarkSpec, KeySpec, PinSource, TezosSigner};
-use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -23,13 +27,13 @@ use tezos_signer_core::config::{
     WatermarkConfig,
 };
 use tezos_signer_core::key::{ChainId, SigningPublicKey};
+use tezos_signer_core::payload::operation::{Mutez, OperationKind};
 use tezos_signer_core::policy::PayloadKind;
-use tezos_signer_core::position::{ConsensusKind, Level};
+use tezos_signer_core::position::Level;
 use tezos_signer_core::record::{RECORDS_NAMESPACE, Record};
-use tezos_signer_core::watermark::DEFAULT_MAX_LEVEL_JUMP;
 
 /// How long one request may take, in milliseconds. The Octez client asks again on a 502.
-const REQUEST_DEADLINE_MILLISECONDS: u32 = 1500;
+pub const REQUEST_DEADLINE_MILLISECONDS: u32 = 1500;
 
 /// What is wrong with a TezosSigner.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +81,8 @@ pub struct ValidSigner {
     pub hsm: HsmAccess,
     /// What runs.
     pub form: Form,
+    /// What its pods need of nodes and registries.
+    pub placement: Placement,
     /// The image, if it is named.
     pub image: Option<String>,
     /// Whether nothing is to be signed.
@@ -86,8 +92,8 @@ pub struct ValidSigner {
 /// What runs: a baker with the signer as its sidecar, or signers only.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Form {
-    /// The baker's pod.
-    Baker(Box<PodTemplateSpec>),
+    /// A baker, with the signer in its pod.
+    Baker(Baker),
     /// Signers behind a Service.
     Service(ServiceForm),
 }
@@ -122,13 +128,18 @@ pub fn validate(signer: &TezosSigner) -> Result<ValidSigner, Invalid> {
     let identity = identity(signer)?;
     let spec = &signer.spec;
     let chain: ChainId = spec.chain.parse().map_err(|error| Invalid::new("spec.chain", error))?;
+    if let (None, Some(i)) = (&spec.service, spec.keys.iter().position(|key| key.authorized_keys.is_some())) {
+        let reason = "only with service; beside a baker nobody else reaches the signer";
+        return Err(Invalid::new(format!("spec.keys[{i}].authorizedKeys"), reason));
+    }
     let keys = keys(&spec.keys, chain)?;
+    let placement = placement::validate(spec)?;
     let initial = spec.initial_watermark.as_ref().map(initial_watermark).transpose()?;
     let (hsm, pin, access) = hsm::validate(&spec.hsm)?;
     let (form, ports) = match (&spec.baker, &spec.service) {
         (Some(baker), None) => {
-            let template = template::validate(&baker.template, &access.reserved_volumes())?;
-            (Form::Baker(Box::new(template)), Ports::of_sidecar())
+            let baker = baker::validate(baker, &keys, &access.reserved_volumes())?;
+            (Form::Baker(baker), Ports::of_sidecar())
         }
         (None, Some(service)) => {
             let (form, ports) = service::validate(&identity, service)?;
@@ -144,7 +155,7 @@ pub fn validate(signer: &TezosSigner) -> Result<ValidSigner, Invalid> {
     let node = node.map_err(|error: NodeEndpointError| Invalid::new("spec.nodeEndpoint", error))?;
     let config = config(keys.clone(), hsm, ports, node, spec.lease_duration_seconds)?;
     let image = spec.image.clone();
-    Ok(ValidSigner { identity, keys, initial, config, pin, hsm: access, form, image, suspend: spec.suspend })
+    Ok(ValidSigner { identity, keys, initial, config, pin, hsm: access, form, placement, image, suspend: spec.suspend })
 }
 
 /// Who `signer` is; its name was checked by the API server too, unless the CRD is an older one.
@@ -189,19 +200,56 @@ fn key(spec: &KeySpec, chain: ChainId) -> Result<KeyConfig, Invalid> {
     let allow = match &spec.allow {
         None => PayloadKind::CONSENSUS.to_vec(),
         Some(allow) if allow.is_empty() => return Err(Invalid::new(".allow", "empty: the key would sign nothing")),
-        Some(allow) => {
-            let named = |kind: &ConsensusKind| allow.iter().any(|allowed| *kind == (*allowed).into());
-            ConsensusKind::ALL.into_iter().filter(named).map(PayloadKind::Consensus).collect()
+        Some(allow) if allow.contains(&PayloadKind::Operation(OperationKind::DrainDelegate)) => {
+            let reason =
+                "drain_delegate sends a baker's whole balance away: it has a switch of its own, drainDelegate: true";
+            return Err(Invalid::new(".allow", reason));
         }
-    };
-    let max_level_jump = match spec.max_level_jump {
-        None => DEFAULT_MAX_LEVEL_JUMP,
-        Some(jump) => u32::try_from(jump).map_err(|_| Invalid::new(".maxLevelJump", "negative"))?,
+        // One order, whatever the user's: the configuration's name comes from its text.
+        Some(allow) => {
+            let named = |kind: &PayloadKind| allow.contains(kind);
+            let operations = OperationKind::ALL.map(PayloadKind::Operation);
+            PayloadKind::CONSENSUS.into_iter().chain(operations).filter(named).collect()
+        }
     };
     let mut key = KeyConfig::new(public_key, selector, chain);
     key.policy.allow = allow;
-    key.max_level_jump = max_level_jump;
+    if let Some(jump) = spec.max_level_jump {
+        key.max_level_jump = u32::try_from(jump).map_err(|_| Invalid::new(".maxLevelJump", "negative"))?;
+    }
+    limits(spec, &mut key)?;
     Ok(key)
+}
+
+/// What is allowed of generic operations, and who may ask.
+fn limits(spec: &KeySpec, key: &mut KeyConfig) -> Result<(), Invalid> {
+    let mutez = |name: &str, given: i64| -> Result<Mutez, Invalid> {
+        given.to_string().parse().map_err(|error| Invalid::new(name, error))
+    };
+    if let Some(votes) = &spec.ballot {
+        key.policy.ballot.retain(|vote| votes.contains(vote));
+        if key.policy.ballot.is_empty() {
+            return Err(Invalid::new(".ballot", "empty: name yay, nay or pass"));
+        }
+    }
+    if let Some(fee) = spec.max_fee {
+        key.policy.max_fee = mutez(".maxFee", fee)?;
+    }
+    key.policy.max_amount = spec.max_amount.map(|amount| mutez(".maxAmount", amount)).transpose()?;
+    if let Some(destinations) = &spec.destinations {
+        let address = |(i, text): (usize, &String)| {
+            text.parse().map_err(|error| Invalid::new(format!(".destinations[{i}]"), error))
+        };
+        key.policy.destinations = Some(destinations.iter().enumerate().map(address).collect::<Result<_, _>>()?);
+    }
+    key.policy.drain_delegate = spec.drain_delegate;
+    if let Some(suffix) = spec.unknown_consensus_suffix {
+        key.unknown_consensus_suffix = suffix.into();
+    }
+    if let Some(clients) = &spec.authorized_keys {
+        key.authorized_keys = service::public_keys(".authorizedKeys", clients)?;
+    }
+    Ok(())
 }
 
 fn initial_watermark(spec: &InitialWatermarkSpec) -> Result<InitialWatermark, Invalid> {
@@ -256,43 +304,13 @@ fn config(
     Ok(text)
 }
 
-/// Each of `values` as a `T` of Kubernetes.
-fn parse_all<T: DeserializeOwned + serde::Serialize>(field: &str, values: &[Value]) -> Result<Vec<T>, Invalid> {
-    values.iter().enumerate().map(|(i, value)| parse(&format!("{field}[{i}]"), value)).collect()
-}
-
-/// `value` as a `T` of Kubernetes; a field that `T` does not have is refused, because it would be lost.
-fn parse<T: DeserializeOwned + serde::Serialize>(field: &str, value: &Value) -> Result<T, Invalid> {
-    let parsed: T = serde_path_to_error::deserialize(value).map_err(|error| {
+/// What this program reads of `value`, an object of Kubernetes: a `T`, which leaves out the rest.
+fn read<T: DeserializeOwned>(field: &str, value: &Value) -> Result<T, Invalid> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let field = if path == "." { field.to_owned() } else { format!("{field}.{path}") };
         Invalid::new(field, error.into_inner())
-    })?;
-    let kept = serde_json::to_value(&parsed).map_err(|error| Invalid::new(field, error))?;
-    match lost(value, &kept) {
-        None => Ok(parsed),
-        Some(path) => {
-            Err(Invalid::new(format!("{field}{path}"), "unknown field (to this release, which knows Kubernetes 1.33)"))
-        }
-    }
-}
-
-/// The path of the first field of `given` that `kept` does not have.
-fn lost(given: &Value, kept: &Value) -> Option<String> {
-    match (given, kept) {
-        (Value::Object(given), Value::Object(kept)) => {
-            given.iter().filter(|(_, value)| !value.is_null()).find_map(|(name, value)| match kept.get(name) {
-                None => Some(format!(".{name}")),
-                Some(kept) => Some(format!(".{name}{}", lost(value, kept)?)),
-            })
-        }
-        (Value::Array(given), Value::Array(kept)) => given
-            .iter()
-            .zip(kept)
-            .enumerate()
-            .find_map(|(i, (given, kept))| Some(format!("[{i}]{}", lost(given, kept)?))),
-        _ => None,
-    }
+    })
 }
 
 #[cfg(test)]

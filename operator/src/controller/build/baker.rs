@@ -5,38 +5,48 @@
 //! brings the HSM's client to it runs before, and ends.
 
 use super::container::{container, plain_container, runtime_default, volumes};
-use super::{cloud_hsm, deployment, names};
-use crate::controller::validate::{HsmAccess, ValidSigner};
-use k8s_openapi::api::core::v1::{Container, PodSecurityContext, PodTemplateSpec};
+use super::json::{extend, json, prepend, set, set_default};
+use super::{cloud_hsm, deployment, names, octez};
+use crate::controller::validate::{Baker, HsmAccess, Template, ValidSigner};
+use serde_json::{Value, json};
 
-/// The pod that `template` becomes.
-pub(super) fn pod(signer: &ValidSigner, template: &PodTemplateSpec, image: &str, config_map: &str) -> PodTemplateSpec {
-    let mut template = template.clone();
-    let spec = template.spec.get_or_insert_default();
-    let mut without_aws: Vec<String> =
-        spec.init_containers.iter().flatten().chain(&spec.containers).map(|container| container.name.clone()).collect();
-    let sidecar = Container { restart_policy: Some("Always".to_owned()), ..container(signer, image) };
+/// The pod of `baker`.
+pub(super) fn pod(signer: &ValidSigner, baker: &Baker, image: &str, config_map: &str) -> Value {
+    match baker {
+        Baker::Template(template) => with_signer(signer, template, image, config_map),
+        Baker::Octez(baker) => with_signer(signer, &octez::template(baker), image, config_map),
+    }
+}
+
+/// What `template` becomes.
+fn with_signer(signer: &ValidSigner, template: &Template, image: &str, config_map: &str) -> Value {
+    let mut sidecar = container(signer, image);
+    sidecar["restartPolicy"] = json!("Always");
     let mut own = vec![sidecar];
+    let mut without_aws = template.containers.clone();
     if let HsmAccess::CloudHsm(client) = &signer.hsm {
         // AWS is asked, if at all, by the container that configures the client.
         without_aws.extend([names::CLIENT_CONTAINER, names::SIGNER_CONTAINER].map(str::to_owned));
-        own.splice(0..0, cloud_hsm::init_containers(client, |name| plain_container(name, image)));
+        let client = cloud_hsm::init_containers(client, |name| plain_container(name, image));
+        own.splice(0..0, client.iter().map(json));
     }
 
-    let metadata = template.metadata.get_or_insert_default();
-    metadata.labels.get_or_insert_default().extend(names::labels(&signer.identity));
-    let annotations = metadata.annotations.get_or_insert_default();
-    annotations.insert(names::CONFIG_ANNOTATION.to_owned(), config_map.to_owned());
+    let mut template = template.value.clone();
+    let metadata = &mut template["metadata"];
+    let labels = names::labels(&signer.identity);
+    set(&mut metadata["labels"], labels.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let annotations = &mut metadata["annotations"];
+    annotations[names::CONFIG_ANNOTATION] = json!(config_map);
     // The EKS identity webhook would give every container AWS credentials of the signer's ServiceAccount.
-    annotations.insert(names::SKIP_AWS_ANNOTATION.to_owned(), without_aws.join(","));
+    annotations[names::SKIP_AWS_ANNOTATION] = json!(without_aws.join(","));
 
-    spec.init_containers.get_or_insert_default().splice(0..0, own);
-    spec.volumes.get_or_insert_default().extend(volumes(signer, config_map));
-    spec.service_account_name = Some(names::service_account(&signer.identity));
-    spec.automount_service_account_token = Some(false);
-    spec.termination_grace_period_seconds.get_or_insert(deployment::TERMINATION_GRACE_SECONDS);
-    let security = spec.security_context.get_or_insert_with(PodSecurityContext::default);
-    security.seccomp_profile.get_or_insert_with(runtime_default);
-    deployment::tolerate_lost_node(spec);
+    let spec = &mut template["spec"];
+    prepend(spec, "initContainers", own);
+    extend(spec, "volumes", volumes(signer, config_map));
+    spec["serviceAccountName"] = json!(names::service_account(&signer.identity));
+    spec["automountServiceAccountToken"] = json!(false);
+    set_default(spec, "terminationGracePeriodSeconds", deployment::TERMINATION_GRACE_SECONDS);
+    set_default(&mut spec["securityContext"], "seccompProfile", json(&runtime_default()));
+    deployment::place(spec, &signer.placement);
     template
 }

@@ -1,6 +1,7 @@
 //! The signer's container, the same in the baker's pod and in one of its own: its rights, probes and mounts, and the volumes that
 //! only it has.
 
+use super::json::json;
 use super::{cloud_hsm, config, names};
 use crate::controller::validate::{Authorities, AuthoritiesSource, Form, HsmAccess, ServiceCertificate, ValidSigner};
 use k8s_openapi::api::core::v1::{
@@ -11,6 +12,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde_json::Value;
 use std::path::Path;
 use tezos_signer_core::config::{ADMIN_PORT, PEER_PORT, SIGNING_PORT};
 
@@ -29,14 +31,16 @@ const STARTUP_FAILURES: i32 = 365 * 24 * 60 * 60;
 const READABLE: i32 = 0o444;
 
 /// The signer in a pod of `signer`.
-pub(super) fn container(signer: &ValidSigner, image: &str) -> Container {
-    let mut env: Vec<EnvVar> =
-        names::OWN_ENV.iter().zip(["metadata.name", "metadata.uid", "status.podIP"]).map(field).collect();
-    let mount = |name: &str, path: &str| VolumeMount {
-        name: name.to_owned(),
-        mount_path: path.to_owned(),
-        read_only: Some(true),
-        ..VolumeMount::default()
+pub(super) fn container(signer: &ValidSigner, image: &str) -> Value {
+    let paths = ["metadata.name", "metadata.uid", "status.podIP"];
+    let mut env: Vec<Value> = names::OWN_ENV.iter().zip(paths).map(|variable| json(&field(variable))).collect();
+    let mount = |name: &str, path: &str| {
+        json(&VolumeMount {
+            name: name.to_owned(),
+            mount_path: path.to_owned(),
+            read_only: Some(true),
+            ..VolumeMount::default()
+        })
     };
     let mut volume_mounts = vec![
         mount(names::CONFIG_VOLUME, CONFIG_DIRECTORY),
@@ -48,23 +52,25 @@ pub(super) fn container(signer: &ValidSigner, image: &str) -> Container {
             env.extend(access.env.iter().cloned());
             volume_mounts.extend(access.volume_mounts.iter().cloned());
         }
-        HsmAccess::CloudHsm(client) => volume_mounts.extend(cloud_hsm::volume_mounts(client)),
+        HsmAccess::CloudHsm(client) => volume_mounts.extend(cloud_hsm::volume_mounts(client).iter().map(json)),
     }
     let mut ports = vec![port(names::ADMIN_PORT_NAME, ADMIN_PORT)];
     if let Form::Service(form) = &signer.form {
         ports.splice(0..0, [port(names::SIGNING_PORT_NAME, SIGNING_PORT), port(names::PEER_PORT_NAME, PEER_PORT)]);
         volume_mounts.extend(form.tls.as_ref().map(|_| mount(names::TLS_VOLUME, TLS_DIRECTORY)));
     }
-    Container {
+    let known = Container {
         args: Some(vec!["serve".to_owned(), "--config".to_owned(), format!("{CONFIG_DIRECTORY}/{}", config::FILE)]),
-        env: Some(env),
         ports: Some(ports),
-        volume_mounts: Some(volume_mounts),
         startup_probe: Some(probe("/startupz", 1, 1, STARTUP_FAILURES)),
         readiness_probe: Some(probe("/readyz", 2, 2, 2)),
         liveness_probe: Some(probe("/livez", 5, 5, 6)),
         ..plain_container(names::SIGNER_CONTAINER, image)
-    }
+    };
+    let mut container = json(&known);
+    container["env"] = Value::Array(env);
+    container["volumeMounts"] = Value::Array(volume_mounts);
+    container
 }
 
 /// A container with no rights, no command and no mounts.
@@ -140,8 +146,8 @@ pub(super) fn runtime_default() -> SeccompProfile {
 }
 
 /// What it mounts.
-pub(super) fn volumes(signer: &ValidSigner, config_map: &str) -> Vec<Volume> {
-    let mut volumes = vec![
+pub(super) fn volumes(signer: &ValidSigner, config_map: &str) -> Vec<Value> {
+    let known = [
         Volume {
             name: names::CONFIG_VOLUME.to_owned(),
             config_map: Some(ConfigMapVolumeSource {
@@ -167,12 +173,15 @@ pub(super) fn volumes(signer: &ValidSigner, config_map: &str) -> Vec<Volume> {
         },
         token_volume(),
     ];
+    let mut volumes: Vec<Value> = known.iter().map(json).collect();
     if let Form::Service(form) = &signer.form {
-        volumes.extend(form.tls.as_ref().map(tls_volume));
+        volumes.extend(form.tls.as_ref().map(|tls| json(&tls_volume(tls))));
     }
     match &signer.hsm {
         HsmAccess::Pkcs11(access) => volumes.extend(access.volumes.iter().cloned()),
-        HsmAccess::CloudHsm(client) => volumes.extend(cloud_hsm::volumes(client, config_map, READABLE)),
+        HsmAccess::CloudHsm(client) => {
+            volumes.extend(cloud_hsm::volumes(client, config_map, READABLE).iter().map(json));
+        }
     }
     volumes
 }

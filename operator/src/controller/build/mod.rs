@@ -9,15 +9,17 @@ mod cloud_hsm;
 mod config;
 mod container;
 mod deployment;
+mod json;
 pub mod names;
+mod octez;
 mod replica;
 mod service;
 
+pub use deployment::OpenDeployment;
 pub(super) use deployment::running_signer;
 pub use service::Front;
 
 use crate::controller::validate::{Form, Identity, ValidSigner};
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -35,7 +37,7 @@ pub struct Objects {
     /// The signer's configuration.
     pub config: ConfigMap,
     /// The baker's pod, or the signers' own.
-    pub deployment: Deployment,
+    pub deployment: OpenDeployment,
     /// What only signers behind a Service have.
     pub front: Option<Front>,
 }

@@ -2,13 +2,15 @@
 //! is one.
 
 use super::container::{container, plain_container, runtime_default, volumes};
+use super::json::json;
 use super::{cloud_hsm, deployment, names};
 use crate::controller::validate::{HsmAccess, ValidSigner};
 use k8s_openapi::api::core::v1::{PodSecurityContext, PodSpec, PodTemplateSpec, TopologySpreadConstraint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
-pub(super) fn pod(signer: &ValidSigner, image: &str, config_map: &str) -> PodTemplateSpec {
+pub(super) fn pod(signer: &ValidSigner, image: &str, config_map: &str) -> Value {
     let mut annotations = BTreeMap::from([(names::CONFIG_ANNOTATION.to_owned(), config_map.to_owned())]);
     let mut init_containers = None;
     if let HsmAccess::CloudHsm(client) = &signer.hsm {
@@ -17,10 +19,8 @@ pub(super) fn pod(signer: &ValidSigner, image: &str, config_map: &str) -> PodTem
         let without_aws = [names::CLIENT_CONTAINER, names::SIGNER_CONTAINER].join(",");
         annotations.insert(names::SKIP_AWS_ANNOTATION.to_owned(), without_aws);
     }
-    let mut spec = PodSpec {
+    let spec = PodSpec {
         init_containers,
-        containers: vec![container(signer, image)],
-        volumes: Some(volumes(signer, config_map)),
         service_account_name: Some(names::service_account(&signer.identity)),
         automount_service_account_token: Some(false),
         termination_grace_period_seconds: Some(deployment::TERMINATION_GRACE_SECONDS),
@@ -33,15 +33,17 @@ pub(super) fn pod(signer: &ValidSigner, image: &str, config_map: &str) -> PodTem
         ),
         ..PodSpec::default()
     };
-    deployment::tolerate_lost_node(&mut spec);
-    PodTemplateSpec {
-        metadata: Some(ObjectMeta {
-            labels: Some(names::labels(&signer.identity)),
-            annotations: Some(annotations),
-            ..ObjectMeta::default()
-        }),
-        spec: Some(spec),
-    }
+    let metadata = ObjectMeta {
+        labels: Some(names::labels(&signer.identity)),
+        annotations: Some(annotations),
+        ..ObjectMeta::default()
+    };
+    let mut template = json(&PodTemplateSpec { metadata: Some(metadata), spec: Some(spec) });
+    let spec = &mut template["spec"];
+    spec["containers"] = Value::Array(vec![container(signer, image)]);
+    spec["volumes"] = Value::Array(volumes(signer, config_map));
+    deployment::place(spec, &signer.placement);
+    template
 }
 
 /// Preferred, not demanded: two signers on one node are better than one.

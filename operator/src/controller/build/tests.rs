@@ -2,8 +2,9 @@
 //! that is what the file is there to show. `UPDATE_GOLDEN=1 cargo test -p tezos-signer-operator` writes it anew.
 
 use super::*;
-use crate::controller::validate::tests::{example, service_example};
+use crate::controller::validate::tests::{example, octez_example, service_example};
 use crate::controller::validate::validate;
+use k8s_openapi::api::core::v1::{PodSpec, PodTemplateSpec};
 use serde::Serialize;
 
 fn text<T: Serialize>(object: &T) -> String {
@@ -12,6 +13,22 @@ fn text<T: Serialize>(object: &T) -> String {
 
 fn built() -> Objects {
     build(&validate(&example()).unwrap(), "registry.example/tezos-signer:0.1.0")
+}
+
+fn template(objects: &Objects) -> PodTemplateSpec {
+    objects.deployment.known().spec.unwrap().template
+}
+
+fn pod(objects: &Objects) -> PodSpec {
+    template(objects).spec.unwrap()
+}
+
+fn is_as_in(now: &str, file: &str) {
+    let path = format!("{}/src/controller/build/{file}", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, now).unwrap();
+    }
+    assert_eq!(now, std::fs::read_to_string(&path).unwrap(), "see the top of this file");
 }
 
 #[test]
@@ -24,12 +41,31 @@ fn the_example_becomes_these_objects() {
         text(&objects.config),
         text(&objects.deployment),
     ];
-    let now = parts.join("---\n");
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/controller/build/golden.yaml");
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(path, &now).unwrap();
-    }
-    assert_eq!(now, std::fs::read_to_string(path).unwrap(), "see the top of this file");
+    is_as_in(&parts.join("---\n"), "golden.yaml");
+}
+
+#[test]
+fn the_example_of_an_octez_baker_becomes_this_pod() {
+    let objects = build(&validate(&octez_example()).unwrap(), "registry.example/tezos-signer:0.1.0");
+    is_as_in(&text(&objects.deployment.spec["template"]), "golden-octez.yaml");
+}
+
+/// With what it is not told.
+#[test]
+fn an_octez_baker_without_a_dal_node_and_a_claim() {
+    let mut signer = octez_example();
+    let octez = signer.spec.baker.as_mut().unwrap().octez.as_mut().unwrap();
+    (octez.dal_node, octez.volume_claim, octez.resources) = (None, None, None);
+    octez.liquidity_baking_vote = Some(crate::api::LiquidityBakingVote::Off);
+    octez.extra_arguments = vec!["--pre-emptive-forge-time".to_owned(), "1".to_owned()];
+    let pod = pod(&build(&validate(&signer).unwrap(), "i"));
+    assert_eq!(
+        pod.containers[0].command.as_ref().unwrap().join(" "),
+        "octez-baker --base-dir /var/lib/octez-client --endpoint http://octez-node:8732 run remotely baker \
+         --liquidity-baking-toggle-vote off --remote-calls-timeout 3 --keep-alive --without-dal --pre-emptive-forge-time 1"
+    );
+    assert!(pod.security_context.unwrap().fs_group.is_none());
+    assert!(pod.volumes.unwrap().iter().any(|volume| volume.name == "octez-client" && volume.empty_dir.is_some()));
 }
 
 fn built_service(change: impl FnOnce(&mut crate::api::ServiceSpec)) -> Objects {
@@ -49,12 +85,7 @@ fn the_example_of_a_service_becomes_these_objects() {
         text(&front.disruption_budget),
         text(&objects.deployment),
     ];
-    let now = parts.join("---\n");
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/controller/build/golden-service.yaml");
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(path, &now).unwrap();
-    }
-    assert_eq!(now, std::fs::read_to_string(path).unwrap(), "see the top of this file");
+    is_as_in(&parts.join("---\n"), "golden-service.yaml");
 }
 
 #[test]
@@ -71,7 +102,7 @@ fn the_signers_of_a_service_find_their_certificates_where_their_configuration_sa
         service.client_ca =
             Some(crate::api::ClientCa { config_map: None, secret: Some("clients".to_owned()), key: None });
     });
-    let pod = objects.deployment.spec.unwrap().template.spec.unwrap();
+    let pod = pod(&objects);
     let volume = pod.volumes.unwrap().into_iter().find(|volume| volume.name == names::TLS_VOLUME).unwrap();
     let files: Vec<String> = volume
         .projected
@@ -109,7 +140,7 @@ fn the_client_of_cloudhsm_comes_before_a_signer_alone_too() {
     let mut signer = crate::controller::validate::tests::cloud_hsm_example();
     signer.spec.baker = None;
     signer.spec.service = Some(crate::api::ServiceSpec { unauthenticated: Some(true), ..Default::default() });
-    let template = build(&validate(&signer).unwrap(), "i").deployment.spec.unwrap().template;
+    let template = template(&build(&validate(&signer).unwrap(), "i"));
     let annotations = template.metadata.unwrap().annotations.unwrap();
     assert_eq!(annotations["eks.amazonaws.com/skip-containers"], "signer-cloudhsm-client,signer");
     let pod = template.spec.unwrap();
@@ -129,15 +160,14 @@ fn the_pod_follows_from_the_spec_and_the_image_alone() {
     assert_eq!(built(), built());
     let version = env!("CARGO_PKG_VERSION");
     let mut deployment = built().deployment;
-    let pod = deployment.spec.as_mut().unwrap().template.spec.as_mut().unwrap();
-    pod.init_containers.as_mut().unwrap()[0].image = None;
+    deployment.spec["template"]["spec"]["initContainers"][0]["image"] = serde_json::Value::Null;
     assert!(!text(&deployment).contains(version), "the operator's version is in the pod");
 }
 
 #[test]
 fn only_the_signer_has_the_token_the_pin_and_the_configuration() {
     let objects = built();
-    let pod = objects.deployment.spec.unwrap().template.spec.unwrap();
+    let pod = pod(&objects);
     assert_eq!(pod.automount_service_account_token, Some(false));
     let signer = &pod.init_containers.as_ref().unwrap()[0];
     assert_eq!(signer.name, names::SIGNER_CONTAINER);
@@ -151,18 +181,24 @@ fn only_the_signer_has_the_token_the_pin_and_the_configuration() {
 #[test]
 fn what_the_user_says_about_the_pod_stays() {
     let mut signer = example();
-    let template = serde_json::json!({
+    let written = serde_json::json!({
         "metadata": {"labels": {"team": "bakers", "app.kubernetes.io/instance": "stolen"}, "annotations": {"a": "b"}},
         "spec": {
             "terminationGracePeriodSeconds": 90,
             "securityContext": {"fsGroup": 1000, "seccompProfile": {"type": "Unconfined"}},
             "tolerations": [{"key": "node.kubernetes.io/unreachable", "operator": "Exists", "tolerationSeconds": 5}],
+            "imagePullSecrets": [{"name": "mine"}, {"name": "both"}],
+            "ofTheNextRelease": {"kept": true},
             "initContainers": [{"name": "wait-for-node", "image": "x"}],
             "containers": [{"name": "baker", "image": "x"}, {"name": "accuser", "image": "x"}],
         },
     });
-    signer.spec.baker.as_mut().unwrap().template = template;
-    let pod = build(&validate(&signer).unwrap(), "i").deployment.spec.unwrap().template;
+    signer.spec.baker.as_mut().unwrap().template = Some(written);
+    signer.spec.image_pull_secrets =
+        ["both", "signers"].map(|name| crate::api::ImagePullSecret { name: name.to_owned() }).to_vec();
+    let objects = build(&validate(&signer).unwrap(), "i");
+    assert_eq!(objects.deployment.spec["template"]["spec"]["ofTheNextRelease"]["kept"], true);
+    let pod = template(&objects);
     let metadata = pod.metadata.unwrap();
     assert_eq!(metadata.labels.as_ref().unwrap()["team"], "bakers");
     assert_eq!(
@@ -180,6 +216,28 @@ fn what_the_user_says_about_the_pod_stays() {
     let seconds: Vec<_> = spec.tolerations.unwrap().iter().map(|toleration| toleration.toleration_seconds).collect();
     assert_eq!(seconds, [Some(5), Some(30)]);
     assert_eq!(spec.init_containers.unwrap()[1].name, "wait-for-node");
+    let secrets: Vec<_> = spec.image_pull_secrets.unwrap().into_iter().map(|secret| secret.name).collect();
+    assert_eq!(secrets, ["mine", "both", "signers"]);
+}
+
+#[test]
+fn signers_behind_a_service_run_where_they_are_told() {
+    let mut signer = service_example();
+    signer.spec.placement = Some(crate::api::PlacementSpec {
+        node_selector: std::collections::BTreeMap::from([("disk".to_owned(), "fast".to_owned())]),
+        tolerations: vec![serde_json::json!({"key": "bakers", "operator": "Exists"})],
+        affinity: Some(serde_json::json!({"nodeAffinity": {"ofTheNextRelease": 1}})),
+        priority_class_name: Some("bakers".to_owned()),
+    });
+    signer.spec.image_pull_secrets = vec![crate::api::ImagePullSecret { name: "registry".to_owned() }];
+    let objects = build(&validate(&signer).unwrap(), "i");
+    assert_eq!(objects.deployment.spec["template"]["spec"]["affinity"]["nodeAffinity"]["ofTheNextRelease"], 1);
+    let pod = pod(&objects);
+    assert_eq!(pod.node_selector.unwrap()["disk"], "fast");
+    let tolerations: Vec<_> = pod.tolerations.unwrap().into_iter().filter_map(|toleration| toleration.key).collect();
+    assert_eq!(tolerations, ["bakers", "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]);
+    assert_eq!(pod.priority_class_name.as_deref(), Some("bakers"));
+    assert_eq!(pod.image_pull_secrets.unwrap()[0].name, "registry");
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub enum ClusterAddress {
 }
 
 pub(super) fn validate(spec: &CloudHsmSpec) -> Result<(HsmConfig, CloudHsmClient), Invalid> {
-    let token = match (&spec.token, &spec.serial) {
+    let token = match (&spec.token.token, &spec.token.serial) {
         (None, None) => TokenSelector::Label(DEFAULT_TOKEN.to_owned()),
         (Some(label), None) => TokenSelector::Label(label.clone()),
         (None, Some(serial)) => TokenSelector::Serial(serial.clone()),
@@ -60,18 +60,13 @@ pub(super) fn validate(spec: &CloudHsmSpec) -> Result<(HsmConfig, CloudHsmClient
             return Err(Invalid::new(FIELD, reason));
         }
     };
-    let numbers = hsm::Numbers {
-        sessions: spec.sessions,
-        exit_after_seconds: spec.exit_after_seconds,
-        exit_after_hang_seconds: spec.exit_after_hang_seconds,
-    };
-    let config = hsm::config(FIELD, names::CLOUD_HSM_MODULE.into(), token, &numbers)?;
+    let config = hsm::config(FIELD, names::CLOUD_HSM_MODULE.into(), token, &spec.token)?;
     let ca = &spec.customer_ca;
     object_name(".customerCa.configMap", &ca.config_map)?;
     let ca_key = ca.key.as_deref().unwrap_or(DEFAULT_CUSTOMER_CA_KEY);
     object_key(".customerCa.key", ca_key)?;
-    object_name(".pin.secret", &spec.pin.secret)?;
-    object_key(".pin.key", &spec.pin.key)?;
+    object_name(".pin.secret", &spec.token.pin.secret)?;
+    object_key(".pin.key", &spec.token.pin.key)?;
     if let Some(tls) = &spec.mutual_tls {
         object_name(".mutualTls.secret", &tls.secret)?;
     }

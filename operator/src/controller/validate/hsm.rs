@@ -1,10 +1,11 @@
 //! `spec.hsm`: how the token is reached, as the signer's configuration says it, and what that needs of the pod.
 
 use super::cloud_hsm::{self, CloudHsmClient};
-use super::{Invalid, parse_all, template};
-use crate::api::{HsmSpec, PinSource, Pkcs11Spec};
+use super::{Invalid, placement, read, template};
+use crate::api::{HsmSpec, PinSource, Pkcs11Spec, TokenSpec};
 use crate::controller::build::names;
-use k8s_openapi::api::core::v1::{EnvVar, Volume, VolumeMount};
+use serde::Deserialize;
+use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
 use tezos_signer_core::config::{
@@ -20,22 +21,22 @@ pub enum HsmAccess {
     CloudHsm(CloudHsmClient),
 }
 
-/// What the user says that a PKCS#11 library needs.
+/// What the user says that a PKCS#11 library needs, as the user wrote it. Each has a name; the API server knows the rest.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Pkcs11Access {
     /// Volumes of the pod.
-    pub volumes: Vec<Volume>,
+    pub volumes: Vec<Value>,
     /// Their mounts in the signer's container.
-    pub volume_mounts: Vec<VolumeMount>,
+    pub volume_mounts: Vec<Value>,
     /// Environment of the signer's container.
-    pub env: Vec<EnvVar>,
+    pub env: Vec<Value>,
 }
 
 impl HsmAccess {
     /// The user's volumes that the baker may not mount.
     pub(super) fn reserved_volumes(&self) -> Vec<&str> {
         match self {
-            Self::Pkcs11(access) => access.volumes.iter().map(|volume| volume.name.as_str()).collect(),
+            Self::Pkcs11(access) => access.volumes.iter().filter_map(|volume| volume["name"].as_str()).collect(),
             Self::CloudHsm(_) => Vec::new(), // they have names of our own
         }
     }
@@ -45,18 +46,18 @@ pub(super) fn validate(spec: &HsmSpec) -> Result<(HsmConfig, PinSource, HsmAcces
     match (&spec.cloud_hsm, &spec.pkcs11) {
         (Some(cloud_hsm), None) => {
             let (config, client) = cloud_hsm::validate(cloud_hsm)?;
-            Ok((config, cloud_hsm.pin.clone(), HsmAccess::CloudHsm(client)))
+            Ok((config, cloud_hsm.token.pin.clone(), HsmAccess::CloudHsm(client)))
         }
         (None, Some(pkcs11)) => {
             let config = pkcs11_config(pkcs11)?;
-            Ok((config, pkcs11.pin.clone(), HsmAccess::Pkcs11(pkcs11_access(pkcs11)?)))
+            Ok((config, pkcs11.token.pin.clone(), HsmAccess::Pkcs11(pkcs11_access(pkcs11)?)))
         }
         _ => Err(Invalid::new("spec.hsm", "exactly one of cloudHsm and pkcs11 is needed")),
     }
 }
 
 fn pkcs11_config(spec: &Pkcs11Spec) -> Result<HsmConfig, Invalid> {
-    let token = match (&spec.token, &spec.serial) {
+    let token = match (&spec.token.token, &spec.token.serial) {
         (Some(label), None) => TokenSelector::Label(label.clone()),
         (None, Some(serial)) => TokenSelector::Serial(serial.clone()),
         _ => {
@@ -64,19 +65,7 @@ fn pkcs11_config(spec: &Pkcs11Spec) -> Result<HsmConfig, Invalid> {
             return Err(Invalid::new("spec.hsm.pkcs11", reason));
         }
     };
-    let numbers = Numbers {
-        sessions: spec.sessions,
-        exit_after_seconds: spec.exit_after_seconds,
-        exit_after_hang_seconds: spec.exit_after_hang_seconds,
-    };
-    config("spec.hsm.pkcs11", spec.module.clone().into(), token, &numbers)
-}
-
-/// Numbers as the user wrote them; absent: the signer's default.
-pub(super) struct Numbers {
-    pub(super) sessions: Option<i32>,
-    pub(super) exit_after_seconds: Option<i32>,
-    pub(super) exit_after_hang_seconds: Option<i32>,
+    config("spec.hsm.pkcs11", spec.module.clone().into(), token, &spec.token)
 }
 
 /// The signer's configuration of the token; `field` is where in the spec it comes from.
@@ -84,7 +73,7 @@ pub(super) fn config(
     field: &str,
     module: PathBuf,
     token: TokenSelector,
-    numbers: &Numbers,
+    numbers: &TokenSpec,
 ) -> Result<HsmConfig, Invalid> {
     match &token {
         TokenSelector::Label(text) if text.is_empty() => return Err(Invalid::new(format!("{field}.token"), "empty")),
@@ -112,19 +101,35 @@ pub(super) fn config(
     })
 }
 
+/// All that is read of a volume, a mount or a variable.
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
+fn names_of(field: &str, values: &[Value]) -> Result<Vec<String>, Invalid> {
+    let name = |(i, value)| read(&format!("{field}[{i}]"), value).map(|named: Named| named.name);
+    values.iter().enumerate().map(name).collect()
+}
+
 fn pkcs11_access(pkcs11: &Pkcs11Spec) -> Result<Pkcs11Access, Invalid> {
-    let volumes: Vec<Volume> = parse_all("spec.hsm.pkcs11.volumes", &pkcs11.volumes)?;
+    let volumes = names_of("spec.hsm.pkcs11.volumes", &pkcs11.volumes)?;
     for (i, volume) in volumes.iter().enumerate() {
-        template::refuse_own_name(&format!("spec.hsm.pkcs11.volumes[{i}].name"), &volume.name)?;
+        template::refuse_own_name(&format!("spec.hsm.pkcs11.volumes[{i}].name"), volume)?;
     }
-    let env: Vec<EnvVar> = parse_all("spec.hsm.pkcs11.env", &pkcs11.env)?;
-    if let Some(i) = env.iter().position(|var| names::OWN_ENV.contains(&var.name.as_str())) {
+    let env = names_of("spec.hsm.pkcs11.env", &pkcs11.env)?;
+    if let Some(i) = env.iter().position(|name| names::OWN_ENV.contains(&name.as_str())) {
         return Err(Invalid::new(format!("spec.hsm.pkcs11.env[{i}].name"), "the operator sets this one"));
     }
-    let volume_mounts: Vec<VolumeMount> = parse_all("spec.hsm.pkcs11.volumeMounts", &pkcs11.volume_mounts)?;
-    if let Some(i) = volume_mounts.iter().position(|mount| volumes.iter().all(|volume| volume.name != mount.name)) {
-        let reason = format!("there is no volume {:?} in spec.hsm.pkcs11.volumes", volume_mounts[i].name);
+    let mounts = names_of("spec.hsm.pkcs11.volumeMounts", &pkcs11.volume_mounts)?;
+    if let Some(i) = mounts.iter().position(|mount| !volumes.contains(mount)) {
+        let reason = format!("there is no volume {:?} in spec.hsm.pkcs11.volumes", mounts[i]);
         return Err(Invalid::new(format!("spec.hsm.pkcs11.volumeMounts[{i}].name"), reason));
     }
-    Ok(Pkcs11Access { volumes, volume_mounts, env })
+    let as_written = |values: &[Value]| values.iter().map(placement::without_nulls).collect();
+    Ok(Pkcs11Access {
+        volumes: as_written(&pkcs11.volumes),
+        volume_mounts: as_written(&pkcs11.volume_mounts),
+        env: as_written(&pkcs11.env),
+    })
 }

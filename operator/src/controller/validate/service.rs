@@ -120,23 +120,26 @@ fn authorized_keys(spec: &ServiceSpec) -> Result<AuthorizedKeys, Invalid> {
                           unauthenticated: true, and whoever reaches the Service may ask";
             Err(Invalid::new(field(), reason))
         }
-        (Some(keys), false) => {
-            let mut parsed: Vec<PublicKey> = Vec::new();
-            for (i, text) in keys.iter().enumerate() {
-                let key: PublicKey = text.parse().map_err(|error| Invalid::new(format!("{}[{i}]", field()), error))?;
-                if parsed.contains(&key) {
-                    return Err(Invalid::new(format!("{}[{i}]", field()), format!("{text} stands there twice")));
-                }
-                parsed.push(key);
-            }
-            Ok(AuthorizedKeys::new(parsed))
-        }
+        (Some(keys), false) => public_keys(&field(), keys),
         _ => {
             let reason = "exactly one of authorizedKeys (the clients that may ask for signatures) and unauthenticated: true \
                           (whoever reaches the Service may) is needed";
             Err(Invalid::new(FIELD, reason))
         }
     }
+}
+
+/// Clients, each once.
+pub(super) fn public_keys(field: &str, keys: &[String]) -> Result<AuthorizedKeys, Invalid> {
+    let mut parsed: Vec<PublicKey> = Vec::new();
+    for (i, text) in keys.iter().enumerate() {
+        let key: PublicKey = text.parse().map_err(|error| Invalid::new(format!("{field}[{i}]"), error))?;
+        if parsed.contains(&key) {
+            return Err(Invalid::new(format!("{field}[{i}]"), format!("{text} stands there twice")));
+        }
+        parsed.push(key);
+    }
+    Ok(AuthorizedKeys::new(parsed))
 }
 
 fn authorities(spec: &ClientCa) -> Result<Authorities, Invalid> {

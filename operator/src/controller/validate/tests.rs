@@ -3,31 +3,31 @@
 use super::*;
 use serde_json::json;
 
-/// The example that users copy, as if it had been applied.
-pub(crate) fn example() -> TezosSigner {
-    let text = include_str!("../../../examples/tezossigner.yaml");
+fn applied(text: &str) -> TezosSigner {
     let mut signer: TezosSigner = serde_yaml::from_str(text).unwrap();
     signer.metadata.namespace = Some("bakers".to_owned());
     signer.metadata.uid = Some("11111111-2222-3333-4444-555555555555".to_owned());
     signer
+}
+
+/// The example of a pod template, as if it had been applied.
+pub(crate) fn example() -> TezosSigner {
+    applied(include_str!("../../../examples/tezossigner.yaml"))
+}
+
+/// The one of an Octez baker.
+pub(crate) fn octez_example() -> TezosSigner {
+    applied(include_str!("../../../examples/tezossigner-octez.yaml"))
 }
 
 /// The one for CloudHSM.
 pub(crate) fn cloud_hsm_example() -> TezosSigner {
-    let text = include_str!("../../../examples/tezossigner-cloudhsm.yaml");
-    let mut signer: TezosSigner = serde_yaml::from_str(text).unwrap();
-    signer.metadata.namespace = Some("bakers".to_owned());
-    signer.metadata.uid = Some("11111111-2222-3333-4444-555555555555".to_owned());
-    signer
+    applied(include_str!("../../../examples/tezossigner-cloudhsm.yaml"))
 }
 
 /// The one for signers behind a Service.
 pub(crate) fn service_example() -> TezosSigner {
-    let text = include_str!("../../../examples/tezossigner-service.yaml");
-    let mut signer: TezosSigner = serde_yaml::from_str(text).unwrap();
-    signer.metadata.namespace = Some("bakers".to_owned());
-    signer.metadata.uid = Some("11111111-2222-3333-4444-555555555555".to_owned());
-    signer
+    applied(include_str!("../../../examples/tezossigner-service.yaml"))
 }
 
 /// What the example becomes when the field at `pointer` is `value` (null: left out).
@@ -70,9 +70,7 @@ fn the_node_comes_into_the_configuration_and_where_none_is_named_nothing_does() 
 #[test]
 fn every_error_names_its_field() {
     let p2pk = "p2pk688cprNqHHt5iodkEVD1NaCNRMKxk3VTDRrkB1KmmFLnnGw9Gpk";
-    let template = "/spec/baker/template/spec";
-    let container = "/spec/baker/template/spec/containers/0";
-    let cases = [
+    refused(&[
         ("/metadata/name", json!("x".repeat(41)), "metadata.name: at most 40"),
         ("/metadata/name", json!("a.b"), "metadata.name: at most 40"),
         ("/spec/chain", json!("NetXdQprcVkpaWV"), "spec.chain: not a chain id"),
@@ -125,6 +123,20 @@ fn every_error_names_its_field() {
         ("/spec/initialWatermark/fresh", json!(true), "spec.initialWatermark: exactly one of"),
         ("/spec/service", json!({"unauthenticated": true}), "spec: exactly one of baker"),
         ("/spec/baker", Value::Null, "spec: exactly one of baker"),
+        ("/spec/placement", json!({}), "spec.placement: only with service and baker.octez"),
+        ("/spec/keys/0/authorizedKeys", json!(["x"]), "spec.keys[0].authorizedKeys: only with service"),
+        ("/spec/keys/0/ballot", json!([]), "spec.keys[0].ballot: empty"),
+        ("/spec/keys/0/maxFee", json!(-1), "spec.keys[0].maxFee: "),
+        ("/spec/keys/0/destinations", json!(["tz1x"]), "spec.keys[0].destinations[0]: "),
+        ("/spec/keys/0/allow", json!(["block", "drain_delegate"]), "spec.keys[0].allow: drain_delegate sends"),
+    ]);
+}
+
+#[test]
+fn what_a_template_would_give_away_is_refused_by_its_name() {
+    let template = "/spec/baker/template/spec";
+    let container = "/spec/baker/template/spec/containers/0";
+    refused(&[
         ("/spec/baker/template/spec", Value::Null, "spec.baker.template.spec: missing"),
         (&format!("{template}/containers"), json!([]), "spec.baker.template.spec.containers: empty"),
         (
@@ -139,7 +151,13 @@ fn every_error_names_its_field() {
             json!(true),
             "spec.baker.template.spec.automountServiceAccountToken: refused",
         ),
-        (&format!("{template}/contaienrs"), json!([]), "spec.baker.template.spec.contaienrs: unknown field"),
+        (&format!("{template}/tolerations"), json!("x"), "spec.baker.template.spec.tolerations: invalid type"),
+        (&format!("{template}/securityContext"), json!([]), "spec.baker.template.spec.securityContext: invalid type"),
+        (
+            "/spec/baker/template/metadata",
+            json!({"labels": ["x"]}),
+            "spec.baker.template.metadata.labels: expected names",
+        ),
         (
             &format!("{template}/initContainers"),
             json!([{"name": "signer"}]),
@@ -149,6 +167,11 @@ fn every_error_names_its_field() {
             &format!("{template}/volumes"),
             json!([{"name": "x", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}]),
             "spec.baker.template.spec.volumes[0].projected: a ServiceAccount token",
+        ),
+        (
+            &format!("{template}/volumes"),
+            json!([{"name": "x", "projected": {"sources": [{"podCertificate": {"keyType": "RSA3072"}}]}}]),
+            "spec.baker.template.spec.volumes[0].projected: a certificate of the pod",
         ),
         (&format!("{template}/volumes"), json!([{"name": "cloudhsm"}]), "spec.baker.template.spec.volumes[0].name"),
         (&format!("{container}/name"), json!("signer"), "spec.baker.template.spec.containers[0].name: \"signer\""),
@@ -162,7 +185,16 @@ fn every_error_names_its_field() {
             json!([{"containerPort": "x"}]),
             "spec.baker.template.spec.containers[0].ports[0].containerPort: invalid type",
         ),
-    ];
+        (
+            &format!("{container}/ports"),
+            json!([{"containerPort": 9000}, {"containerPort": 6732, "hostPort": 6732}]),
+            "spec.baker.template.spec.containers[0].ports[1].containerPort: 6732 is a port of the signer",
+        ),
+    ]);
+}
+
+/// The example is refused when the field at each pointer is the value, with a sentence that begins so.
+fn refused(cases: &[(&str, Value, &str)]) {
     for (pointer, value, expected) in cases {
         let error = with(pointer, value.clone()).expect_err(&format!("{pointer} = {value} is accepted")).to_string();
         assert!(error.starts_with(expected), "{pointer} = {value}\n  expected {expected}\n  got      {error}");
@@ -174,8 +206,57 @@ fn both_curves_fresh_and_every_selector_are_valid() {
     let sppk = "sppk7cXzUGMoqqa3MNc5zUZrwuqCAtmxQYcQA82f1xRyZFnzyzYUS5Z";
     let valid = with("/spec/keys/0", json!({"publicKey": sppk, "id": "00fF", "allow": ["attestation"]})).unwrap();
     assert_eq!(valid.keys[0].selector, KeySelector::Id(vec![0, 255]));
-    assert_eq!(valid.keys[0].policy.allow, [PayloadKind::Consensus(ConsensusKind::Attestation)]);
+    assert_eq!(
+        valid.keys[0].policy.allow,
+        [PayloadKind::Consensus(tezos_signer_core::position::ConsensusKind::Attestation)]
+    );
     let fresh = with("/spec/initialWatermark", json!({"fresh": true, "notAfter": "2026-11-23T18:00:00Z"})).unwrap();
     assert!(fresh.initial.unwrap().record.is_fresh());
     assert!(with("/spec/initialWatermark", Value::Null).unwrap().initial.is_none());
+}
+
+#[test]
+fn what_the_signer_can_be_allowed_the_spec_can_allow() {
+    let key = json!({
+        "publicKey": "p2pk688cprNqHHt5iodkEVD1NaCNRMKxk3VTDRrkB1KmmFLnnGw9Gpk", "label": "a",
+        "allow": ["delegation", "attestation", "ballot", "block"], "ballot": ["pass", "yay"], "maxFee": 5000, "maxAmount": 7,
+        "destinations": ["tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb"], "drainDelegate": true, "maxLevelJump": 12,
+        "unknownConsensusSuffix": "octezCompatible",
+    });
+    let valid = with("/spec/keys/0", key).unwrap();
+    let config = SignerConfig::from_yaml(&valid.config).unwrap();
+    let written = serde_json::to_value(&config.keys[0]).unwrap();
+    // In one order, so that the configuration has one name.
+    assert_eq!(written["allow"], json!(["block", "attestation", "delegation", "ballot"]));
+    assert_eq!(written["ballot"], json!(["yay", "pass"]));
+    assert_eq!(
+        (&written["maxFee"], &written["maxAmount"], &written["maxLevelJump"]),
+        (&json!("5000"), &json!("7"), &json!(12))
+    );
+    assert_eq!(written["destinations"], json!(["tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb"]));
+    assert_eq!(
+        (&written["drainDelegate"], &written["unknownConsensusSuffix"]),
+        (&json!(true), &json!("octezCompatible"))
+    );
+}
+
+#[test]
+fn clients_of_one_key_are_the_signers_of_its_requests() {
+    let clients = json!(["edpkuBknW28nW72KG6RoHtYW7p12T6GKc7nAbwYX5m8Wd9sDVC9yav"]);
+    let valid = with_field_of(&service_example(), "/spec/keys/0/authorizedKeys", clients.clone()).unwrap();
+    let config = SignerConfig::from_yaml(&valid.config).unwrap();
+    assert_eq!(serde_json::to_value(&config.keys[0]).unwrap()["authorizedKeys"], clients);
+}
+
+/// What this release does not know goes to the API server as it is.
+#[test]
+fn a_template_stays_as_it_was_written() {
+    let container = json!({
+        "name": "baker", "image": "x", "resources": {"requests": {"cpu": 1}}, "ofTheNextRelease": [{"a": null, "b": 1}],
+    });
+    let valid = with("/spec/baker/template/spec/containers", json!([container])).unwrap();
+    let Form::Baker(Baker::Template(template)) = valid.form else { panic!("{:?}", valid.form) };
+    let kept = &template.value["spec"]["containers"][0];
+    assert_eq!(kept["ofTheNextRelease"], json!([{"b": 1}]), "what is null is not there");
+    assert_eq!(kept["resources"]["requests"]["cpu"], json!(1));
 }

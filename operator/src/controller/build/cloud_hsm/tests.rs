@@ -37,7 +37,7 @@ fn config_of(objects: &Objects) -> Option<String> {
 }
 
 fn pod(objects: &Objects) -> PodSpec {
-    objects.deployment.spec.as_ref().unwrap().template.spec.clone().unwrap()
+    objects.deployment.known().spec.unwrap().template.spec.unwrap()
 }
 
 fn container<'a>(pod: &'a PodSpec, name: &str) -> Option<&'a Container> {
@@ -61,7 +61,7 @@ fn mounts(container: &Container) -> Vec<(&str, &str, Option<&str>, bool)> {
 fn the_example_becomes_this_pod_and_this_configuration() {
     let objects = objects(&json!({}));
     golden("cloudhsm-pkcs11.cfg", &config_of(&objects).unwrap());
-    golden("golden-pod.yaml", &serde_yaml::to_string(&objects.deployment.spec.unwrap().template).unwrap());
+    golden("golden-pod.yaml", &serde_yaml::to_string(&objects.deployment.spec["template"]).unwrap());
 }
 
 /// The form that users' files have, written by `configure-pkcs11 -a`; and that the client logs to the terminal.
@@ -209,6 +209,6 @@ fn with_a_cluster_id_aws_is_asked_by_one_container_alone() {
     let begin =
         "/opt/cloudhsm/bin/configure-pkcs11 --cluster-id cluster-abcdefghijk --region eu-central-1 --hsm-ca-cert ";
     assert!(configure.starts_with(begin), "{configure}");
-    let annotations = made.deployment.spec.unwrap().template.metadata.unwrap().annotations.unwrap();
+    let annotations = made.deployment.known().spec.unwrap().template.metadata.unwrap().annotations.unwrap();
     assert_eq!(annotations["eks.amazonaws.com/skip-containers"], "baker,signer-cloudhsm-client,signer");
 }

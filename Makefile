@@ -95,6 +95,8 @@ e2e-test: images ## The promises, tried on the local cluster
 	(cd e2e && E2E=1 go test -v -count 1 -run TestOnAnAPIServer ./chart)
 	$(call say,the monitoring on a real Prometheus)
 	$(MONITORING) -run TestOnARealPrometheus ./monitoring
+	$(call say,the TezosSigner on an API server)
+	(cd e2e && E2E=1 go test -v -count 1 ./api)
 	$(call say,end-to-end tests)
 	e2e/with-cluster bash -c 'E2E_KUBECONFIG=$$KUBECONFIG cargo test --workspace --locked --test signer -- store_contract lease forwarding fencing handover restore::a_signer && cd e2e && E2E=1 go test -v -count 1 -parallel 8 -timeout 25m ./acceptance'
 	$(call say,the cost of the records)

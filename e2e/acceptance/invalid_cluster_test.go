@@ -18,10 +18,6 @@ import (
 func TestInvalidTezosSigners(t *testing.T) {
 	t.Parallel()
 	good := newSigner(t, "invalid", octez.P256, octez.Secp256k1)
-	manifest, err := theStage.Manifest(good)
-	if err != nil {
-		t.Fatal(err)
-	}
 	type object = map[string]any
 	firstKey := func(spec object) object { return spec["keys"].([]any)[0].(object) }
 	for name, c := range map[string]struct {
@@ -60,25 +56,37 @@ func TestInvalidTezosSigners(t *testing.T) {
 		"hsm-bad-address":  {func(_, spec object) { cloudHSM(spec)["addresses"] = []any{"10.0.1.300"} }, "addresses[0]"},
 		"hsm-bad-retry":    {func(_, spec object) { cloudHSM(spec)["retryMode"] = "off" }, "retryMode"},
 		"node-by-https":    {func(_, spec object) { spec["nodeEndpoint"] = "https://node:8732" }, "nodeEndpoint"},
+		"no-image":         {func(_, spec object) { delete(baker(spec), "image") }, "spec.baker.template.spec.containers[0].image"},
+		"library-misspelt": {func(_, spec object) { library(spec)["secrte"] = object{} }, "secrte"},
+		"signers-port": {func(_, spec object) {
+			baker(spec)["ports"] = []any{object{"containerPort": 6732, "hostPort": 6732}}
+		}, "containers[0].ports[0].containerPort"},
+		"a-key-twice":        {func(_, spec object) { spec["keys"] = []any{firstKey(spec), firstKey(spec)} }, "keys"},
+		"octez-and-template": {func(_, spec object) { spec["baker"].(object)["octez"] = octezBaker() }, "octez"},
+		"octez-no-delegate":  {func(_, spec object) { spec["baker"] = object{"octez": octezBaker()} }, "delegate"},
+		"octez-other-delegate": {func(_, spec object) {
+			of := octezBaker()
+			of["delegate"] = "tz3WMqdzXqRWXwyvj5Hp2H7QEepaUuS7vd9K"
+			spec["baker"] = object{"octez": of}
+		}, "spec.baker.octez.delegate"},
+		"octez-dal-twice": {func(_, spec object) {
+			of := octezBaker()
+			of["delegate"], of["extraArguments"] = good.Keys[0].PublicKeyHash, []any{"--without-dal"}
+			spec["baker"] = object{"octez": of}
+		}, "extraArguments[0]"},
 		"shared-processes": {func(_, spec object) { podSpec(spec)["shareProcessNamespace"] = true }, "shareProcessNamespace"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var changed object
-			if err := yaml.Unmarshal([]byte(manifest), &changed); err != nil {
-				t.Fatal(err)
-			}
-			metadata, spec := changed["metadata"].(object), changed["spec"].(object)
-			metadata["name"] = name + "-" + theStage.Run
-			c.change(metadata, spec)
-			text, err := yaml.Marshal(changed)
-			if err != nil {
-				t.Fatal(err)
-			}
-			applied := metadata["name"].(string)
+			applied := ""
+			text := changed(t, good, func(metadata, spec object) {
+				metadata["name"] = name + "-" + theStage.Run
+				c.change(metadata, spec)
+				applied = metadata["name"].(string)
+			})
 			t.Cleanup(func() { deleteSigner(t, applied) })
 			complaint := ""
-			if err := theStage.Cluster.Apply(t.Context(), string(text)); err != nil {
+			if err := theStage.Cluster.Apply(t.Context(), text); err != nil {
 				complaint = err.Error()
 			} else {
 				complaint = awaitNamed(t, applied, c.field)
@@ -89,6 +97,25 @@ func TestInvalidTezosSigners(t *testing.T) {
 			}
 		})
 	}
+}
+
+// changed is the manifest of a signer with other values.
+func changed(t *testing.T, s *stage.Signer, change func(metadata, spec map[string]any)) string {
+	t.Helper()
+	manifest, err := theStage.Manifest(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var object map[string]any
+	if err := yaml.Unmarshal([]byte(manifest), &object); err != nil {
+		t.Fatal(err)
+	}
+	change(object["metadata"].(map[string]any), object["spec"].(map[string]any))
+	text, err := yaml.Marshal(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // The BLS12-381 key of a recorded block: nothing a CloudHSM could hold.
@@ -126,6 +153,21 @@ func cloudHSM(spec map[string]any) map[string]any {
 
 func podSpec(spec map[string]any) map[string]any {
 	return spec["baker"].(map[string]any)["template"].(map[string]any)["spec"].(map[string]any)
+}
+
+// baker is the container of the baker's template.
+func baker(spec map[string]any) map[string]any {
+	return podSpec(spec)["containers"].([]any)[0].(map[string]any)
+}
+
+// library is the volume of the PKCS#11 library.
+func library(spec map[string]any) map[string]any {
+	return spec["hsm"].(map[string]any)["pkcs11"].(map[string]any)["volumes"].([]any)[0].(map[string]any)
+}
+
+// octezBaker is the least that an Octez baker needs.
+func octezBaker() map[string]any {
+	return map[string]any{"image": "tezos/tezos:octez-v24.0", "nodeEndpoint": "http://octez-node:8732"}
 }
 
 // awaitNamed waits until a condition names the field. The HSM's answer takes a

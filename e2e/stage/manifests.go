@@ -44,6 +44,10 @@ type Signer struct {
 	BakerHasToken bool
 	// BakerEndsAfter is how many seconds the baker takes to end, as one that has a node or a signature to finish.
 	BakerEndsAfter int
+	// Octez has the operator write the pod of an Octez baker, played by octez-stand-in, which signs with the last key.
+	Octez bool
+	// BakerArguments are more of that baker's.
+	BakerArguments []string
 	// OnSpareNode has the baker run on that node of the local cluster as long as there is one.
 	OnSpareNode bool
 	// Replicas are the signers behind a Service; 0 means a baker instead.
@@ -60,12 +64,19 @@ func (s *Stage) Manifest(signer *Signer) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	standIn, delegate := "", ""
+	if signer.Octez {
+		delegate = signer.Keys[len(signer.Keys)-1].PublicKeyHash
+		if standIn, err = Image(s.Checkout, "octez-stand-in"); err != nil {
+			return "", err
+		}
+	}
 	files, err := s.Token.PackFor(tokenMount)
 	if err != nil {
 		return "", err
 	}
 	return fill("signer.yaml", map[string]any{
-		"Signer": signer, "Namespace": s.Namespace, "Run": s.Run, "PlayerImage": player,
+		"Signer": signer, "Namespace": s.Namespace, "Run": s.Run, "PlayerImage": player, "OctezImage": standIn, "Delegate": delegate,
 		"NotAfter": signer.NotAfter.UTC().Format(time.RFC3339),
 		"Module":   softhsm.Module, "Token": s.Token.Label, "TokenFiles": files, "TokenMount": tokenMount,
 		"TokenSecret": s.tokenSecret(), "PinSecret": s.pinSecret(), "PinDirectory": strings.TrimSuffix(BakerPinFile, "/pin"),

@@ -1,0 +1,253 @@
+// Package api tries the TezosSigner as an API on a bare API server: no node, so
+// nothing runs. E2E=1 go test ./api
+//
+// This file: what the definition says, and what it refuses.
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"signer.tezos.io/e2e/controlplane"
+)
+
+type object = map[string]any
+
+type apiServer struct {
+	*controlplane.Plane
+	checkout, kubeconfig string
+}
+
+// One for all tests of this package: starting it is most of their time.
+var server *apiServer
+
+func TestMain(m *testing.M) {
+	if os.Getenv("E2E") != "1" {
+		fmt.Println("not run: these tests start an API server, with E2E=1")
+		return
+	}
+	status, err := startAndRun(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "cannot set up:", err)
+		status = 1
+	}
+	os.Exit(status)
+}
+
+func startAndRun(m *testing.M) (int, error) {
+	checkout, err := filepath.Abs("../..")
+	if err != nil {
+		return 0, err
+	}
+	directory, err := os.MkdirTemp("", "tezos-signer-api-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(directory)
+	plane, err := controlplane.Start(context.Background(), checkout, directory, 1)
+	if plane != nil {
+		defer plane.Close()
+	}
+	if err != nil {
+		return 0, err
+	}
+	kubeconfig, err := plane.Kubeconfig()
+	if err != nil {
+		return 0, err
+	}
+	server = &apiServer{plane, checkout, kubeconfig}
+	for _, args := range [][]string{
+		// Plainly: then all of it stands in an annotation too, which has a limit.
+		{"apply", "--filename", filepath.Join(checkout, "crds")},
+		{"wait", "--for=condition=Established", "--timeout=60s", "crd/tezossigners.signer.tezos.io"},
+		{"create", "namespace", namespace},
+		{"create", "namespace", records},
+	} {
+		if output, err := server.kubectl("", args...); err != nil {
+			return 0, fmt.Errorf("kubectl %v: %w: %s", args, err, output)
+		}
+	}
+	return m.Run(), nil
+}
+
+func (s *apiServer) kubectl(stdin string, args ...string) (string, error) {
+	command := exec.Command(s.checkout+"/target/tools/kubectl", append([]string{"--kubeconfig", s.kubeconfig}, args...)...)
+	command.Stdin = strings.NewReader(stdin)
+	output, err := command.CombinedOutput()
+	return string(output), err
+}
+
+func (s *apiServer) must(t *testing.T, stdin string, args ...string) string {
+	t.Helper()
+	output, err := s.kubectl(stdin, args...)
+	if err != nil {
+		t.Fatalf("kubectl %v: %v: %s", args, err, output)
+	}
+	return output
+}
+
+// examples are all TezosSigners that a reader could copy, by where they stand.
+func examples(t *testing.T, checkout string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	block := regexp.MustCompile("(?s)```yaml\n(.*?)```")
+	files := []string{"README.md"}
+	for _, pattern := range []string{"docs/*.md", "operator/examples/*.yaml"} {
+		matches, err := filepath.Glob(filepath.Join(checkout, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range matches {
+			below, _ := filepath.Rel(checkout, match)
+			files = append(files, below)
+		}
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(filepath.Join(checkout, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := [][]string{{"", string(text)}}
+		if strings.HasSuffix(file, ".md") {
+			blocks = block.FindAllStringSubmatch(string(text), -1)
+		}
+		for _, b := range blocks {
+			if strings.Contains(b[1], "kind: TezosSigner\n") && !strings.Contains(b[1], "{…}") { // whole ones
+				found[file] += "---\n" + b[1]
+			}
+		}
+	}
+	return found
+}
+
+func TestEveryExampleIsTaken(t *testing.T) {
+	all := examples(t, server.checkout)
+	for _, file := range []string{"README.md", "docs/tezossigner.md"} {
+		if !strings.Contains(all[file], "octez:") {
+			t.Errorf("%s has no example of an Octez baker", file)
+		}
+	}
+	for file, manifest := range all {
+		if output, err := server.kubectl(manifest, "apply", "--dry-run=server", "--validate=strict", "--filename", "-"); err != nil {
+			t.Errorf("%s: %s", file, output)
+		}
+	}
+}
+
+func TestTheDefinitionExplainsItself(t *testing.T) {
+	all := server.must(t, "", "explain", "tezossigner", "--recursive")
+	for _, field := range []string{"octez", "nodeEndpoint", "template", "cloudHsm", "exitAfterSeconds", "observedGeneration", "placement"} {
+		if !strings.Contains(all, field) {
+			t.Errorf("explain --recursive does not know %s", field)
+		}
+	}
+	for field, text := range map[string]string{
+		"spec.baker.octez.liquidityBakingVote": "Default: pass",
+		"spec.keys.allow":                      "finalize_unstake",
+		"spec.baker.octez.dalNode":             "--without-dal",
+		"spec.hsm.cloudHsm.sessions":           "Default: 4",
+		"spec.keys.maxFee":                     "in mutez",
+	} {
+		if output := server.must(t, "", "explain", "tezossigner."+field); !strings.Contains(output, text) {
+			t.Errorf("%s: %s", field, output)
+		}
+	}
+	// By its own category, and not where `kubectl delete all --all` would take claims on keys away.
+	if names := server.must(t, "", "api-resources", "--categories=tezos", "-o=name"); !strings.Contains(names, "tezossigners") {
+		t.Error(names)
+	}
+	if names := server.must(t, "", "api-resources", "--categories=all", "-o=name"); strings.Contains(names, "tezossigners") {
+		t.Error(names)
+	}
+}
+
+func TestWhatTheAPIServerRefuses(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(server.checkout, "operator/examples/tezossigner-octez.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const path = "/apis/signer.tezos.io/v1alpha1/namespaces/default/tezossigners"
+	parse := func() (signer object) {
+		if err := yaml.Unmarshal(text, &signer); err != nil {
+			t.Fatal(err)
+		}
+		return signer
+	}
+	made, err := server.Do(t.Context(), http.MethodPost, path, parse())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var live struct {
+		Metadata struct{ Name, ResourceVersion string }
+	}
+	if err := json.Unmarshal(made, &live); err != nil {
+		t.Fatal(err)
+	}
+	try := func(change func(spec object)) error {
+		signer := parse()
+		change(signer["spec"].(object))
+		signer["metadata"].(object)["resourceVersion"] = live.Metadata.ResourceVersion
+		_, err := server.Do(t.Context(), http.MethodPut, path+"/"+live.Metadata.Name+"?dryRun=All&fieldValidation=Strict", signer)
+		return err
+	}
+	octez := func(spec object) object { return spec["baker"].(object)["octez"].(object) }
+	key := func(spec object) object { return spec["keys"].([]any)[0].(object) }
+	const sppk = "sppk7cXzUGMoqqa3MNc5zUZrwuqCAtmxQYcQA82f1xRyZFnzyzYUS5Z"
+	second := func(spec object) {
+		spec["keys"] = append(spec["keys"].([]any), object{"publicKey": sppk, "label": "two"})
+	}
+	service := func(spec object) {
+		delete(spec, "baker")
+		spec["service"] = object{"unauthenticated": true}
+	}
+
+	for name, c := range map[string]struct {
+		change   func(spec object)
+		complain string // what the answer has; empty: it is taken
+	}{
+		"another chain":          {func(spec object) { spec["chain"] = "NetXnHfVqm9iesp" }, "spec.chain: cannot be changed: what these keys have signed"},
+		"the same by another":    {func(spec object) { spec["chain"] = "NetXdQprcVkpaWU" }, ""},
+		"another key":            {func(spec object) { key(spec)["publicKey"] = sppk }, ""},
+		"another form":           {service, ""},
+		"a template":             {func(spec object) { spec["baker"] = object{"template": object{}}; delete(spec, "placement") }, ""},
+		"both":                   {func(spec object) { spec["baker"].(object)["template"] = object{} }, "spec.baker: exactly one of octez"},
+		"neither":                {func(spec object) { spec["baker"] = object{} }, "spec.baker: exactly one of octez"},
+		"two keys":               {second, "spec.baker.octez.delegate: needed"},
+		"two keys and which":     {func(spec object) { second(spec); octez(spec)["delegate"] = "tz3LUdmLdpj2ZpVY7uTQfYuxarVykqYXxvPA" }, ""},
+		"a key twice":            {func(spec object) { spec["keys"] = []any{key(spec), key(spec)} }, "Duplicate value"},
+		"17 keys":                {func(spec object) { spec["keys"] = make([]any, 17) }, "keys"},
+		"no delegate's address":  {func(spec object) { octez(spec)["delegate"] = "tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb" }, "tz2… or tz3…"},
+		"a node's name":          {func(spec object) { octez(spec)["nodeEndpoint"] = "node:8732" }, "expected http://HOST:PORT"},
+		"a password":             {func(spec object) { octez(spec)["dalNode"] = "http://me:secret@node" }, "expected http://HOST:PORT"},
+		"a vote":                 {func(spec object) { octez(spec)["liquidityBakingVote"] = "maybe" }, "liquidityBakingVote"},
+		"no such field":          {func(spec object) { octez(spec)["nodeEndpiont"] = "http://node" }, "nodeEndpiont"},
+		"no node":                {func(spec object) { delete(octez(spec), "nodeEndpoint") }, "nodeEndpoint"},
+		"ballots":                {func(spec object) { key(spec)["allow"] = []any{"block", "ballot"}; key(spec)["ballot"] = []any{"yay"} }, ""},
+		"votes without ballots":  {func(spec object) { key(spec)["ballot"] = []any{"yay"} }, "where allow has the word ballot"},
+		"no such kind":           {func(spec object) { key(spec)["allow"] = []any{"blocks"} }, "allow"},
+		"draining by a word":     {func(spec object) { key(spec)["allow"] = []any{"drain_delegate"} }, "allow"},
+		"a kind twice":           {func(spec object) { key(spec)["allow"] = []any{"block", "block"} }, "Duplicate value"},
+		"clients of a sidecar":   {func(spec object) { key(spec)["authorizedKeys"] = []any{sppk} }, "authorizedKeys only with service"},
+		"a negative fee":         {func(spec object) { key(spec)["maxFee"] = -1 }, "maxFee"},
+		"where a template says":  {func(spec object) { spec["baker"] = object{"template": object{}} }, "spec.placement: only with"},
+		"a Secret without name":  {func(spec object) { spec["imagePullSecrets"] = []any{object{}} }, "imagePullSecrets"},
+		"a token of two ways":    {func(spec object) { spec["hsm"].(object)["pkcs11"].(object)["serial"] = "1" }, "exactly one of token"},
+		"no PIN":                 {func(spec object) { delete(spec["hsm"].(object)["pkcs11"].(object), "pin") }, "pin"},
+		"seconds of a short day": {func(spec object) { spec["hsm"].(object)["pkcs11"].(object)["exitAfterSeconds"] = 9 }, "exitAfterSeconds"},
+	} {
+		err := try(c.change)
+		if (err == nil) != (c.complain == "") || (err != nil && !strings.Contains(err.Error(), c.complain)) {
+			t.Errorf("%s: %v\n  expected: %s", name, err, c.complain)
+		}
+	}
+}

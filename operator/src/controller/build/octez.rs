@@ -3,12 +3,12 @@
 //! Checked against Octez' own sources (`lib_agnostic_baker/{commands,configuration}.ml` of v24 and v25): the options of the client
 //! stand before the command, those of the command behind it.
 
-use super::container::runtime_default;
+use super::container::restricted;
 use super::json::json;
 use crate::controller::validate::{OctezBaker, REQUEST_DEADLINE_MILLISECONDS, Template};
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, EmptyDirVolumeSource, EnvVar, PersistentVolumeClaimVolumeSource, PodSecurityContext,
-    PodSpec, SecurityContext, Volume, VolumeMount,
+    Container, EmptyDirVolumeSource, EnvVar, PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec, Volume,
+    VolumeMount,
 };
 use serde_json::json;
 use tezos_signer_core::config::SIGNING_PORT;
@@ -106,17 +106,7 @@ fn container(baker: &OctezBaker, name: &str, command: Vec<String>) -> Container 
             mount_path: CLIENT_DIRECTORY.to_owned(),
             ..VolumeMount::default()
         }]),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
-            privileged: Some(false),
-            read_only_root_filesystem: Some(true),
-            run_as_non_root: Some(true),
-            run_as_user: Some(USER),
-            run_as_group: Some(USER),
-            seccomp_profile: Some(runtime_default()),
-            ..SecurityContext::default()
-        }),
+        security_context: Some(restricted(USER)),
         ..Container::default()
     }
 }

@@ -6,9 +6,11 @@ use kube::runtime::reflector::Store;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 use tezos_signer_operator::controller::scope::{Namespace, Scope};
 use tezos_signer_operator::metrics::Metrics;
 use tezos_signer_operator::{api, controller, health, uninstall};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 /// Runs Tezos signers, with keys in an HSM, beside bakers on Kubernetes.
@@ -56,7 +58,7 @@ fn main() -> ExitCode {
         Command::Crd { helm } => print_crd(helm),
         Command::CheckUninstall { namespaces } => check_uninstall(&Scope::all(namespaces)),
         Command::Run { signer_image, health_address, namespaces } => {
-            run(signer_image, health_address, &Scope::all(namespaces))
+            run(&signer_image, health_address, &Scope::all(namespaces))
         }
     };
     match result {
@@ -81,24 +83,26 @@ async fn check_uninstall(scopes: &BTreeSet<Scope>) -> Result<(), AnyError> {
 }
 
 #[tokio::main]
-async fn run(signer_image: String, health_address: SocketAddr, scopes: &BTreeSet<Scope>) -> Result<(), AnyError> {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+async fn run(signer_image: &str, health_address: SocketAddr, scopes: &BTreeSet<Scope>) -> Result<(), AnyError> {
+    let levels =
+        std::env::var("RUST_LOG").ok().filter(|levels| !levels.is_empty()).unwrap_or_else(|| "info".to_owned());
+    // First, so that whoever names it is heard. What cannot be watched is said by the controller, once and not twice a second.
+    let filter = tracing_subscriber::EnvFilter::try_new(format!("kube_runtime::watcher=error,{levels}"))?;
     tracing_subscriber::fmt().json().flatten_event(true).with_span_list(false).with_env_filter(filter).init();
 
     let mut config = kube::Config::infer().await?;
     // Every error goes to the TezosSigner that it is about, which has a back-off of its own.
     config.default_retry = false;
     let client = kube::Client::try_from(config)?;
-    let version = client.apiserver_version().await?;
     let watching: Vec<String> = scopes.iter().map(Scope::to_string).collect();
-    tracing::info!(kubernetes = version.git_version, signer_image, watching = watching.join(","), "starting");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), signer_image, watching = watching.join(","), "starting");
 
-    let http = controller::observe::http_client()?;
-    let metrics = Metrics::new()?;
-    let (stores, controller) = controller::run(&client, http, signer_image, metrics.clone(), scopes);
-    let known = stores.clone();
+    let (http, metrics) = (controller::observe::http_client()?, Metrics::new()?);
+    let (stop, stopping) = watch::channel(false);
+    let (stores, controller) = controller::run(&client, &http, signer_image, &metrics, scopes, &stopping);
     let (ready, readiness) = watch::channel(false);
-    let listed = async move {
+    let known = stores.clone();
+    let listed = async {
         // An error means that the controller has ended.
         if try_join_all(stores.iter().map(Store::wait_until_ready)).await.is_ok() {
             ready.send_replace(true);
@@ -106,10 +110,34 @@ async fn run(signer_image: String, health_address: SocketAddr, scopes: &BTreeSet
         }
         std::future::pending::<()>().await;
     };
+    let ended = async {
+        termination().await?;
+        stop.send_replace(true);
+        // What has not begun has nothing to end: an operator that cannot list TezosSigners.
+        if *readiness.borrow() {
+            tokio::time::sleep(LAST_LOOKS).await;
+        }
+        Ok::<_, std::io::Error>(())
+    };
     tokio::select! {
-        () = controller => tracing::info!("stopped"),
-        served = health::serve(health_address, readiness, metrics, known) => served?,
+        () = controller => {}
+        ended = ended => ended?,
+        served = health::serve(health_address, readiness.clone(), metrics, known) => served?,
         () = listed => {}
     }
+    tracing::info!("stopped");
     Ok(())
+}
+
+/// How long the looks that have begun may take when the process is to end. Each may be cut off anywhere: the next operator looks
+/// at everything.
+const LAST_LOOKS: Duration = Duration::from_secs(5);
+
+/// Waits until somebody wants the process to end.
+async fn termination() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+    }
 }

@@ -1,7 +1,9 @@
 //! The stage that brings the objects to the cluster: server-side apply, with one field manager, of what is not there already;
 //! and takes away what is not used any more.
 
+use crate::controller::Guarded;
 use crate::controller::build::{Front, Objects, OpenDeployment, names, running_signer};
+use crate::controller::owned::{Object, Owned, Version};
 use crate::controller::validate::Identity;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
@@ -9,10 +11,11 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fmt::Debug;
 use tezos_signer_core::key::Digest;
 use tezos_signer_core::record::RECORDS_NAMESPACE;
@@ -42,7 +45,7 @@ pub enum ApplyError {
         message: String,
     },
     /// It could not be asked.
-    #[error("cannot {doing} the {kind} {name}: {source}")]
+    #[error("cannot {doing} the {kind} {name}: {}", super::said(.source))]
     Api {
         /// What was tried.
         doing: &'static str,
@@ -52,7 +55,7 @@ pub enum ApplyError {
         name: String,
         /// What happened.
         #[source]
-        source: kube::Error,
+        source: Box<kube::Error>,
     },
 }
 
@@ -67,20 +70,22 @@ pub(super) fn api_error<K: Resource<DynamicType = ()>>(
         {
             ApplyError::Refused { kind, name, message: status.message }
         }
-        source => ApplyError::Api { doing, kind, name, source },
+        source => ApplyError::Api { doing, kind, name, source: Box::new(source) },
     }
 }
 
 /// The objects of one TezosSigner on the cluster.
 pub struct Cluster<'a> {
     client: &'a Client,
+    owned: &'a Owned,
     signer: &'a Identity,
+    of: ObjectRef<Guarded>,
 }
 
 impl<'a> Cluster<'a> {
     /// Of `signer`.
-    pub fn new(client: &'a Client, signer: &'a Identity) -> Self {
-        Self { client, signer }
+    pub fn new(client: &'a Client, owned: &'a Owned, signer: &'a Identity) -> Self {
+        Self { client, owned, signer, of: ObjectRef::new(&signer.name).within(&signer.namespace) }
     }
 
     pub(super) fn api<K>(&self) -> Api<K>
@@ -99,10 +104,11 @@ impl<'a> Cluster<'a> {
 
     /// The Deployment that runs now.
     pub async fn live_deployment(&self) -> Result<Option<OpenDeployment>, ApplyError> {
-        self.ours(&names::deployment(self.signer)).await
+        let name = names::deployment(self.signer);
+        self.ours(read(&self.api(), &name).await?)
     }
 
-    /// The pods that exist now, ending ones among them.
+    /// The pods that exist now, ending ones among them. Not what a watch has seen: for what cannot be taken back.
     pub async fn pods(&self) -> Result<Vec<Pod>, ApplyError> {
         let selector = names::selector_text(self.signer);
         let pods = self.api::<Pod>().list(&ListParams::default().labels(&selector)).await;
@@ -113,8 +119,7 @@ impl<'a> Cluster<'a> {
     /// is then.
     ///
     /// A Deployment of the other form goes first, and what belongs to that form with it. Its pods are not replaced one by one: a
-    /// baker's signer cannot be forwarded to, so the new ones would not become ready while it holds the records. What the
-    /// Deployment is tells that all else has followed, because it is made last.
+    /// baker's signer cannot be forwarded to, so the new ones would not become ready while it holds the records.
     pub async fn apply(&self, objects: &Objects, live: Option<OpenDeployment>) -> Result<OpenDeployment, ApplyError> {
         let live = match live {
             Some(live) if is_of_another_form(&live, &objects.deployment) => {
@@ -123,32 +128,24 @@ impl<'a> Cluster<'a> {
             }
             live => live,
         };
-        let is_new = live.is_none();
-        let account = self.ours(&objects.service_account.name_any()).await?;
-        apply(&self.api(), &objects.service_account, account).await?;
-        apply_unread(&self.records_api(), &objects.role).await?;
-        apply_unread(&self.records_api(), &objects.role_binding).await?;
-        apply_unread(&self.api(), &objects.config).await?;
+        self.bring(&self.api(), &objects.service_account).await?;
+        self.bring(&self.records_api(), &objects.role).await?;
+        self.bring(&self.records_api(), &objects.role_binding).await?;
+        self.bring(&self.api(), &objects.config).await?;
         match &objects.front {
-            Some(front) => self.apply_front(front).await?,
-            None if is_new => self.delete_front().await?,
-            None => {}
+            Some(front) => self.bring_front(front).await?,
+            None => self.delete_front().await?,
         }
-        apply(&self.api(), &objects.deployment, live).await
+        self.bring_over(&self.api(), &Wanted::new(&objects.deployment)?, live).await
     }
 
-    async fn apply_front(&self, front: &Front) -> Result<(), ApplyError> {
-        let policy = self.ours(&front.network_policy.name_any()).await?;
-        apply(&self.api(), &front.network_policy, policy).await?;
+    async fn bring_front(&self, front: &Front) -> Result<(), ApplyError> {
+        self.bring(&self.api(), &front.network_policy).await?;
         match &front.disruption_budget {
-            Some(budget) => {
-                let live = self.ours(&budget.name_any()).await?;
-                apply(&self.api(), budget, live).await?;
-            }
+            Some(budget) => self.bring(&self.api(), budget).await?,
             None => self.delete_ours::<PodDisruptionBudget>(&names::disruption_budget(self.signer)).await?,
         }
-        let service = self.ours(&front.service.name_any()).await?;
-        apply(&self.api(), &front.service, service).await.map(drop)
+        self.bring(&self.api(), &front.service).await
     }
 
     async fn delete_front(&self) -> Result<(), ApplyError> {
@@ -157,32 +154,39 @@ impl<'a> Cluster<'a> {
         self.delete_ours::<NetworkPolicy>(&names::network_policy(self.signer)).await
     }
 
-    /// Deletes the configurations that neither `current` nor any of `pods` uses.
-    pub async fn delete_old_configs(&self, current: &str, pods: &[Pod]) -> Result<(), ApplyError> {
-        let api = self.api::<ConfigMap>();
-        let selector = format!("{},{}={}", names::selector_text(self.signer), names::MANAGED_BY_LABEL, names::OPERATOR);
-        let configs = api.list_metadata(&ListParams::default().labels(&selector)).await;
-        for config in configs.map_err(api_error::<ConfigMap>("list", &selector))?.items {
-            let name = config.name_any();
-            if name != current && pods.iter().all(|pod| pod.annotations().get(names::CONFIG_ANNOTATION) != Some(&name))
-            {
-                delete(&api, &name).await?;
-            }
+    /// Deletes the configurations that neither `current` nor any pod uses.
+    pub async fn delete_old_configs(&self, current: &str) -> Result<(), ApplyError> {
+        let mut old = self.owned.names::<ConfigMap>(&self.of);
+        old.retain(|name| name != current);
+        if old.is_empty() {
+            return Ok(());
+        }
+        let pods = self.pods().await?;
+        old.retain(|name| pods.iter().all(|pod| pod.annotations().get(names::CONFIG_ANNOTATION) != Some(name)));
+        for name in old {
+            delete(&self.api::<ConfigMap>(), &name).await?;
         }
         Ok(())
     }
 
     /// Deletes the Deployment, and with it its pods.
     pub async fn delete_deployment(&self) -> Result<(), ApplyError> {
-        self.delete_ours::<OpenDeployment>(&names::deployment(self.signer)).await
+        self.delete_live::<OpenDeployment>(&names::deployment(self.signer)).await
     }
 
-    /// Deletes the object of that name, unless it is another's.
+    /// Deletes the object of that name if it may be there, unless it is another's.
     async fn delete_ours<K>(&self, name: &str) -> Result<(), ApplyError>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
     {
-        match self.ours::<K>(name).await {
+        if self.owned.may_have::<K>(&self.of, name) { self.delete_live::<K>(name).await } else { Ok(()) }
+    }
+
+    async fn delete_live<K>(&self, name: &str) -> Result<(), ApplyError>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        match self.ours::<K>(read(&self.api(), name).await?) {
             Ok(Some(live)) if live.meta().deletion_timestamp.is_none() => delete(&self.api::<K>(), name).await,
             Ok(_) | Err(ApplyError::NotOurs { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -196,19 +200,95 @@ impl<'a> Cluster<'a> {
         delete(&self.records_api::<Role>(), &name).await
     }
 
-    /// The object of that name, which must be ours if there is one.
-    async fn ours<K>(&self, name: &str) -> Result<Option<K>, ApplyError>
-    where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
-    {
-        let found = self.api::<K>().get_opt(name).await.map_err(api_error::<K>("read", name))?;
+    /// `found`, which must be ours if there is one.
+    fn ours<K: Resource<DynamicType = ()>>(&self, found: Option<K>) -> Result<Option<K>, ApplyError> {
         match found {
             Some(object) if object.owner_references().iter().all(|owner| owner.uid != self.signer.uid) => {
-                Err(ApplyError::NotOurs { kind: K::kind(&()).into_owned(), name: name.to_owned() })
+                Err(ApplyError::NotOurs { kind: K::kind(&()).into_owned(), name: object.name_any() })
             }
             found => Ok(found),
         }
     }
+
+    /// Has `object` at the API server. It is not even read if the watch has seen nobody touch it since the last time.
+    async fn bring<K>(&self, api: &Api<K>, object: &K) -> Result<(), ApplyError>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+    {
+        let wanted = Wanted::new(object)?;
+        if self.owned.is_settled(&self.of, &Object::new::<K>(&wanted.name), &wanted.digest) {
+            return Ok(());
+        }
+        let live = read(api, &wanted.name).await?;
+        // What is in the records' namespace has no owner.
+        let live = if object.owner_references().is_empty() { live } else { self.ours(live)? };
+        let is_there = live.is_some();
+        match self.bring_over(api, &wanted, live).await {
+            Err(ApplyError::Refused { .. }) if is_there && make_way(api, &wanted).await? => {
+                self.bring_over(api, &wanted, None).await.map(drop)
+            }
+            result => result.map(drop),
+        }
+    }
+
+    /// Applies what is wanted, unless `live` is that already: a steady state writes nothing.
+    async fn bring_over<K>(&self, api: &Api<K>, wanted: &Wanted, live: Option<K>) -> Result<K, ApplyError>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+    {
+        if let Some(live) = live
+            && self.is_made_of(&live, wanted)?
+        {
+            self.settle(&live, wanted)?;
+            return Ok(live);
+        }
+        let parameters = PatchParams::apply(names::OPERATOR).force();
+        let made = api.patch(&wanted.name, &parameters, &Patch::Apply(&wanted.content)).await;
+        let made = made.map_err(api_error::<K>("apply", &wanted.name))?;
+        self.settle(&made, wanted)?;
+        Ok(made)
+    }
+
+    /// Whether `live` is what is wanted: as it was written, or as the API server has made it of that.
+    pub(super) fn is_made_of<K>(&self, live: &K, wanted: &Wanted) -> Result<bool, ApplyError>
+    where
+        K: Resource<DynamicType = ()> + Serialize,
+    {
+        let part = wanted.part_of(live)?;
+        let object = Object::new::<K>(&wanted.name);
+        let made = live.uid().and_then(|uid| self.owned.made(&self.of, &object, &uid, &wanted.digest));
+        Ok(part == wanted.content || made == Some(digest(&part)))
+    }
+
+    /// `made` is what the API server has made of `wanted`.
+    fn settle<K>(&self, made: &K, wanted: &Wanted) -> Result<(), ApplyError>
+    where
+        K: Resource<DynamicType = ()> + Serialize,
+    {
+        let (object, part) = (Object::new::<K>(&wanted.name), wanted.part_of(made)?);
+        self.owned.settle(&self.of, object, Version::of(made), wanted.digest, digest(&part));
+        Ok(())
+    }
+}
+
+/// Takes away what keeps `wanted` from being applied over an object that somebody has changed. False if nothing can.
+async fn make_way<K>(api: &Api<K>, wanted: &Wanted) -> Result<bool, ApplyError>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    match &*K::kind(&()) {
+        // Made anew with a field that nobody can change: another role, another content. (A pod that runs has its own copy.)
+        "RoleBinding" | "ConfigMap" => delete(api, &wanted.name).await?,
+        // A port is told from others by its number: another number is another port, with the name that ours must have.
+        "Service" => {
+            let ports = json!({"spec": {"ports": wanted.content["spec"]["ports"]}});
+            let parameters = PatchParams { field_manager: Some(names::OPERATOR.to_owned()), ..PatchParams::default() };
+            let patched = api.patch(&wanted.name, &parameters, &Patch::Merge(&ports)).await;
+            patched.map_err(api_error::<K>("apply", &wanted.name))?;
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
 }
 
 fn is_of_another_form(live: &OpenDeployment, wanted: &OpenDeployment) -> bool {
@@ -220,53 +300,67 @@ fn is_of_another_form(live: &OpenDeployment, wanted: &OpenDeployment) -> bool {
 /// Which content was applied, so that a field that is not wanted any more is noticed too.
 const APPLIED_ANNOTATION: &str = "signer.tezos.io/applied";
 
-/// Applies `object`, unless it is `live` already: a steady state writes nothing.
-async fn apply<K>(api: &Api<K>, object: &K, live: Option<K>) -> Result<K, ApplyError>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
-{
-    let name = object.name_any();
-    let wanted = marked(object).map_err(|source| api_error::<K>("write", &name)(kube::Error::SerdeError(source)))?;
-    if let Some(live) = live
-        && serde_json::to_value(&live).is_ok_and(|live| contains(&live, &wanted))
+/// An object as it is applied, with a mark of its content.
+pub(super) struct Wanted {
+    /// Its name.
+    pub(super) name: String,
+    /// All of it.
+    pub(super) content: Value,
+    digest: Digest,
+}
+
+impl Wanted {
+    /// Of `object`.
+    pub(super) fn new<K>(object: &K) -> Result<Self, ApplyError>
+    where
+        K: Resource<DynamicType = ()> + Serialize,
     {
-        return Ok(live);
+        let name = object.meta().name.clone().unwrap_or_default();
+        let failed = |error| api_error::<K>("write", &name)(kube::Error::SerdeError(error));
+        let digest = Digest::of(&serde_json::to_vec(object).map_err(failed)?);
+        let mut content = serde_json::to_value(object).map_err(failed)?;
+        content["metadata"]["annotations"][APPLIED_ANNOTATION] = digest.to_string()[..16].into();
+        Ok(Self { name, content, digest })
     }
-    let parameters = PatchParams::apply(names::OPERATOR).force();
-    api.patch(&name, &parameters, &Patch::Apply(&wanted)).await.map_err(api_error::<K>("apply", &name))
+
+    /// What `live` has in the places that this names.
+    fn part_of<K>(&self, live: &K) -> Result<Value, ApplyError>
+    where
+        K: Resource<DynamicType = ()> + Serialize,
+    {
+        let live = serde_json::to_value(live).map_err(kube::Error::SerdeError);
+        Ok(part(&live.map_err(api_error::<K>("read", &self.name))?, &self.content))
+    }
 }
 
-async fn apply_unread<K>(api: &Api<K>, object: &K) -> Result<K, ApplyError>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
-{
-    let name = object.name_any();
-    let live = api.get_opt(&name).await.map_err(api_error::<K>("read", &name))?;
-    apply(api, object, live).await
-}
-
-/// `object` with a mark of its content.
-pub(super) fn marked<K: Resource + Clone + Serialize>(object: &K) -> Result<Value, serde_json::Error> {
-    let content = serde_json::to_vec(object)?;
-    let mut object = object.clone();
-    object.annotations_mut().insert(APPLIED_ANNOTATION.to_owned(), Digest::of(&content).to_string()[..16].to_owned());
-    serde_json::to_value(&object)
-}
-
-/// Whether everything of `wanted` is in `live` as well. What others have added does not matter. Where the API server writes
-/// a value in another way (a CPU of "1000m" as "1") the answer is no, and the object is applied once more, without effect. A list
-/// of nothing is as good as none: the API server drops it.
-pub(super) fn contains(live: &Value, wanted: &Value) -> bool {
+/// What `live` has in the places that `wanted` names. It is `wanted`, unless somebody has changed it there or the API server writes
+/// a value in another way. What others have added elsewhere does not matter. A list of nothing is as good as none: the API server
+/// drops it.
+fn part(live: &Value, wanted: &Value) -> Value {
     match (live, wanted) {
-        (Value::Object(live), Value::Object(wanted)) => wanted.iter().all(|(name, wanted)| match live.get(name) {
-            Some(live) => contains(live, wanted),
-            None => wanted.as_array().is_some_and(Vec::is_empty),
-        }),
-        (Value::Array(live), Value::Array(wanted)) => {
-            live.len() == wanted.len() && live.iter().zip(wanted).all(|(live, wanted)| contains(live, wanted))
+        (Value::Object(live), Value::Object(wanted)) => {
+            let common = wanted.iter().filter_map(|(name, wanted)| match live.get(name) {
+                Some(live) => Some((name.clone(), part(live, wanted))),
+                None => (*wanted == json!([])).then(|| (name.clone(), json!([]))),
+            });
+            Value::Object(common.collect())
         }
-        (live, wanted) => live == wanted,
+        (Value::Array(live), Value::Array(wanted)) if live.len() == wanted.len() => {
+            live.iter().zip(wanted).map(|(live, wanted)| part(live, wanted)).collect()
+        }
+        (live, _) => live.clone(),
     }
+}
+
+fn digest(value: &Value) -> Digest {
+    Digest::of(value.to_string().as_bytes())
+}
+
+async fn read<K>(api: &Api<K>, name: &str) -> Result<Option<K>, ApplyError>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    api.get_opt(name).await.map_err(api_error::<K>("read", name))
 }
 
 async fn delete<K>(api: &Api<K>, name: &str) -> Result<(), ApplyError>
@@ -284,7 +378,10 @@ where
 mod tests {
     use super::*;
     use k8s_openapi::api::core::v1::ServiceAccount;
-    use serde_json::json;
+
+    fn contains(live: &Value, wanted: &Value) -> bool {
+        part(live, wanted) == *wanted
+    }
 
     #[test]
     fn what_is_there_already_is_not_applied() {
@@ -299,6 +396,17 @@ mod tests {
         assert!(contains(&live, &json!({"spec": {"replicas": 1, "tolerations": []}})), "the API server drops it");
         let injected = json!({"spec": {"replicas": 1, "containers": [{"name": "a"}, {"name": "b"}]}});
         assert!(!contains(&injected, &wanted));
+        assert!(!contains(&json!({"spec": {"containers": [{"name": "a"}]}}), &wanted), "a person took it out");
+    }
+
+    #[test]
+    fn what_others_add_elsewhere_does_not_change_the_part() {
+        let wanted = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"cpu": "1000m", "args": []}});
+        let made = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"cpu": "1"}});
+        let later = json!({"metadata": {"labels": {"a": "b", "c": "d"}}, "spec": {"cpu": "1", "x": 1}, "status": {}});
+        assert_eq!(part(&made, &wanted), part(&later, &wanted));
+        let changed = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"cpu": "2"}});
+        assert_ne!(part(&made, &wanted), part(&changed, &wanted));
     }
 
     fn deployment(spec: &Value) -> OpenDeployment {
@@ -324,9 +432,9 @@ mod tests {
     #[test]
     fn a_field_that_is_not_wanted_any_more_changes_the_mark() {
         let mut account = ServiceAccount { automount_service_account_token: Some(false), ..ServiceAccount::default() };
-        let before = marked(&account).unwrap();
-        assert_eq!(before, marked(&account).unwrap());
+        let before = Wanted::new(&account).unwrap().content;
+        assert_eq!(before, Wanted::new(&account).unwrap().content);
         account.automount_service_account_token = None;
-        assert!(!contains(&before, &marked(&account).unwrap()));
+        assert!(!contains(&before, &Wanted::new(&account).unwrap().content));
     }
 }

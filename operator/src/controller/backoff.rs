@@ -27,6 +27,11 @@ impl<K: Eq + Hash> Backoff<K> {
         wait
     }
 
+    /// How often it was not well in a row.
+    pub(super) fn count(&self, key: &K) -> u32 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied().unwrap_or_default()
+    }
+
     /// It is well, or gone.
     pub(super) fn reset(&self, key: &K) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
@@ -48,6 +53,7 @@ mod tests {
         let backoff = Backoff::new();
         let waits: Vec<u64> = (0..7).map(|_| backoff.next("a").as_secs()).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
+        assert_eq!((backoff.count(&"a"), backoff.count(&"b")), (7, 0));
         assert_eq!(backoff.next("b").as_secs(), 1);
         backoff.reset(&"a");
         assert_eq!(backoff.next("a").as_secs(), 1);

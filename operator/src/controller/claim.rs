@@ -10,9 +10,9 @@ use crate::controller::validate::{Identity, InitialWatermark};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::PostParams;
-use kube::{Api, Client};
-use std::collections::BTreeMap;
+use kube::api::{ListParams, PostParams};
+use kube::{Api, Client, ResourceExt as _};
+use std::collections::{BTreeMap, BTreeSet};
 use tezos_signer_core::config::KeyConfig;
 use tezos_signer_core::record::{Lease, OWNER_ANNOTATION, RECORDS_NAMESPACE, Record};
 
@@ -146,7 +146,7 @@ pub enum ClaimError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// Because the API server did not do it.
-    #[error("cannot {0} the watermark record {1}: {2}")]
+    #[error("cannot {0} the watermark record {1}: {said}", said = super::said(.2))]
     Api(&'static str, String, #[source] kube::Error),
     /// Because the record changed each time.
     #[error("the watermark record {0} was changed by somebody else each time it was written; trying again")]
@@ -202,6 +202,15 @@ impl Claims {
             }
         }
         Err(ClaimError::Contended(name))
+    }
+
+    /// The names of all records that say that they are ours.
+    pub async fn all(&self) -> Result<BTreeSet<String>, ClaimError> {
+        let found = self.records.list_metadata(&ListParams::default()).await;
+        let found = found.map_err(|error| ClaimError::Api("list", "of this TezosSigner".to_owned(), error))?.items;
+        let ours = owner_text(&self.me);
+        let ours = found.into_iter().filter(|record| record.annotations().get(OWNER_ANNOTATION) == Some(&ours));
+        Ok(ours.map(|record| record.name_any()).collect())
     }
 
     /// Lets go of a record that is ours: anybody may claim it then, with everything that it remembers. A record that is

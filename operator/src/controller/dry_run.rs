@@ -3,12 +3,12 @@
 //!
 //! A Deployment that is there already has been taken: a steady state asks nothing.
 
-use super::apply::{ApplyError, Cluster, contains, marked};
+use super::apply::{ApplyError, Cluster, Wanted, api_error};
 use super::build::{OpenDeployment, names};
 use super::validate::{Baker, Form, Invalid};
+use kube::Api;
 use kube::api::{Patch, PatchParams};
 use kube::core::Status;
-use kube::{Api, ResourceExt as _};
 use serde_json::Value;
 
 const IN_POD: &str = "spec.template.";
@@ -31,25 +31,26 @@ pub async fn dry_run(
     wanted: &OpenDeployment,
     live: Option<&OpenDeployment>,
 ) -> Result<(), Refused> {
-    let name = wanted.name_any();
-    let wanted_fields = marked(wanted).unwrap_or_default();
-    let same = |live| serde_json::to_value(live).is_ok_and(|live| contains(&live, &wanted_fields));
-    if live.is_some_and(same) {
+    let own_init_containers = wanted.own_init_containers();
+    let wanted = Wanted::new(wanted).map_err(Refused::Other)?;
+    if let Some(live) = live
+        && cluster.is_made_of(live, &wanted).map_err(Refused::Other)?
+    {
         return Ok(());
     }
     let api: Api<OpenDeployment> = cluster.api();
     let parameters = PatchParams { dry_run: true, ..PatchParams::apply(names::OPERATOR).force().validation_strict() };
-    match api.patch(&name, &parameters, &Patch::Apply(&wanted_fields)).await {
+    match api.patch(&wanted.name, &parameters, &Patch::Apply(&wanted.content)).await {
         Ok(_) => Ok(()),
         // A webhook that cannot be asked without effect keeps nobody from asking with one.
         Err(kube::Error::Api(status)) if status.message.contains("does not support dry run") => {
-            tracing::warn!(deployment = name, "not tried before it is applied: {}", status.message);
+            tracing::warn!(deployment = wanted.name, "not tried before it is applied: {}", status.message);
             Ok(())
         }
         Err(kube::Error::Api(status)) if status.is_invalid() || status.code == 400 || is_no_such_field(&status) => {
-            Err(Refused::Invalid(complaint(&status, form, wanted.own_init_containers())))
+            Err(Refused::Invalid(complaint(&status, form, own_init_containers)))
         }
-        Err(error) => Err(Refused::Other(super::apply::api_error::<OpenDeployment>("apply", &name)(error))),
+        Err(error) => Err(Refused::Other(api_error::<OpenDeployment>("apply", &wanted.name)(error))),
     }
 }
 

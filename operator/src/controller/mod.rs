@@ -4,21 +4,28 @@
 //! [`claim`] (the records are ours) → [`apply`] (it exists) → [`observe`] and [`status`] (how it is, and what to do). Between these
 //! two, [`preference`]: a record whose holder is lost is given to the pod that replaces it.
 //!
-//! A steady state writes nothing. This file is the order of the stages, what wakes them, and the way back: the finalizer.
+//! A steady state writes nothing, and reads next to nothing: [`triggers`] says what wakes a look, [`looks`] which of them need only
+//! ask the signers. This file is the order of the stages; the way back is in [`deletion`].
 
 pub mod apply;
 mod backoff;
 pub mod build;
 pub mod claim;
+mod deletion;
 pub mod dry_run;
-mod holders;
+mod looks;
 pub mod observe;
+pub mod owned;
 pub mod pause;
+mod pods;
 mod preference;
+mod records;
 pub mod scope;
 pub mod status;
+mod triggers;
+mod undecodable;
 pub mod validate;
-mod watch_again;
+mod watches;
 
 use crate::api::{TezosSigner, TezosSignerStatus};
 use crate::metrics::Metrics;
@@ -27,57 +34,44 @@ use backoff::Backoff;
 use build::{OpenDeployment, names};
 use claim::{ClaimError, Claimed, Claims};
 use dry_run::Refused;
-use futures::future::join_all;
-use futures::{Stream, StreamExt as _};
-use holders::Holders;
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::api::{Patch, PatchParams};
-use kube::core::{DeserializeGuard, PartialObjectMeta};
-use kube::runtime::controller::{Action, Controller};
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use kube::runtime::finalizer::{Event as Finalizer, finalizer};
-use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::watcher::Event as WatchEvent;
-use kube::runtime::{WatchStreamExt as _, controller, watcher};
+use kube::core::{DeserializeGuard, PartialObjectMeta, PartialObjectMetaExt as _};
+use kube::runtime::controller::Action;
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::runtime::finalizer::{self, Event as Finalizer, finalizer};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, Resource as _, ResourceExt as _};
+use looks::{Found, Looks};
 use observe::Seen;
+use owned::Owned;
+use pods::Pods;
 use preference::Step;
-use scope::Scope;
+use records::Records;
 use serde_json::json;
 use status::Outcome;
-use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tezos_signer_core::record::{OWNER_ANNOTATION, RECORDS_NAMESPACE};
+pub use triggers::run;
 use validate::{Invalid, ValidSigner};
-use watch_again::WatchAgain;
 
 /// Keeps a TezosSigner until its rights on the records are taken away, and the records are let go.
 const FINALIZER: &str = "signer.tezos.io/release-records";
 
-/// How often a TezosSigner is looked at that is well: its signer does not tell when it is not any more, and nothing watches
-/// Roles.
+/// How often signers are asked that are well: they do not tell when they are not any more.
 const RESYNC: Duration = Duration::from_mins(1);
 
 /// The longest wait between two looks while a record is to be given to another pod: a baker waits, and the signer that could
 /// take it does not tell when its HSM works.
 const SOON: Duration = Duration::from_secs(3);
 
-/// A starting pod changes many times in a row: one look for them all.
-const DEBOUNCE: Duration = Duration::from_millis(200);
-
-/// How many TezosSigners are looked at at once.
-const CONCURRENCY: u16 = 8;
-
 /// The longest that one look may take.
 const DEADLINE: Duration = Duration::from_secs(45);
 
-/// How long a deletion waits for the pods to end in peace, so that they let go of their records by themselves. Safety does
-/// not need it: after it their rights are taken away.
-const PEACEFUL_END: Duration = Duration::from_mins(1);
+/// After how many failures in a row the status says so: what an API server does that is restarted is nobody's business.
+const TELL_AFTER: u32 = 3;
 
 /// A TezosSigner, or what could not be read as one: it must not stop the others.
 pub type Guarded = DeserializeGuard<TezosSigner>;
@@ -85,9 +79,6 @@ pub type Guarded = DeserializeGuard<TezosSigner>;
 /// Why a TezosSigner is looked at again soon.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It is not of this release's shape.
-    #[error("this TezosSigner cannot be read, is it from a later release? {0}")]
-    Undecodable(String),
     /// It has no name; the API server does not let that happen.
     #[error(transparent)]
     Nameless(#[from] Invalid),
@@ -98,20 +89,35 @@ pub enum Error {
     #[error(transparent)]
     Apply(#[from] ApplyError),
     /// The TezosSigner itself.
-    #[error("cannot {0} the TezosSigner: {1}")]
+    #[error("cannot {0} the TezosSigner: {said}", said = said(.1))]
     Signer(&'static str, #[source] kube::Error),
-    /// Its finalizer.
-    #[error(transparent)]
-    Finalizer(#[from] Box<kube::runtime::finalizer::Error<Error>>),
     /// It is being deleted, and its pods have not ended yet.
-    #[error("waiting for the pods to end: {0}")]
-    PodsEnding(String),
+    #[error("waiting for its pods to end: {}, not longer than until {until}", .pods.join(", "))]
+    PodsEnding {
+        /// The pods.
+        pods: Vec<String>,
+        /// Until when they are waited for.
+        until: Timestamp,
+    },
     /// The API server did not answer in time.
     #[error("not done within {} s", DEADLINE.as_secs())]
     Deadline,
 }
 
-/// What every reconcile needs.
+/// What the API server said, without all that it comes in.
+fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => format!("{} ({})", status.message, status.code),
+        error => error.to_string(),
+    }
+}
+
+/// By what the controller knows `signer`.
+fn key_of(signer: &TezosSigner) -> ObjectRef<Guarded> {
+    ObjectRef::new(&signer.name_any()).within(&signer.namespace().unwrap_or_default())
+}
+
+/// What every reconcile in one place needs.
 struct Context {
     client: Client,
     http: reqwest::Client,
@@ -119,170 +125,143 @@ struct Context {
     default_image: String,
     metrics: Metrics,
     backoff: Backoff<ObjectRef<Guarded>>,
+    looks: Looks,
+    owned: Owned,
+    pods: Pods,
+    records: Arc<Records>,
 }
 
-/// The stores that tell when the controller knows all TezosSigners of `scopes`, and the controller itself, which ends on a
-/// signal.
-pub fn run(
-    client: &Client,
-    http: reqwest::Client,
-    default_image: String,
-    metrics: Metrics,
-    scopes: &BTreeSet<Scope>,
-) -> (Vec<Store<Guarded>>, impl Future<Output = ()>) {
-    let reporter = Reporter { controller: names::OPERATOR.to_owned(), instance: std::env::var("POD_NAME").ok() };
-    let context = Arc::new(Context {
-        recorder: Recorder::new(client.clone(), reporter),
-        client: client.clone(),
-        http,
-        default_image,
-        metrics,
-        backoff: Backoff::new(),
-    });
-    // One for each: a watch is of one namespace, or of all.
-    let (stores, runs): (Vec<_>, Vec<_>) = scopes.iter().map(|scope| watch(scope, &context)).unzip();
-    (stores, async move {
-        join_all(runs).await;
-    })
-}
-
-/// The controller of one place.
-fn watch(scope: &Scope, context: &Arc<Context>) -> (Store<Guarded>, impl Future<Output = ()> + use<>) {
-    let client = &context.client;
-    let ours = watcher::Config::default().labels(&format!("{}={}", names::MANAGED_BY_LABEL, names::OPERATOR));
-    let holders = Holders::default();
-    let controller = Controller::new(scope.api::<Guarded>(client), watcher::Config::default())
-        .with_config(controller::Config::default().debounce(DEBOUNCE).concurrency(CONCURRENCY))
-        .owns(scope.api::<PartialObjectMeta<Deployment>>(client), ours.clone())
-        // Without it no client finds a signer; what else is missing waits for the next look.
-        .owns(scope.api::<PartialObjectMeta<Service>>(client), ours.clone())
-        .watches(scope.api::<PartialObjectMeta<Pod>>(client), ours, |pod| signer_of(&pod))
-        .watches(records(client.clone()), watcher::Config::default(), move |record| holders.changed(&record))
-        .reconcile_all_on(record_changes(client.clone()))
-        .trigger_backoff(WatchAgain);
-    let store = controller.store();
-    let run = controller
-        .shutdown_on_signal()
-        .run(reconcile_in_time, |object, error, context| retry(&object, error, &context), context.clone())
-        .for_each(|result| async move {
-            if let Err(error) = result {
-                tracing::debug!(%error, "reconcile");
-            }
-        });
-    (store, run)
-}
-
-/// The TezosSigner that a pod belongs to.
-fn signer_of(pod: &PartialObjectMeta<Pod>) -> Option<ObjectRef<Guarded>> {
-    let name = pod.labels().get(names::INSTANCE_LABEL)?;
-    Some(ObjectRef::new(name).within(&pod.namespace()?))
-}
-
-/// The watermark records, but not their rows.
-fn records(client: Client) -> Api<PartialObjectMeta<ConfigMap>> {
-    Api::namespaced(client, RECORDS_NAMESPACE)
-}
-
-/// Says when a record was deleted, or is free: somebody may be waiting for it. Everything else that happens to one is a
-/// signature, or somebody's own claim.
-fn record_changes(client: Client) -> impl Stream<Item = ()> + Send + 'static {
-    let mut free: HashSet<String> = HashSet::new();
-    let events = watcher(records(client), watcher::Config::default()).backoff(WatchAgain);
-    events.filter_map(move |event| {
-        let worth_a_look = match event {
-            Ok(WatchEvent::Apply(record)) if record.annotations().contains_key(OWNER_ANNOTATION) => {
-                free.remove(&record.name_any());
-                false
-            }
-            Ok(WatchEvent::Apply(record)) => free.insert(record.name_any()),
-            Ok(WatchEvent::Delete(record)) => {
-                free.remove(&record.name_any());
-                true
-            }
-            // At the start, and after a gap, in which something may have been deleted.
-            Ok(WatchEvent::InitDone) => true,
-            Ok(WatchEvent::Init | WatchEvent::InitApply(_)) => false,
-            Err(error) => {
-                tracing::warn!(%error, "cannot watch the watermark records in {RECORDS_NAMESPACE}");
-                false
-            }
-        };
-        std::future::ready(worth_a_look.then_some(()))
-    })
+impl Context {
+    /// A TezosSigner is gone.
+    fn forget(&self, signer: &ObjectRef<Guarded>) {
+        self.backoff.reset(signer);
+        self.looks.forget(signer);
+        self.owned.forget(signer);
+        self.records.forget(signer);
+    }
 }
 
 async fn reconcile_in_time(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let (metrics, began) = (context.metrics.clone(), Instant::now());
-    let result = tokio::time::timeout(DEADLINE, Box::pin(reconcile(object, context))).await;
+    let result = tokio::time::timeout(DEADLINE, Box::pin(reconcile(&object, &context))).await;
     let result = result.unwrap_or(Err(Error::Deadline));
+    if let Err(error) = &result {
+        tracing::debug!(%error, "reconcile");
+        Box::pin(tell_failure(&object, error, &context)).await;
+    }
     metrics.reconciled(result.is_ok(), began.elapsed());
     result
 }
 
-fn retry(object: &Guarded, error: &Error, context: &Context) -> Action {
-    let key = ObjectRef::from_obj(object);
-    let wait = context.backoff.next(key.clone());
-    match error {
-        Error::Finalizer(error)
-            if matches!(**error, kube::runtime::finalizer::Error::CleanupFailed(Error::PodsEnding(_))) =>
-        {
-            tracing::debug!(signer = %key, "{error}");
-        }
-        error => tracing::warn!(signer = %key, "{error}; trying again in {} s", wait.as_secs()),
-    }
-    Action::requeue(wait)
+fn retry(object: &Guarded, context: &Context) -> Action {
+    Action::requeue(context.backoff.next(ObjectRef::from_obj(object)))
 }
 
-async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
-    let key = ObjectRef::from_obj(&*object);
-    if let Err(invalid) = &object.0 {
-        return Err(Error::Undecodable(invalid.error.clone()));
+/// Says in the status what has failed again and again. The API server may not take that either.
+async fn tell_failure(object: &Guarded, error: &Error, context: &Context) {
+    let Ok(signer) = &object.0 else { return };
+    // What a deletion waits for is told by it.
+    if signer.metadata.deletion_timestamp.is_some() || context.backoff.count(&ObjectRef::from_obj(object)) < TELL_AFTER
+    {
+        return;
     }
-    let signers: Api<TezosSigner> =
-        Api::namespaced(context.client.clone(), &object.meta().namespace.clone().unwrap_or_default());
+    let report = Report { signer, context };
+    let old = signer.status.clone().unwrap_or_default();
+    let next = status::failing(&old, &error.to_string(), signer.metadata.generation, &Time(Timestamp::now()));
+    if let Err(error) = report.write_and_tell(&next).await {
+        tracing::debug!(%error, "reconcile");
+    }
+}
+
+async fn reconcile(object: &Guarded, context: &Context) -> Result<Action, Error> {
+    let key = ObjectRef::from_obj(object);
+    if let Ok(signer) = &object.0
+        && let Some(found) = context.looks.last(&key)
+        && is_as_it_was(signer, &found, context, &key).await
+    {
+        return Ok(Action::requeue(RESYNC));
+    }
+    context.looks.begin(&key);
+    let namespace = object.namespace().unwrap_or_default();
+    let signers: Api<Guarded> = Api::namespaced(context.client.clone(), &namespace);
     // Not the watch's copy, which may be older than the status that remembers a record.
     let fresh = signers.get_opt(&object.name_any()).await.map_err(|error| Error::Signer("read", error))?;
-    let Some(signer) = fresh else {
-        context.backoff.reset(&key);
+    let Some(object) = fresh else {
+        context.forget(&key);
         return Ok(Action::await_change());
     };
-    let action = finalizer(&signers, FINALIZER, Arc::new(signer), |event| async {
-        match event {
-            Finalizer::Apply(signer) => Box::pin(make_true(&signer, &signers, &context, &key)).await,
-            Finalizer::Cleanup(signer) => let_go(&signer, &context, &key).await,
+    if object.meta().deletion_timestamp.is_none() {
+        match &object.0 {
+            Err(invalid) => return undecodable::tell(&object, invalid, context).await,
+            Ok(signer) if pause::is_paused(signer) => return stand_still(signer, context, &key).await,
+            Ok(_) => {}
+        }
+    }
+    let metadata: PartialObjectMeta<TezosSigner> = object.meta().clone().into_response_partial();
+    let signers: Api<PartialObjectMeta<TezosSigner>> = Api::namespaced(context.client.clone(), &namespace);
+    let action = finalizer(&signers, FINALIZER, Arc::new(metadata), |event| async {
+        match (event, &object.0) {
+            (Finalizer::Apply(_), Ok(signer)) => Box::pin(make_true(signer, context, &key)).await,
+            (Finalizer::Apply(_), Err(_)) => Ok(Action::await_change()),
+            (Finalizer::Cleanup(_), _) => deletion::let_go(&object, context, &key).await,
         }
     });
-    action.await.map_err(|error| match error {
-        kube::runtime::finalizer::Error::ApplyFailed(error) => error,
-        error => Error::Finalizer(Box::new(error)),
-    })
+    match action.await {
+        Ok(action) => Ok(action),
+        Err(finalizer::Error::ApplyFailed(error)) => Err(error),
+        Err(finalizer::Error::CleanupFailed(error)) => deletion::tell(&object, error, context).await,
+        Err(finalizer::Error::AddFinalizer(error)) => Err(Error::Signer("add a finalizer to", error)),
+        Err(finalizer::Error::RemoveFinalizer(error)) => Err(Error::Signer("take the finalizer off", error)),
+        // Neither can happen: it has a name, and a path of a number is one.
+        Err(finalizer::Error::UnnamedObject | finalizer::Error::InvalidFinalizer) => Ok(Action::await_change()),
+    }
+}
+
+/// Whether the signers say what they said the last time. All else would have been told by a watch.
+async fn is_as_it_was(signer: &TezosSigner, found: &Found, context: &Context, key: &ObjectRef<Guarded>) -> bool {
+    let Ok(valid) = validate::validate(signer) else { return false };
+    let seen = observe::look(&context.http, &valid.form, found.failure.clone(), &context.pods.of(key)).await;
+    seen == found.seen
+}
+
+/// When to look again at what is not well, if nothing changes: watches tell of everything but of what the signers say.
+fn look_again(context: &Context, key: &ObjectRef<Guarded>) -> Action {
+    let pods = context.pods.of(key);
+    let asked = pods.iter().any(|pod| pod.status.as_ref().is_some_and(|status| status.pod_ip.is_some()));
+    if asked { Action::requeue(context.backoff.next(key.clone())) } else { Action::await_change() }
+}
+
+/// Nothing, but the status says so.
+async fn stand_still(signer: &TezosSigner, context: &Context, key: &ObjectRef<Guarded>) -> Result<Action, Error> {
+    let old = signer.status.clone().unwrap_or_default();
+    let next = status::paused(&old, signer.metadata.generation, &Time(Timestamp::now()));
+    Report { signer, context }.write_and_tell(&next).await?;
+    context.backoff.reset(key);
+    Ok(Action::await_change())
 }
 
 /// All stages, then the status and its events.
-async fn make_true(
-    signer: &TezosSigner,
-    signers: &Api<TezosSigner>,
-    context: &Context,
-    key: &ObjectRef<Guarded>,
-) -> Result<Action, Error> {
-    let report = Report { signer, signers, context };
+async fn make_true(signer: &TezosSigner, context: &Context, key: &ObjectRef<Guarded>) -> Result<Action, Error> {
+    let report = Report { signer, context };
     let mut remembered = signer.status.clone().unwrap_or_default();
     let outcome = Box::pin(stages(signer, &report, &mut remembered)).await?;
     let now = Time(Timestamp::now());
     let next = status::status(&remembered, &outcome, signer.metadata.generation, &now);
-    report.write(&next).await?;
-    report.tell(&next).await;
-    if let Outcome::NotApplied(error @ ApplyError::Api { .. }) = outcome {
-        return Err(error.into());
+    report.write_and_tell(&next).await?;
+    match outcome {
+        // Its next change is waited for. What only the API server refuses it may take later.
+        Outcome::Invalid(_) if validate::validate(signer).is_err() => Ok(Action::await_change()),
+        Outcome::Invalid(_) | Outcome::Refused(_) | Outcome::NotApplied(_) => {
+            Ok(Action::requeue(context.backoff.next(key.clone())))
+        }
+        Outcome::Applied { soon: true, .. } => Ok(Action::requeue(context.backoff.next(key.clone()).min(SOON))),
+        Outcome::Applied { seen, failure, .. } if status::is_ready(&next) => {
+            context.backoff.reset(key);
+            context.looks.found(key, Found { seen, failure, at: Instant::now() });
+            Ok(Action::requeue(RESYNC))
+        }
+        Outcome::Applied { .. } => Ok(look_again(context, key)),
     }
-    if matches!(outcome, Outcome::Applied { soon: true, .. }) {
-        return Ok(Action::requeue(context.backoff.next(key.clone()).min(SOON)));
-    }
-    if status::is_ready(&next) {
-        context.backoff.reset(key);
-        return Ok(Action::requeue(RESYNC));
-    }
-    Ok(Action::requeue(context.backoff.next(key.clone())))
 }
 
 /// Validate, build, dry run, claim, apply, observe. `remembered` is written before anything runs that could sign.
@@ -296,13 +275,15 @@ async fn stages(
         Ok(valid) => valid,
         Err(invalid) => return Ok(Outcome::Invalid(invalid)),
     };
-    let cluster = Cluster::new(&context.client, &valid.identity);
+    let key = key_of(signer);
+    context.records.want(&key, valid.keys.iter().map(|key| key.record_name().to_string()).collect());
+    let cluster = Cluster::new(&context.client, &context.owned, &valid.identity);
     let claims = Claims::new(context.client.clone(), valid.identity.clone());
     let live = match cluster.live_deployment().await {
         Ok(live) => live,
         Err(error) => {
             suspend_claimed(&claims, &valid, remembered).await?;
-            return Ok(Outcome::NotApplied(error));
+            return not_applied(error);
         }
     };
     let image =
@@ -310,10 +291,10 @@ async fn stages(
     let objects = build::build(&valid, &image);
     if let Err(refused) = dry_run::dry_run(&cluster, &valid.form, &objects.deployment, live.as_ref()).await {
         suspend_claimed(&claims, &valid, remembered).await?;
-        return Ok(match refused {
-            Refused::Invalid(invalid) => Outcome::Invalid(invalid),
-            Refused::Other(error) => Outcome::NotApplied(error),
-        });
+        return match refused {
+            Refused::Invalid(invalid) => Ok(Outcome::Invalid(invalid)),
+            Refused::Other(error) => not_applied(error),
+        };
     }
     let claimed = match claim_all(&claims, &valid, remembered).await {
         Ok(claimed) => claimed,
@@ -324,19 +305,27 @@ async fn stages(
 
     let deployment = match cluster.apply(&objects, live).await {
         Ok(deployment) => deployment,
-        Err(error) => return Ok(Outcome::NotApplied(error)),
+        Err(error) => return not_applied(error),
     };
 
-    let pods = cluster.pods().await?;
     let config = objects.config.name_any();
-    cluster.delete_old_configs(&config, &pods).await?;
-    if pods.iter().all(|pod| pod.annotations().get(names::CONFIG_ANNOTATION) == Some(&config)) {
-        release_former(&claims, &claimed, remembered).await?;
+    cluster.delete_old_configs(&config).await?;
+    if remembered.keys.iter().any(|key| claimed.iter().all(|claim| claim.key.record != key.record)) {
+        release_former(&claims, &claimed, remembered, &config, &cluster.pods().await?).await?;
     }
-    let seen = observe::look(&context.http, &valid.form, &deployment.known(), &pods).await;
+    let (pods, failure) = (context.pods.of(&key), observe::replica_failure(&deployment.known()));
+    let seen = observe::look(&context.http, &valid.form, failure.clone(), &pods).await;
     let soon = prefer(&claims, &claimed, &seen, &pods).await?;
     let pods = pods.iter().filter_map(|pod| Some((pod.uid()?, pod.name_any()))).collect();
-    Ok(Outcome::Applied { claims: claimed, pods, seen, image, soon })
+    Ok(Outcome::Applied { claims: claimed, pods, seen, failure, image, soon })
+}
+
+/// What somebody must do something about is an outcome; all else is tried again.
+fn not_applied(error: ApplyError) -> Result<Outcome, Error> {
+    match error {
+        error @ (ApplyError::NotOurs { .. } | ApplyError::Refused { .. }) => Ok(Outcome::NotApplied(error)),
+        error @ ApplyError::Api { .. } => Err(error.into()),
+    }
 }
 
 /// Names who should hold the records whose holders are lost, and takes names out that have done their work. Whether more is to
@@ -395,8 +384,17 @@ async fn suspend_claimed(
     Ok(())
 }
 
-/// Lets go of the records of keys that are not in the spec any more, once no pod uses them.
-async fn release_former(claims: &Claims, claimed: &[Claimed], remembered: &mut TezosSignerStatus) -> Result<(), Error> {
+/// Lets go of the records of keys that are not in the spec any more, once no pod uses them: all of `pods` run with `config`.
+async fn release_former(
+    claims: &Claims,
+    claimed: &[Claimed],
+    remembered: &mut TezosSignerStatus,
+    config: &String,
+    pods: &[Pod],
+) -> Result<(), Error> {
+    if pods.iter().any(|pod| pod.annotations().get(names::CONFIG_ANNOTATION) != Some(config)) {
+        return Ok(());
+    }
     for former in remembered.keys.clone() {
         if claimed.iter().all(|claim| claim.key.record != former.record) {
             claims.release(&former.record).await?;
@@ -411,40 +409,9 @@ fn running_image(live: &OpenDeployment) -> Option<String> {
     build::running_signer(&live.known())?.1.image.clone()
 }
 
-/// The way back: no pod, then no rights on the records, then nobody's records.
-async fn let_go(signer: &TezosSigner, context: &Context, key: &ObjectRef<Guarded>) -> Result<Action, Error> {
-    let identity = validate::identity(signer)?;
-    let cluster = Cluster::new(&context.client, &identity);
-    cluster.delete_deployment().await?;
-    let deleted = signer.metadata.deletion_timestamp.as_ref().map_or_else(Timestamp::now, |time| time.0);
-    let pods: Vec<String> = cluster.pods().await?.iter().map(kube::ResourceExt::name_any).collect();
-    if !pods.is_empty() && Timestamp::now().duration_since(deleted).unsigned_abs() < PEACEFUL_END {
-        return Err(Error::PodsEnding(pods.join(", ")));
-    }
-    cluster.delete_access().await?;
-    let claims = Claims::new(context.client.clone(), identity);
-    for record in records_of(signer) {
-        claims.release(&record).await?;
-    }
-    context.backoff.reset(key);
-    tracing::info!(signer = %key, "its records are let go");
-    Ok(Action::await_change())
-}
-
-/// The records that a TezosSigner may own: those it remembers, and those of its spec, if the status was never written.
-fn records_of(signer: &TezosSigner) -> Vec<String> {
-    let remembered = signer.status.iter().flat_map(|status| &status.keys).map(|key| key.record.clone());
-    let in_spec = validate::validate(signer).map(|valid| valid.keys).unwrap_or_default();
-    let mut records: Vec<String> = remembered.chain(in_spec.iter().map(|key| key.record_name().to_string())).collect();
-    records.sort();
-    records.dedup();
-    records
-}
-
 /// Where a reconcile's result goes.
 struct Report<'a> {
     signer: &'a TezosSigner,
-    signers: &'a Api<TezosSigner>,
     context: &'a Context,
 }
 
@@ -460,9 +427,20 @@ impl Report<'_> {
             "metadata": {"name": self.signer.name_any(), "uid": self.signer.uid()},
             "status": status,
         });
+        let signers: Api<PartialObjectMeta<TezosSigner>> =
+            Api::namespaced(self.context.client.clone(), &self.signer.namespace().unwrap_or_default());
         let parameters = PatchParams::apply(names::OPERATOR).force();
-        let written = self.signers.patch_status(&self.signer.name_any(), &parameters, &Patch::Apply(&patch)).await;
-        written.map(drop).map_err(|error| Error::Signer("write the status of", error))
+        let written = signers.patch_status(&self.signer.name_any(), &parameters, &Patch::Apply(&patch)).await;
+        let written = written.map_err(|error| Error::Signer("write the status of", error))?;
+        self.context.looks.wrote(&key_of(self.signer), written.metadata.resource_version);
+        Ok(())
+    }
+
+    /// Writes the status, and tells what is new in it.
+    async fn write_and_tell(&self, status: &TezosSignerStatus) -> Result<(), Error> {
+        self.write(status).await?;
+        self.tell(status).await;
+        Ok(())
     }
 
     /// Tells what is new as events. They are a courtesy: an error is logged, and that is all.

@@ -69,6 +69,12 @@ pub struct SignerKeyStatus {
     pub record: String,
     /// Whether the signer holds it.
     pub held: bool,
+    /// Whether the record says that nothing may be signed, or nothing above a level: somebody may have written it there by hand.
+    #[serde(default)]
+    pub suspended: bool,
+    /// That level.
+    #[serde(default)]
+    pub ceiling: Option<i64>,
     /// Whether the record knows less than the signer, which signs nothing with it then.
     #[serde(default)]
     pub went_back: bool,
@@ -142,14 +148,15 @@ pub enum Sight {
 }
 
 /// Looks at the Deployment's pods: at all of them, or of a baker's at the newest that is not ending, else at the newest.
-pub async fn look(http: &reqwest::Client, form: &Form, deployment: &Deployment, pods: &[Pod]) -> Seen {
+/// `failure` is why no more pods can be made, if they cannot.
+pub async fn look(http: &reqwest::Client, form: &Form, failure: Option<String>, pods: &[Pod]) -> Seen {
     let made = pods.iter().filter(|pod| pod.owner_references().iter().any(|owner| owner.kind == "ReplicaSet"));
     match form {
         Form::Baker(_) => {
             let newest = made.max_by_key(|pod| (pod.metadata.deletion_timestamp.is_none(), pod.creation_timestamp()));
             match newest {
                 Some(pod) => Seen::Baker(look_at(http, pod).await, beside_the_signer(pod)),
-                None => Seen::Baker(Sight::NoPod(replica_failure(deployment)), None),
+                None => Seen::Baker(Sight::NoPod(failure), None),
             }
         }
         Form::Service(form) => {
@@ -161,7 +168,7 @@ pub async fn look(http: &reqwest::Client, form: &Form, deployment: &Deployment, 
             let mut pods = join_all(replicas).await;
             // In an order that does not change from one look to the next.
             pods.sort_by(|a, b| a.sight.pod().cmp(b.sight.pod()));
-            Seen::Service { replicas: form.replicas, pods, failure: replica_failure(deployment) }
+            Seen::Service { replicas: form.replicas, pods, failure }
         }
     }
 }
@@ -223,7 +230,7 @@ async fn ask(http: &reqwest::Client, address: IpAddr) -> Result<SignerStatus, As
 }
 
 /// Why the Deployment could not make a pod: a quota, or Pod Security.
-fn replica_failure(deployment: &Deployment) -> Option<String> {
+pub fn replica_failure(deployment: &Deployment) -> Option<String> {
     let conditions = deployment.status.as_ref()?.conditions.as_ref()?;
     let failure =
         conditions.iter().find(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True")?;

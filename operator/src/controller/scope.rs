@@ -55,6 +55,14 @@ impl Scope {
         named.into_iter().map(Self::Namespace).collect()
     }
 
+    /// Whether this namespace belongs to it.
+    pub(super) fn has(&self, namespace: &str) -> bool {
+        match self {
+            Self::Cluster => true,
+            Self::Namespace(Namespace(name)) => name == namespace,
+        }
+    }
+
     /// The objects of kind `K` in this place.
     pub(crate) fn api<K>(&self, client: &Client) -> Api<K>
     where

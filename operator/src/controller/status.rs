@@ -31,6 +31,8 @@ pub enum Outcome {
         pods: BTreeMap<String, String>,
         /// What can be seen of the pods.
         seen: Seen,
+        /// Why no more can be made, if they cannot.
+        failure: Option<String>,
         /// The image of the signer.
         image: String,
         /// Whether a record is being given to another pod.
@@ -55,6 +57,10 @@ const ACCEPTED: &str = "Accepted";
 const WATERMARK: &str = "WatermarkReady";
 const HSM: &str = "HsmReady";
 const READY: &str = "Ready";
+const PAUSED: &str = "Paused";
+
+/// What the sentence of Ready begins with while the TezosSigner is paused: it is what `kubectl get` shows.
+const PAUSED_PREFIX: &str = "paused: ";
 
 /// The reason of a record that knows less than a signer: somebody has to decide.
 const WENT_BACK: &str = "RecordWentBack";
@@ -89,6 +95,54 @@ pub fn status(old: &TezosSignerStatus, outcome: &Outcome, generation: Option<i64
     if earlier == *old && !keys::are_old(&old.keys, now) { earlier } else { next }
 }
 
+/// The status while nothing is changed: as it was, and that it may be out of date.
+pub fn paused(old: &TezosSignerStatus, generation: Option<i64>, now: &Time) -> TezosSignerStatus {
+    let mut conditions = old.conditions.clone();
+    match conditions.iter_mut().find(|condition| condition.type_ == READY) {
+        Some(ready) if ready.message.starts_with(PAUSED_PREFIX) => {}
+        Some(ready) => ready.message.insert_str(0, PAUSED_PREFIX),
+        None => {
+            let message = format!("{PAUSED_PREFIX}nothing has been made for it yet");
+            conditions.push(condition(&[], finding(READY, "False", PAUSED, message), generation, now));
+        }
+    }
+    let message = format!(
+        "nothing of this TezosSigner is changed and its signers are not asked how they are, so the other conditions tell \
+         how it was before: take the annotation {} away to go on",
+        super::pause::PAUSED_ANNOTATION
+    );
+    put(&mut conditions, &old.conditions, finding(PAUSED, "True", PAUSED, message), generation, now);
+    TezosSignerStatus { conditions, ..old.clone() }
+}
+
+/// The status while it is being deleted, and waits.
+pub fn deleting(old: &TezosSignerStatus, what: &str, generation: Option<i64>, now: &Time) -> TezosSignerStatus {
+    let mut conditions = old.conditions.clone();
+    let ready = finding(READY, "False", "Deleting", format!("being deleted: {what}"));
+    put(&mut conditions, &old.conditions, ready, generation, now);
+    TezosSignerStatus { conditions, ..old.clone() }
+}
+
+/// The status while the operator cannot do its work. Signers may go on without it.
+pub fn failing(old: &TezosSignerStatus, what: &str, generation: Option<i64>, now: &Time) -> TezosSignerStatus {
+    let mut conditions = old.conditions.clone();
+    // What has never been well is not; of the other nobody knows.
+    let never = conditions.iter().all(|condition| condition.type_ != READY || condition.status == "False");
+    let message = format!("the operator cannot do its work, and tries again: {what}");
+    let ready = finding(READY, if never { "False" } else { "Unknown" }, "OperatorError", message);
+    put(&mut conditions, &old.conditions, ready, generation, now);
+    TezosSignerStatus { conditions, ..old.clone() }
+}
+
+/// The condition of a TezosSigner that cannot be read.
+pub fn undecodable(old: &[Condition], error: &str, generation: Option<i64>, now: &Time) -> Condition {
+    let message = format!(
+        "this release of the operator cannot read this TezosSigner, is it from a later one? It changes nothing of it, and its \
+         signers go on: {error}"
+    );
+    condition(old, finding(READY, "Unknown", "Undecodable", message), generation, now)
+}
+
 /// The status with `claimed` remembered.
 pub fn remember(status: &TezosSignerStatus, claimed: KeyStatus) -> TezosSignerStatus {
     let mut status = status.clone();
@@ -118,6 +172,15 @@ fn condition(old: &[Condition], finding: Finding, generation: Option<i64>, now: 
         message: finding.message,
         observed_generation: generation,
         last_transition_time: before.map_or_else(|| now.clone(), |condition| condition.last_transition_time.clone()),
+    }
+}
+
+/// Puts what was found in the place of what is there of that type.
+fn put(conditions: &mut Vec<Condition>, old: &[Condition], finding: Finding, generation: Option<i64>, now: &Time) {
+    let new = condition(old, finding, generation, now);
+    match conditions.iter_mut().find(|condition| condition.type_ == new.type_) {
+        Some(condition) => *condition = new,
+        None => conditions.push(new),
     }
 }
 
@@ -297,7 +360,8 @@ pub fn news<'a>(old: &'a TezosSignerStatus, new: &'a TezosSignerStatus) -> Vec<&
     for condition in &new.conditions {
         let before = old.conditions.iter().find(|before| before.type_ == condition.type_);
         let changed = before.is_none_or(|b| b.status != condition.status || b.reason != condition.reason);
-        if changed && condition.status != "Unknown" && news.iter().all(|told| told.reason != condition.reason) {
+        let tells = condition.status != "Unknown" || condition.type_ == READY;
+        if changed && tells && news.iter().all(|told| told.reason != condition.reason) {
             news.push(condition);
         }
     }
@@ -306,7 +370,7 @@ pub fn news<'a>(old: &'a TezosSignerStatus, new: &'a TezosSignerStatus) -> Vec<&
 
 /// Whether a condition is something to look into.
 pub fn is_warning(condition: &Condition) -> bool {
-    condition.status == "False" && condition.reason != STARTING
+    condition.type_ != PAUSED && condition.status != "True" && ![STARTING, PAUSED].contains(&condition.reason.as_str())
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ fn well() -> SignerStatus {
 
 fn applied_with(claims: Vec<Claimed>, seen: Seen) -> Outcome {
     let pods = BTreeMap::from([("uid-of-p".to_owned(), "p".to_owned())]);
-    Outcome::Applied { claims, pods, seen, image: "i".to_owned(), soon: false }
+    Outcome::Applied { claims, pods, seen, failure: None, image: "i".to_owned(), soon: false }
 }
 
 fn applied(suspended: bool, sight: Sight) -> Outcome {

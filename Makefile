@@ -94,11 +94,13 @@ e2e-test: images ## The promises, tried on the local cluster
 	$(call say,the chart on an API server)
 	(cd e2e && E2E=1 go test -v -count 1 -run TestOnAnAPIServer ./chart)
 	$(call say,the monitoring on a real Prometheus)
-	$(MONITORING) -run TestOnARealPrometheus ./monitoring
+	($(MONITORING) -run TestOnARealPrometheus ./monitoring)
 	$(call say,the TezosSigner on an API server)
 	(cd e2e && E2E=1 go test -v -count 1 ./api)
 	$(call say,end-to-end tests)
 	e2e/with-cluster bash -c 'E2E_KUBECONFIG=$$KUBECONFIG cargo test --workspace --locked --test signer -- store_contract lease forwarding fencing handover restore::a_signer && cd e2e && E2E=1 go test -v -count 1 -parallel 8 -timeout 25m ./acceptance'
+	$(call say,the operator on API servers of its own)
+	(cd e2e && E2E=1 go test -v -count 1 -parallel 4 -timeout 10m ./reconcile && E2E=1 go test -v -count 1 -short -timeout 10m ./scale)
 	$(call say,the cost of the records)
 	$(COST) -short ./cost
 
@@ -108,6 +110,16 @@ MONITORING := cd e2e && E2E=1 go test -v -count 1
 monitoring: images ## Alerts and dashboards, on a real Prometheus with real signers (WRITE=1 writes what docs/monitoring.md has of them)
 	$(call say,the monitoring)
 	$(MONITORING) ./monitoring $(if $(WRITE),-write)
+
+.PHONY: scale
+scale: images ## 1 000 TezosSigners on a real API server: time, memory, requests, and that signatures wake nobody
+	$(call say,many TezosSigners)
+	cd e2e && E2E=1 go test -v -count 1 -timeout 40m ./scale
+
+.PHONY: steady
+steady: images ## That a steady state makes no write, over 10 minutes (MINUTES=10)
+	$(call say,a steady state)
+	cd e2e && E2E=1 E2E_STEADY_MINUTES=$(or $(MINUTES),10) go test -v -count 1 -timeout 90m -run TestASteadyState ./reconcile
 
 COST := cd e2e && E2E=1 go test -v -count 1 -timeout 10m
 

@@ -182,6 +182,11 @@ func (p *Plane) ClientTLS() *tls.Config {
 
 // Do sends one request as the administrator, with body as JSON if there is one.
 func (p *Plane) Do(ctx context.Context, method, path string, body any) ([]byte, error) {
+	return p.DoAs(ctx, "", method, path, body)
+}
+
+// DoAs sends it as an administrator who is in that group as well.
+func (p *Plane) DoAs(ctx context.Context, group, method, path string, body any) ([]byte, error) {
 	var text []byte
 	if body != nil {
 		var err error
@@ -189,12 +194,10 @@ func (p *Plane) Do(ctx context.Context, method, path string, body any) ([]byte, 
 			return nil, err
 		}
 	}
-	request, err := http.NewRequestWithContext(ctx, method, fmt.Sprintf("https://127.0.0.1:%d%s", p.Port, path), bytes.NewReader(text))
+	request, err := p.Request(ctx, group, method, path, bytes.NewReader(text))
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("Authorization", "Bearer "+adminToken)
-	request.Header.Set("Content-Type", "application/json")
 	client := http.Client{Transport: &http.Transport{TLSClientConfig: p.ClientTLS(), DisableKeepAlives: true}}
 	response, err := client.Do(request)
 	if err != nil {
@@ -206,6 +209,21 @@ func (p *Plane) Do(ctx context.Context, method, path string, body any) ([]byte, 
 		err = fmt.Errorf("%s %s: %s: %.500s", method, path, response.Status, answer)
 	}
 	return answer, err
+}
+
+// Request is one that is not sent yet, of an administrator who is in that group as well, if any.
+func (p *Plane) Request(ctx context.Context, group, method, path string, body io.Reader) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(ctx, method, fmt.Sprintf("https://127.0.0.1:%d%s", p.Port, path), body)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+adminToken)
+	request.Header.Set("Content-Type", "application/json")
+	if group != "" {
+		request.Header.Set("Impersonate-User", "administrator")
+		request.Header["Impersonate-Group"] = []string{"system:masters", group}
+	}
+	return request, nil
 }
 
 func freePorts(n int) (ports []int, err error) {

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/rand"
 	"fmt"
 	"math/big"
 
@@ -72,6 +73,16 @@ func ParsePublicKey(text string) (*PublicKey, error) {
 		return key, nil
 	}
 	return nil, fmt.Errorf("public key %q: neither p2pk… (P-256) nor sppk… (secp256k1)", text)
+}
+
+// NewP256 makes a key of P-256 whose private half nobody has: for what is never signed with.
+func NewP256() (*PublicKey, error) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	point := elliptic.MarshalCompressed(elliptic.P256(), private.X, private.Y)
+	return ParsePublicKey(base58checkEncode(P256.publicKey, point))
 }
 
 // String is the key as p2pk… or sppk….

@@ -1,0 +1,28 @@
+// The controllers of Deployments, namespaces and owners, for tests that need what
+// they do. There is no scheduler and no node: pods are made, and wait.
+
+package controlplane
+
+import (
+	"fmt"
+	"os/exec"
+)
+
+// StartControllers starts the controller manager. The function ends it.
+func (p *Plane) StartControllers() (func(), error) {
+	kubeconfig, err := p.Kubeconfig()
+	if err != nil {
+		return nil, err
+	}
+	ports, err := freePorts(1)
+	if err != nil {
+		return nil, err
+	}
+	var controllers *exec.Cmd
+	controllers, err = p.start("kube-controller-manager",
+		"--kubeconfig="+kubeconfig, "--leader-elect=false", "--bind-address=127.0.0.1", fmt.Sprint("--secure-port=", ports[0]),
+		"--controllers=deployment-controller,replicaset-controller,garbage-collector-controller,namespace-controller,serviceaccount-controller,disruption-controller",
+		"--kube-api-qps=500", "--kube-api-burst=1000", "--profiling=false",
+	)
+	return func() { end(controllers) }, err
+}

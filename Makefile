@@ -42,6 +42,7 @@ lint: tools ## Formatting, lints, generated files, the chart, dependencies
 	for module in $(GO_MODULES); do (cd $$module && test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./...); done
 	$(MAKE) crds
 	git diff --exit-code -- crds $(CHART) || { echo 'the CRD files are not what the code generates: commit the result of make crds'; exit 1; }
+	target/tools/actionlint .github/workflows/*.yml
 	for helm in helm helm4; do target/tools/$$helm lint --strict --quiet $(CHART); done
 	target/tools/cargo-deny --locked check --hide-inclusion-graph --deny warnings licenses bans sources
 
@@ -132,6 +133,12 @@ cost: images ## What the records cost the API server, and what of its troubles t
 nemesis: images ## Three replicas broken in every way while clients ask them, 200 histories, each judged (HISTORIES=200 SEED=… FIRST=0)
 	$(call say,nemesis)
 	HISTORIES=$(or $(HISTORIES),200) SEED=$(SEED) FIRST=$(FIRST) e2e/with-cluster bash -c 'cd e2e && E2E=1 go test -v -count 1 -timeout 120m -run TestNemesis ./acceptance'
+
+.PHONY: upgrade-test
+upgrade-test: images ## The upgrade with the programs of an earlier revision, built from its sources (FROM=2893b44)
+	$(call say,the upgrade from $(or $(FROM),2893b44))
+	e2e/previous-release $(or $(FROM),2893b44)
+	E2E_PREVIOUS=$(CURDIR)/target/previous e2e/with-cluster bash -c 'cd e2e && E2E=1 go test -v -count 1 -timeout 10m -run TestAnUpgradeIsNotNoticedByASigner ./acceptance'
 
 .PHONY: bench
 bench: demo ## The figures: a vote through the sidecar beside a bare PUT and a bare C_Sign (part of the demo)

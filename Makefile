@@ -171,6 +171,21 @@ chart: tools ## Write the table of values in the chart's README, and what each v
 images: build ## Build the container images, without a container engine
 	target/tools/images build $(if $(REGISTRY),--registry $(REGISTRY))
 
+.PHONY: images-arm64
+images-arm64: tools ## Cross-build the two images for arm64, and run their programs (Debian: gcc-aarch64-linux-gnu, qemu-user)
+	$(call say,the images for arm64)
+	images/arm64
+
+.PHONY: images-engine
+images-engine: images ## Build images/Dockerfile with ENGINE=buildah (or docker, podman), and compare with what make images built
+	$(call say,the images by $(or $(ENGINE),buildah))
+	images/compare-engine $(or $(ENGINE),buildah)
+
+.PHONY: images-twice
+images-twice: images ## Build all anew elsewhere, a while later, and compare: an image depends on its sources alone
+	$(call say,the images once more)
+	images/compare-rebuilt
+
 .PHONY: sbom
 sbom: images ## Write what each image is made of, as CycloneDX: target/images/*.cdx.json
 	$(call say,what the images are made of)

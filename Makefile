@@ -90,6 +90,11 @@ mutants: ## Weaken every comparison of the decision and the decoder; a test must
 		--file core/src/watermark.rs --file 'core/src/payload/**' -- --test watermark --test vectors --test operations \
 		--test operation_rules --test operation_types --test unknown_shapes
 
+.PHONY: standalone-test
+standalone-test: deb ## The package on a fresh Debian that boots, by the commands of docs/standalone.md
+	$(call say,the package on a fresh Debian)
+	cd e2e && E2E=1 go test -v -count 1 -timeout 10m ./standalone
+
 .PHONY: e2e-test
 e2e-test: images ## The promises, tried on the local cluster
 	$(call say,the chart on an API server)
@@ -99,7 +104,7 @@ e2e-test: images ## The promises, tried on the local cluster
 	$(call say,the TezosSigner on an API server)
 	(cd e2e && E2E=1 go test -v -count 1 ./api)
 	$(call say,end-to-end tests)
-	e2e/with-cluster bash -c 'E2E_KUBECONFIG=$$KUBECONFIG cargo test --workspace --locked --test signer -- store_contract lease forwarding fencing handover restore::a_signer && cd e2e && E2E=1 go test -v -count 1 -parallel 8 -timeout 25m ./acceptance'
+	e2e/with-cluster bash -c 'E2E_KUBECONFIG=$$KUBECONFIG cargo test --workspace --locked --test signer -- store_contract lease forwarding fencing handover restore::a_signer reload::a_lease && cd e2e && E2E=1 go test -v -count 1 -parallel 8 -timeout 25m ./acceptance'
 	$(call say,the operator on API servers of its own)
 	(cd e2e && E2E=1 go test -v -count 1 -parallel 4 -timeout 10m ./reconcile && E2E=1 go test -v -count 1 -short -timeout 10m ./scale)
 	$(call say,the cost of the records)
@@ -190,6 +195,11 @@ images-twice: images ## Build all anew elsewhere, a while later, and compare: an
 sbom: images ## Write what each image is made of, as CycloneDX: target/images/*.cdx.json
 	$(call say,what the images are made of)
 	target/tools/images sbom
+
+.PHONY: deb
+deb: build ## Build the Debian package for a host without Kubernetes: target/debian/*.deb
+	$(call say,the Debian package)
+	packaging/build
 
 .PHONY: build
 build: ## Build the programs (Rust and Go at the same time: each alone leaves a core idle while it links)

@@ -1,0 +1,183 @@
+package standalone
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/payload"
+)
+
+var checkout string
+
+func TestMain(m *testing.M) {
+	if os.Getenv("E2E") != "1" {
+		fmt.Println("not run: these tests boot a Debian, and need E2E=1")
+		return
+	}
+	var err error
+	if checkout, err = filepath.Abs("../.."); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// The commands of docs/standalone.md as they stand, on a fresh host; then what the
+// document says of reloads, crashes, reboots, upgrades and the end.
+func TestTheDocumentLeadsFromAFreshDebianToASignature(t *testing.T) {
+	packages, _ := filepath.Glob(filepath.Join(checkout, "target/debian/tezos-signer_*.deb"))
+	if len(packages) != 1 {
+		t.Fatalf("make deb has not made one package: %v", packages)
+	}
+	host := Boot(t, checkout)
+	install(t, host, packages[0])
+
+	const initial = 15181990 // of the document
+	text, err := os.ReadFile(filepath.Join(checkout, "docs/standalone.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var reload string
+	for _, block := range Commands(string(text)) {
+		printed := host.Run(t, block)
+		switch {
+		case strings.Contains(block, "apt-get install"):
+			if state := host.state(t); state != "inactive" {
+				t.Errorf("the package has the service %s before it is configured", state)
+			}
+		case strings.Contains(block, "run check"):
+			t.Log("\n" + printed)
+		case strings.Contains(block, "systemctl reload"):
+			reload = block
+		}
+	}
+	if reload == "" {
+		t.Fatal("the document reloads nothing")
+	}
+
+	keys := host.Run(t, "grep publicKey /etc/tezos-signer/config.yaml")
+	key, err := octez.ParsePublicKey(regexp.MustCompile(`p2pk\w+`).FindString(keys))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := octez.NewClientBy(host.Dial, "http://127.0.0.1:6732")
+	level := int32(initial)
+	sign := func() ([]byte, string) {
+		t.Helper()
+		level++
+		asked, err := payload.New("block", level, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signature, err := client.Sign(t.Context(), key, asked)
+		if err != nil {
+			t.Fatalf("level %d: %v", level, err)
+		}
+		return asked, signature
+	}
+	low, err := payload.New("block", initial, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Sign(t.Context(), key, low); err == nil {
+		t.Error("the level of the watermark is signed")
+	}
+	first, signature := sign()
+	t.Logf("the first signature: %s", signature)
+
+	// Only root can read the PIN, and nobody else what the service has.
+	if said, err := host.try(t.Context(), "runuser -u nobody -- cat /etc/tezos-signer/pin || runuser -u nobody -- ls /var/lib/tezos-signer /var/log/tezos-signer"); err == nil {
+		t.Errorf("anybody reads: %s", said)
+	}
+	if mode := strings.TrimSpace(host.Run(t, "stat --format %a:%U /var/lib/tezos-signer/watermarks")); mode != "700:tezos-signer" {
+		t.Errorf("the watermarks' directory is %s", mode)
+	}
+	t.Log(strings.TrimSpace(host.Run(t, "systemd-analyze security tezos-signer | tail -n 1")))
+
+	// A policy by reload; a wrong one changes nothing, and systemd's status says why.
+	host.Run(t, "sed --in-place 's/  label: baker-one/&\\n  allow: [attestation]/' /etc/tezos-signer/config.yaml\n"+reload)
+	host.awaitStatus(t, "signs")
+	another, _ := payload.New("block", level+1, 0)
+	await(t, "the new policy", func() error {
+		if _, err := client.Sign(t.Context(), key, another); err == nil || !strings.Contains(err.Error(), "not allowed") {
+			return fmt.Errorf("answered %v", err)
+		}
+		return nil
+	})
+	host.Run(t, "sed --in-place 's/listen: .*/listen: 127.0.0.1:1/; /allow: /d' /etc/tezos-signer/config.yaml\n"+reload)
+	host.awaitStatus(t, "listen cannot change")
+	host.Run(t, "sed --in-place 's/listen: .*/listen: 127.0.0.1:6732/' /etc/tezos-signer/config.yaml\n"+reload)
+	await(t, "the old policy", func() error {
+		_, err := client.Sign(t.Context(), key, another)
+		return err
+	})
+	level++
+
+	// Killed, it comes back by itself; and after a reboot.
+	before := host.Run(t, "systemctl show --property MainPID tezos-signer; kill -KILL \"$(systemctl show --property MainPID --value tezos-signer)\"")
+	host.awaitReady(t, before)
+	sign()
+	host.Reboot(t)
+	client.Close()
+	host.awaitReady(t, "")
+	if again, err := client.Sign(t.Context(), key, first); err == nil {
+		t.Errorf("what is below the watermark is signed after a reboot: %s", again)
+	}
+	sign()
+
+	// An upgrade restarts it, and a purge leaves the watermarks.
+	install(t, host, packages[0])
+	before = host.Run(t, "systemctl show --property MainPID tezos-signer; apt-get install --yes --reinstall ./tezos-signer_*.deb 2>&1 >/dev/null")
+	client.Close()
+	host.awaitReady(t, strings.SplitN(before, "\n", 2)[0])
+	sign()
+	record := host.Run(t, "cat /var/lib/tezos-signer/watermarks/*.json")
+	host.Run(t, "apt-get purge --yes tezos-signer")
+	if left := host.Run(t, "cat /var/lib/tezos-signer/watermarks/*.json"); left != record {
+		t.Errorf("a purge has changed the watermarks: %s", left)
+	}
+	host.Run(t, "test ! -e /usr/bin/tezos-signer -a ! -e /lib/systemd/system/tezos-signer.service")
+}
+
+func install(t *testing.T, host *Host, file string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(host.root, "root", filepath.Base(file)), text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (h *Host) state(t *testing.T) string {
+	text, _ := h.try(t.Context(), "systemctl show --property ActiveState --value tezos-signer")
+	return strings.TrimSpace(text)
+}
+
+// awaitReady waits for a process that signs, another than that of before.
+func (h *Host) awaitReady(t *testing.T, before string) {
+	t.Helper()
+	await(t, "a process that signs", func() error {
+		now, err := h.try(t.Context(), "systemctl show --property MainPID tezos-signer; systemctl is-active tezos-signer; curl --fail --silent http://127.0.0.1:9583/readyz")
+		if err != nil || before != "" && strings.HasPrefix(now, strings.TrimSpace(before)+"\n") {
+			return fmt.Errorf("%v: %s", err, now)
+		}
+		return nil
+	})
+}
+
+func (h *Host) awaitStatus(t *testing.T, words string) {
+	t.Helper()
+	await(t, "systemd's status", func() error {
+		if text := h.Run(t, "systemctl show --property StatusText tezos-signer"); !strings.Contains(text, words) {
+			return fmt.Errorf("%q", text)
+		}
+		return nil
+	})
+}

@@ -66,14 +66,13 @@ func (h *Host) boot(t *testing.T) {
 		t.Fatalf("systemd-nspawn: %v", err)
 	}
 	await(t, "the host to boot", func() error {
-		if h.leader == "" {
-			children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", h.nspawn.Process.Pid, h.nspawn.Process.Pid))
-			if err != nil || len(strings.Fields(string(children))) == 0 {
-				text, _ := os.ReadFile(console.Name())
-				return fmt.Errorf("no process in it: %v: %s", err, text)
-			}
-			h.leader = strings.Fields(string(children))[0]
+		// Read anew each time: its first child only prepares the second.
+		children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", h.nspawn.Process.Pid, h.nspawn.Process.Pid))
+		if err != nil || len(strings.Fields(string(children))) == 0 {
+			text, _ := os.ReadFile(console.Name())
+			return fmt.Errorf("no process in it: %v: %s", err, text)
 		}
+		h.leader = strings.Fields(string(children))[0]
 		// Degraded is what a container is that may not do everything.
 		state, _ := h.try(t.Context(), "systemctl is-system-running")
 		if state = strings.TrimSpace(state); state != "running" && state != "degraded" {

@@ -127,8 +127,9 @@ fn look(field: &'static str, path: &Path, rules: Rules) -> File {
     };
     let right = if metadata.is_dir() { "0700" } else { "0600" };
     let open = may.map(|may| format!("can {may} by other users (mode {:04o}): chmod {right} it", mode & 0o7777));
-    let owned = is_anothers.then(|| format!("belongs to user {owner}, who is neither the signer's nor root: chown it"));
-    let reasons: Vec<String> = open.into_iter().chain(owned).collect();
+    let anothers =
+        is_anothers.then(|| format!("belongs to user {owner}, who is neither the signer's nor root: chown it"));
+    let reasons: Vec<String> = open.into_iter().chain(anothers).collect();
     if reasons.is_empty() {
         return File { field, path: path.to_owned(), exposure: None };
     }

@@ -89,7 +89,7 @@ mod tests {
     use crate::controller::observe::Sight;
 
     fn found(age: Duration) -> Found {
-        let seen = Seen::Baker(Sight::NoPod(None));
+        let seen = Seen::Baker(Sight::NoPod(None), None);
         Found { seen, failure: None, at: Instant::now().checked_sub(age).unwrap() }
     }
 

@@ -57,7 +57,7 @@ pub(super) async fn run(config: &SignerConfig, path: &Path, output: Output) -> R
     let mut findings = vec![of_token(config, examined.as_ref().err()), of_store(config, records.as_ref().err())];
     // A pod's mounts are the kubelet's.
     if std::env::var_os("POD_UID").is_none() {
-        findings.extend(files::examine(config, path).into_iter().map(of_file));
+        findings.extend(files::examine(config, path).iter().map(of_file));
     }
     let all_fit = !tried.is_empty()
         && tried.iter().all(|tried| tried.signed.is_ok() && tried.record.is_ok())
@@ -94,7 +94,7 @@ fn of_store(config: &SignerConfig, error: Option<&CommandError>) -> Finding {
     Finding { what: "watermarks", fit: error.is_none(), message }
 }
 
-fn of_file(file: files::File) -> Finding {
+fn of_file(file: &files::File) -> Finding {
     let message = file.exposure.as_ref().map_or_else(|| file.path.display().to_string(), ToString::to_string);
     Finding { what: file.field, fit: file.exposure.is_none(), message }
 }

@@ -253,17 +253,17 @@ impl Worker {
     /// Whether the token signs with a key that is not configured. What is wrong with the session is another's matter to try.
     fn try_candidate(&mut self, job: &Job, candidate: &KeyConfig, tries: u8) {
         let Some(ready) = &self.session else { return self.give_back(job) };
-        let tried = self.seat.during(Doing::Signing, || {
+        let signed = self.seat.during(Doing::Signing, || {
             let handle = inventory::find(&ready.session, candidate)?;
             Found { config: candidate.clone(), handle: Ok(handle) }.sign(&ready.session, &job.digest)
         });
-        match tried {
+        match signed {
             Err(error) if tries < TRIES && error.remedy() > Remedy::Wait => {
                 self.failed(&error);
                 self.give_up_session(&error);
                 self.give_back(job);
             }
-            tried => job.answer(tried),
+            signed => job.answer(signed),
         }
     }
 

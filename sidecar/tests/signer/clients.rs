@@ -85,7 +85,9 @@ fn tzgo_signs_an_operation_and_a_vote() {
         let mut client = Command::new(root().join("target/tools/tzgo-client"));
         let given = given(client.args([&url, &key.hash().to_string(), &(FLOOR + 1).to_string()]));
         assert_eq!(given.len(), 2);
-        given.iter().for_each(|given| check(&key, given));
+        for given in &given {
+            check(&key, given);
+        }
         // The vote is the one that it looks like.
         assert!(home.row(&key, "attestation").starts_with(&format!("{} 0 ", FLOOR + 1)));
     }

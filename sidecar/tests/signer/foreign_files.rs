@@ -27,7 +27,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-fn word(path: PathBuf) -> String {
+fn word(path: &Path) -> String {
     path.display().to_string()
 }
 
@@ -96,14 +96,11 @@ fn what_cannot_be_imported_or_exported_is_refused() {
     let ours = home.path.join("watermarks.json");
     home.run(&["watermarks", "export", "--output", text(&ours)]).succeeded();
     for (arguments, message) in [
-        (vec![word(empty)], "has neither octez-signer's high watermarks nor Signatory's"),
-        (vec![word(renamed.clone())], "it is not known what this is"),
-        (vec![word(renamed), "--format".into(), "octez".into()], "the name of octez-signer's file says"),
-        (vec![word(ours), word(directory.clone())], "it is imported alone"),
-        (
-            vec![word(directory.clone()), "--key".into(), home.tz2().hash().to_string()],
-            "no key of the configuration is in it",
-        ),
+        (vec![word(&empty)], "has neither octez-signer's high watermarks nor Signatory's"),
+        (vec![word(&renamed)], "it is not known what this is"),
+        (vec![word(&renamed), "--format".into(), "octez".into()], "the name of octez-signer's file says"),
+        (vec![word(&ours), word(&directory)], "it is imported alone"),
+        (vec![word(&directory), "--key".into(), home.tz2().hash().to_string()], "no key of the configuration is in it"),
     ] {
         let arguments: Vec<_> =
             ["watermarks", "import"].into_iter().chain(arguments.iter().map(String::as_str)).collect();

@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use tezos_signer_core::config::KeyConfig;
 
+/// A payload of a level, a round, and a variant.
+type Payload = fn(u32, u32, u8) -> Vec<u8>;
+
 /// How often a configuration was read again, by what came of it.
 fn reloads(signer: &Signer, result: &str) -> u64 {
     signer.metric(&format!("tezos_signer_config_reloads_total{{result=\"{result}\"}}")).unwrap()
@@ -50,7 +53,7 @@ fn under_load_no_request_is_dropped_and_each_is_answered_by_what_is_configured()
     let phase = AtomicU64::new(0);
     let counts = [const { AtomicU32::new(0) }; 3];
     std::thread::scope(|scope| {
-        let clients: [(&KeyConfig, fn(u32, u32, u8) -> Vec<u8>, u16); 3] =
+        let clients: [(&KeyConfig, Payload, u16); 3] =
             [(&constant, attestation, 200), (&changing, block, 403), (&fleeting, preattestation, 404)];
         for (i, (key, payload, otherwise)) in clients.into_iter().enumerate() {
             let (signer, phase, count) = (&signer, &phase, &counts[i]);

@@ -122,6 +122,11 @@ scale: images ## 1 000 TezosSigners on a real API server: time, memory, requests
 	$(call say,many TezosSigners)
 	cd e2e && E2E=1 go test -v -count 1 -timeout 40m ./scale
 
+.PHONY: operator-down
+operator-down: images ## That signers sign on without the operator, for an hour (MINUTES=60); 10 seconds of it are in `make test`
+	$(call say,signers without the operator)
+	e2e/with-cluster bash -c 'cd e2e && E2E=1 E2E_OPERATOR_DOWN_MINUTES=$(or $(MINUTES),60) go test -v -count 1 -timeout 120m -run TestSignersDoNotNeedTheOperator ./acceptance'
+
 .PHONY: steady
 steady: images ## That a steady state makes no write, over 10 minutes (MINUTES=10)
 	$(call say,a steady state)

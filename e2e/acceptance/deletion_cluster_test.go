@@ -16,8 +16,8 @@ func TestWhatNeverSignedCanBeDeleted(t *testing.T) {
 		change     func(metadata, spec map[string]any)
 	}{
 		{"no-image", "cannot be pulled", func(_, spec map[string]any) { spec["image"] = "registry.invalid/tezos-signer:none" }},
-		{"no-token", "", func(_, spec map[string]any) { pkcs11(spec)["token"] = "nowhere" }},
-		{"no-library", "", func(_, spec map[string]any) { pkcs11(spec)["module"] = "/usr/lib/none.so" }},
+		{"no-token", "nowhere", func(_, spec map[string]any) { pkcs11(spec)["token"] = "nowhere" }},
+		{"no-library", "none.so", func(_, spec map[string]any) { pkcs11(spec)["module"] = "/usr/lib/none.so" }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -38,7 +38,7 @@ var (
 	keysLock sync.Mutex
 )
 
-const keysOfEachCurve = 28
+const keysOfEachCurve = 44
 
 func TestMain(m *testing.M) {
 	if os.Getenv("E2E") != "1" {

@@ -195,7 +195,7 @@ func TestAServiceIsLeftAloneAndBecomesABakerAndBack(t *testing.T) {
 	}
 	s.Replicas = 0
 	apply(t, s)
-	awaitMessage(t, s.Name, s.Name)
+	awaitMessage(t, s.Name, "signing for ")
 	if n := exist(); n != 0 {
 		t.Errorf("%d of %v exist beside a baker", n, own)
 	}

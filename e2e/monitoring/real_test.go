@@ -50,6 +50,7 @@ func TestOnARealPrometheus(t *testing.T) {
 						}
 						if len(samples) == 0 {
 							s.bake()
+							s.wakeOperator()
 						}
 						return len(samples) > 0
 					})

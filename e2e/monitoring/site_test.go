@@ -256,6 +256,16 @@ func (s *site) startOperator() {
 	}})
 }
 
+// wakeOperator has it look at a TezosSigner: where nothing changes, it looks at none.
+func (s *site) wakeOperator() {
+	s.t.Helper()
+	annotation := fmt.Sprintf("tezos-signer-e2e/woken=%d", time.Now().UnixNano())
+	annotate := exec.Command(tools+"/kubectl", "--kubeconfig", s.kubeconfig, "annotate", "--overwrite", "tezossigner/baker-one", "--namespace", "bakers", annotation)
+	if output, err := annotate.CombinedOutput(); err != nil {
+		s.t.Fatalf("%v: %s", err, output)
+	}
+}
+
 // start starts a program that ends with the test, and returns the file with its log.
 func (s *site) start(name, program string, args []string, environment ...string) string {
 	s.t.Helper()

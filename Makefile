@@ -104,7 +104,7 @@ e2e-test: images ## The promises, tried on the local cluster
 	$(call say,the TezosSigner on an API server)
 	(cd e2e && E2E=1 go test -v -count 1 ./api)
 	$(call say,end-to-end tests)
-	e2e/with-cluster bash -c 'E2E_KUBECONFIG=$$KUBECONFIG cargo test --workspace --locked --test signer -- store_contract lease forwarding fencing handover restore::a_signer reload::a_lease && cd e2e && E2E=1 go test -v -count 1 -parallel 5 -timeout 25m ./acceptance'
+	e2e/with-cluster bash -c 'E2E_KUBECONFIG=$$KUBECONFIG cargo test --workspace --locked --test signer -- store_contract lease forwarding fencing handover restore::a_signer reload::a_lease && cd e2e && E2E=1 go test -v -count 1 -parallel 5 -timeout 40m ./acceptance'
 	$(call say,the operator on API servers of its own)
 	(cd e2e && E2E=1 go test -v -count 1 -parallel 4 -timeout 10m ./reconcile && E2E=1 go test -v -count 1 -short -timeout 10m ./scale)
 	$(call say,the cost of the records)

@@ -171,8 +171,13 @@ impl Key {
 /// The keys, by address.
 pub type Keys = BTreeMap<PublicKeyHash, Arc<Key>>;
 
-fn by_hash(keys: impl IntoIterator<Item = Key>) -> Keys {
-    keys.into_iter().map(|key| (key.config.hash(), Arc::new(key))).collect()
+/// `keys` by address, with what is counted of each there from now on.
+fn expected(keys: impl IntoIterator<Item = Key>, metrics: &Metrics) -> Keys {
+    let keys: Keys = keys.into_iter().map(|key| (key.config.hash(), Arc::new(key))).collect();
+    for key in keys.keys() {
+        metrics.records().expect(key);
+    }
+    keys
 }
 
 /// Everything that a request needs.
@@ -197,11 +202,7 @@ impl Signer {
         metrics: Metrics,
         request_deadline: Duration,
     ) -> Self {
-        let keys = by_hash(keys);
-        for key in keys.keys() {
-            metrics.records().expect(key);
-        }
-        let keys = watch::Sender::new(keys);
+        let keys = watch::Sender::new(expected(keys, &metrics));
         Self { keys, hsm, audit, metrics, request_deadline, peers: None, closing: AtomicBool::new(false) }
     }
 
@@ -229,11 +230,7 @@ impl Signer {
 
     /// From now on serves `keys`, and no others. What was asked before is answered by what was configured then.
     pub fn configure(&self, keys: impl IntoIterator<Item = Key>) {
-        let keys = by_hash(keys);
-        for key in keys.keys() {
-            self.metrics.records().expect(key);
-        }
-        self.keys.send_replace(keys);
+        self.keys.send_replace(expected(keys, &self.metrics));
     }
 
     /// Tells of each [`Signer::configure`], and of [`Signer::close`].

@@ -97,7 +97,7 @@ func (p *Plane) StartServer(ctx context.Context) error {
 	server, err := p.start("kube-apiserver", append([]string{
 		"--etcd-servers=" + strings.Join(etcd, ","),
 		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", fmt.Sprint("--secure-port=", p.Port),
-		"--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.0.0.0/24",
+		"--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.0.0.0/16",
 		"--tls-cert-file=" + p.file("server.crt"), "--tls-private-key-file=" + p.file("server.key"),
 		"--token-auth-file=" + p.file("tokens.csv"),
 		"--service-account-issuer=https://kubernetes.default.svc",

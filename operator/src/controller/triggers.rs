@@ -37,6 +37,11 @@ use tokio::sync::watch;
 /// A starting pod changes many times in a row: one look for them all.
 const DEBOUNCE: Duration = Duration::from_millis(200);
 
+/// Signatures and renewals are read from the watch many at a time: to be woken costs more than to see that one is of no interest.
+/// All that has gathered is read, until nothing has come for as long as `NO_MORE`, and then nothing for as long as `GATHER`.
+const GATHER: Duration = Duration::from_millis(250);
+const NO_MORE: Duration = Duration::from_millis(2);
+
 /// How many TezosSigners are looked at at once.
 const CONCURRENCY: u16 = 8;
 
@@ -96,7 +101,8 @@ fn in_one_place(
 ) -> (Store<Guarded>, impl Future<Output = ()> + use<>) {
     let client = &context.client;
     let managed = format!("{}={}", names::MANAGED_BY_LABEL, names::OPERATOR);
-    let ours = watcher::Config::default().labels(&managed);
+    // Records are the operator's too, but belong to no TezosSigner, and change with each signature.
+    let ours = watcher::Config::default().labels(&format!("{managed},{}", names::INSTANCE_LABEL));
     let in_records = watcher::Config::default().labels(&match scope {
         Scope::Cluster => managed,
         Scope::Namespace(name) => format!("{managed},{}={name}", names::NAMESPACE_LABEL),
@@ -203,20 +209,27 @@ async fn tell_of_records(
     stopped: impl Future<Output = ()>,
 ) {
     let api: Api<PartialObjectMeta<ConfigMap>> = Api::namespaced(client, RECORDS_NAMESPACE);
-    let all: BoxStream<'static, _> =
+    let mut all: BoxStream<'static, _> =
         changes(events(api, watcher::Config::default(), "the watermark records"), |_| None).boxed();
-    let told = all.for_each(|news| {
-        if let News::Change(change) = news {
-            for signer in records.concerned(&change) {
-                let its = |(scope, _): &&(Scope, _)| signer.namespace.as_ref().is_some_and(|name| scope.has(name));
-                if let Some((_, place)) = places.iter().find(its) {
-                    // It has ended, and so do we.
-                    let _ = place.unbounded_send(signer);
-                }
+    let tell = |news| {
+        let News::Change(change) = news else { return };
+        for signer in records.concerned(&change) {
+            let its = |(scope, _): &&(Scope, _)| signer.namespace.as_ref().is_some_and(|name| scope.has(name));
+            if let Some((_, place)) = places.iter().find(its) {
+                // It has ended, and so do we.
+                let _ = place.unbounded_send(signer);
             }
         }
-        std::future::ready(())
-    });
+    };
+    let told = async {
+        while let Some(first) = all.next().await {
+            tell(first);
+            while let Ok(Some(next)) = tokio::time::timeout(NO_MORE, all.next()).await {
+                tell(next);
+            }
+            tokio::time::sleep(GATHER).await;
+        }
+    };
     tokio::select! {
         () = told => {}
         () = stopped => {}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -30,20 +29,13 @@ func TestMain(m *testing.M) {
 // The commands of docs/standalone.md as they stand, on a fresh host; then what the
 // document says of reloads, crashes, reboots, upgrades and the end.
 func TestTheDocumentLeadsFromAFreshDebianToASignature(t *testing.T) {
-	packages, _ := filepath.Glob(filepath.Join(checkout, "target/debian/tezos-signer_*.deb"))
-	if len(packages) != 1 {
-		t.Fatalf("make deb has not made one package: %v", packages)
-	}
-	host := Boot(t, checkout)
-	install(t, host, packages[0])
+	file := debianPackage(t)
+	host := Boot(t, checkout, "host")
+	install(t, host, file)
 
 	const initial = 15181990 // of the document
-	text, err := os.ReadFile(filepath.Join(checkout, "docs/standalone.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var reload string
-	for _, block := range Commands(string(text)) {
+	for _, block := range documented(t, "standalone.md") {
 		printed := host.Run(t, block)
 		switch {
 		case strings.Contains(block, "apt-get install"):
@@ -60,11 +52,7 @@ func TestTheDocumentLeadsFromAFreshDebianToASignature(t *testing.T) {
 		t.Fatal("the document reloads nothing")
 	}
 
-	keys := host.Run(t, "grep publicKey /etc/tezos-signer/config.yaml")
-	key, err := octez.ParsePublicKey(regexp.MustCompile(`p2pk\w+`).FindString(keys))
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := host.key(t)
 	client := octez.NewClientBy(host.Dial, "http://127.0.0.1:6732")
 	level := int32(initial)
 	sign := func() ([]byte, string) {
@@ -131,7 +119,7 @@ func TestTheDocumentLeadsFromAFreshDebianToASignature(t *testing.T) {
 	sign()
 
 	// An upgrade restarts it, and a purge leaves the watermarks.
-	install(t, host, packages[0])
+	install(t, host, file)
 	before = host.Run(t, "systemctl show --property MainPID tezos-signer; apt-get install --yes --reinstall ./tezos-signer_*.deb 2>&1 >/dev/null")
 	client.Close()
 	host.awaitReady(t, strings.SplitN(before, "\n", 2)[0])

@@ -17,6 +17,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -28,19 +30,22 @@ const patience = 2 * time.Minute // the machine may be busy
 
 // Host is a Debian that has booted.
 type Host struct {
+	name   string
 	root   string
+	binds  []string
 	nspawn *exec.Cmd
 	leader string // the process id of its systemd
+	unlink func() // cuts it off from the API server, where there is one
 }
 
-// Boot starts a fresh host, which ends with the test.
-func Boot(t *testing.T, checkout string) *Host {
+// Boot starts a fresh host, which ends with the test. What binds name it shares with others: OUTSIDE:INSIDE.
+func Boot(t *testing.T, checkout, name string, binds ...string) *Host {
 	t.Helper()
 	made := exec.CommandContext(t.Context(), filepath.Join(checkout, "e2e/standalone/rootfs"))
 	if text, err := made.CombinedOutput(); err != nil {
 		t.Fatalf("no Debian: %v: %s", err, text)
 	}
-	h := &Host{root: filepath.Join(t.TempDir(), "host")}
+	h := &Host{name: name, root: filepath.Join(t.TempDir(), "host"), binds: binds}
 	if err := os.Mkdir(h.root, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -48,12 +53,17 @@ func Boot(t *testing.T, checkout string) *Host {
 	if text, err := exec.CommandContext(t.Context(), "tar", "--extract", "--file", archive, "--directory", h.root).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}
-	h.boot(t)
+	if err := os.WriteFile(filepath.Join(h.root, "etc/hostname"), []byte(name+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	// Degraded is what a container is that may not do everything.
+	h.boot(t, "running", "degraded")
 	t.Cleanup(func() { h.end(t) })
 	return h
 }
 
-func (h *Host) boot(t *testing.T) {
+// boot starts it, and waits until it is in one of these states of systemd.
+func (h *Host) boot(t *testing.T, states ...string) {
 	t.Helper()
 	console, err := os.CreateTemp(t.TempDir(), "console")
 	if err != nil {
@@ -61,6 +71,9 @@ func (h *Host) boot(t *testing.T) {
 	}
 	h.nspawn = exec.Command("systemd-nspawn", "--quiet", "--directory", h.root, "--boot", "--register=no", "--keep-unit",
 		"--private-network", "--link-journal=no", "--machine", fmt.Sprintf("standalone-%d", time.Now().UnixNano()))
+	for _, bind := range h.binds {
+		h.nspawn.Args = append(h.nspawn.Args, "--bind", bind)
+	}
 	h.nspawn.Stdout, h.nspawn.Stderr = console, console
 	if err := h.nspawn.Start(); err != nil {
 		t.Fatalf("systemd-nspawn: %v", err)
@@ -73,9 +86,8 @@ func (h *Host) boot(t *testing.T) {
 			return fmt.Errorf("no process in it: %v: %s", err, text)
 		}
 		h.leader = strings.Fields(string(children))[0]
-		// Degraded is what a container is that may not do everything.
 		state, _ := h.try(t.Context(), "systemctl is-system-running")
-		if state = strings.TrimSpace(state); state != "running" && state != "degraded" {
+		if state = strings.TrimSpace(state); !slices.Contains(states, state) {
 			return errors.New(state)
 		}
 		return nil
@@ -85,21 +97,37 @@ func (h *Host) boot(t *testing.T) {
 func (h *Host) end(t *testing.T) {
 	if t.Failed() {
 		text, _ := h.try(context.Background(), "systemctl --no-pager status tezos-signer; journalctl --no-pager --lines 60")
-		t.Log(text)
+		t.Logf("%s: %s", h.name, text)
 	}
-	// The signer's systemd takes its processes along.
-	h.nspawn.Process.Kill()
-	h.nspawn.Wait()
+	h.Crash()
 	exec.Command("umount", "--lazy", h.root).Run()
 }
 
-// PowerOff ends it as its owner does, and Boot starts it again.
+// Crash ends all its processes at once.
+func (h *Host) Crash() {
+	// Its systemd takes the others along, and nspawn ends when that has.
+	if leader, err := strconv.Atoi(h.leader); err == nil {
+		unix.Kill(leader, unix.SIGKILL)
+	} else {
+		h.nspawn.Process.Kill()
+	}
+	h.nspawn.Wait()
+	h.leader = ""
+}
+
+// Reboot ends it as its owner does, and starts it again.
 func (h *Host) Reboot(t *testing.T) {
 	t.Helper()
 	h.try(t.Context(), "systemctl poweroff")
 	h.nspawn.Wait()
 	h.leader = ""
-	h.boot(t)
+	h.PowerOn(t)
+}
+
+// PowerOn starts it again. Its services may wait for what they need yet.
+func (h *Host) PowerOn(t *testing.T) {
+	t.Helper()
+	h.boot(t, "starting", "running", "degraded")
 }
 
 // Run runs a script as root, which must end well, and returns what it printed.
@@ -113,7 +141,7 @@ func (h *Host) Run(t *testing.T, script string) string {
 }
 
 func (h *Host) try(ctx context.Context, script string) (string, error) {
-	command := exec.CommandContext(ctx, "nsenter", "--target", h.leader, "--all", "--wd=/root", "bash", "-euo", "pipefail", "-c", script)
+	command := exec.CommandContext(ctx, "nsenter", "--target", h.leader, "--all", "--wdns=/root", "bash", "-euo", "pipefail", "-c", script)
 	command.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "DEBIAN_FRONTEND=noninteractive", "LANG=C.UTF-8"}
 	text, err := command.CombinedOutput()
 	return string(text), err
@@ -121,28 +149,38 @@ func (h *Host) try(ctx context.Context, script string) (string, error) {
 
 // Dial connects to an address as a process of the host does.
 func (h *Host) Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	type result struct {
-		connection net.Conn
-		err        error
+	return inside(h, func() (net.Conn, error) { return new(net.Dialer).DialContext(ctx, network, address) })
+}
+
+// Listen accepts what processes of the host connect to.
+func (h *Host) Listen(address string) (net.Listener, error) {
+	return inside(h, func() (net.Listener, error) { return net.Listen("tcp", address) })
+}
+
+// inside does something in the host's network.
+func inside[T any](h *Host, do func() (T, error)) (T, error) {
+	runtime.LockOSThread()
+	var nothing T
+	here, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return nothing, err
 	}
-	done := make(chan result)
-	go func() {
-		// The thread is not given back: it ends with the goroutine.
-		runtime.LockOSThread()
-		namespace, err := os.Open("/proc/" + h.leader + "/ns/net")
-		if err == nil {
-			defer namespace.Close()
-			err = unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNET)
-		}
-		if err != nil {
-			done <- result{err: err}
-			return
-		}
-		connection, err := new(net.Dialer).DialContext(ctx, network, address)
-		done <- result{connection, err}
-	}()
-	dialled := <-done
-	return dialled.connection, dialled.err
+	defer here.Close()
+	there, err := os.Open("/proc/" + h.leader + "/ns/net")
+	if err != nil {
+		return nothing, err
+	}
+	defer there.Close()
+	if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
+		return nothing, err
+	}
+	value, err := do()
+	// Back, and not left to end with the goroutine: that would end the processes that this thread has started.
+	if back := unix.Setns(int(here.Fd()), unix.CLONE_NEWNET); back != nil {
+		return value, errors.Join(err, back)
+	}
+	runtime.UnlockOSThread()
+	return value, err
 }
 
 func await(t *testing.T, what string, tried func() error) {

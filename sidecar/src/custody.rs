@@ -76,7 +76,7 @@ impl CustodyError {
 /// Who serves a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// The pod's UID.
+    /// The pod's UID, or the host's name.
     pub identity: String,
     /// Where requests can be forwarded to.
     pub address: Option<SocketAddr>,
@@ -92,7 +92,7 @@ impl Holder {
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "pod {}", self.identity)?;
+        f.write_str(&self.identity)?;
         self.address.map_or(Ok(()), |address| write!(f, " at {address}"))
     }
 }

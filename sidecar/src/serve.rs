@@ -313,10 +313,10 @@ async fn listen_to_peers(config: &SignerConfig, metrics: &Metrics) -> Result<Opt
         Ok(text) => {
             Some(text.parse().map_err(|_| ServeError::Config("the environment variable POD_IP is no IP address"))?)
         }
-        Err(_) => None,
+        Err(_) => Some(peer.listen.ip()).filter(|ip| !ip.is_unspecified()),
     };
     if ip.is_none() {
-        tracing::warn!("POD_IP is not in the environment: no other replica can forward to this one");
+        tracing::warn!("no other replica can forward to this one: peer.listen names no address, nor does POD_IP");
     }
     Ok(Some(PeerListener { listener, tls, address: ip.map(|ip| SocketAddr::new(ip, port)) }))
 }

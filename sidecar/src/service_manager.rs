@@ -29,7 +29,8 @@ pub(crate) async fn accompany(admin: Arc<Admin>) {
             // A line end would begin another message.
             tell(&[NotifyState::Status(&told.replace('\n', " "))]);
         }
-        if !is_ready && admin.started(&reasons) {
+        // A standby has started: who waits for this service must not wait for the other host to fail.
+        if !is_ready && (admin.started(&reasons) || admin.stands_by()) {
             is_ready = true;
             tell(&[NotifyState::Ready]);
         }

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PeerConfig {
-    /// Its address, such as `[::]:6733`. Others are told the IP address in the environment variable `POD_IP`, with this port.
+    /// Its address, such as `[::]:6733`. Others are told the IP address in the environment variable `POD_IP`, else this one where
+    /// it names an address, with this port.
     pub listen: SocketAddr,
     /// TLS between the replicas, which all configure the same. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -112,6 +112,11 @@ pub(crate) enum CommandError {
         "watermarks is missing in the configuration: say where the records are (file: <directory>, or configMap: {{}})"
     )]
     NoWatermarks,
+    /// A record that is no object of the API server.
+    #[error(
+        "--manifest prints ConfigMaps, and the records of this configuration are files: say watermarks: {{configMap: {{}}}}"
+    )]
+    NoConfigMaps,
     /// Some record was not what the command needs; said per key already.
     #[error("not done for every key: see above")]
     Incomplete,
@@ -183,7 +188,8 @@ pub(crate) enum CommandError {
     Hsm(#[from] HsmError),
     /// People are not who writes records, until they say that they mean it.
     #[error(
-        "the API server does not allow it: {0}. People read and change records in the name of the group tezos-signer:break-glass: with          as and as-groups in the kubeconfig, see docs/record.md, break-glass"
+        "the API server does not allow it: {0}. People read and change records in the name of the group tezos-signer:break-glass: with \
+         as and as-groups in the kubeconfig, see docs/record.md, break-glass"
     )]
     Forbidden(String),
     #[error(transparent)]

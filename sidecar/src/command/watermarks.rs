@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tezos_signer::serve::open_store;
-use tezos_signer::store::{FileStore, Snapshot, Store, StoreError};
+use tezos_signer::store::{ConfigMapStore, FileStore, Snapshot, Store, StoreError};
 use tezos_signer_core::config::{KeyConfig, SignerConfig, WatermarkConfig};
 use tezos_signer_core::position::{ConsensusKind, Level};
 use tezos_signer_core::record::Record;
@@ -31,7 +31,9 @@ Examples:
   tezos-signer watermarks initialise --config signer.yaml --level 15181990
       the first thing signed is above level 15181990: for a key that has signed before
   tezos-signer watermarks initialise --config signer.yaml --fresh
-      for a key that has never signed anything on this chain")]
+      for a key that has never signed anything on this chain
+  tezos-signer watermarks initialise --config signer.yaml --level 15181990 --manifest > records.json
+      kubectl create --filename records.json --as=\"$USER\" --as-group=tezos-signer:break-glass")]
     Initialise(Initialise),
     /// Raise every row to the end of a level. Lowers nothing, and there is no way back. The signer may be running.
     #[command(after_help = "\
@@ -87,6 +89,9 @@ pub(super) struct Initialise {
     config: ConfigArgument,
     #[command(flatten)]
     start: Start,
+    /// Make nothing. Print the ConfigMaps, for somebody whom the API server lets make them (docs/two-hosts.md).
+    #[arg(long)]
+    manifest: bool,
 }
 
 #[derive(Args)]
@@ -109,10 +114,10 @@ pub(super) fn run(command: Command) -> Result<(), CommandError> {
             let config = config.load()?;
             block_on(show(&config, output.output))
         }
-        Command::Initialise(Initialise { config, start }) => {
+        Command::Initialise(Initialise { config, start, manifest }) => {
             let config = config.load()?;
             let record = start.level.map_or_else(Record::fresh, Record::starting_above);
-            block_on(initialise(&config, &record))
+            if manifest { print_manifest(&config, &record) } else { block_on(initialise(&config, &record)) }
         }
         Command::Raise(arguments) => block_on(edit::raise(&arguments)),
         Command::Ceiling(arguments) => block_on(edit::ceiling(&arguments)),
@@ -211,6 +216,17 @@ fn holder_of(key: &KeyConfig, Snapshot { record, lease, .. }: &Snapshot) -> Vec<
     let suspended = if record.suspend { "yes" } else { "no" };
     let (since, renewed) = (time(lease.acquire_time), time(lease.renew_time));
     vec![key.hash().to_string(), holder, since, renewed, term, suspended.to_owned(), ceiling]
+}
+
+fn print_manifest(config: &SignerConfig, record: &Record) -> Result<(), CommandError> {
+    let Some(WatermarkConfig::ConfigMap(place)) = &config.watermarks else { return Err(CommandError::NoConfigMaps) };
+    let mut items: Vec<_> = config.keys.iter().map(|key| ConfigMapStore::object(&key.record_name(), record)).collect();
+    for object in &mut items {
+        object.metadata.namespace = Some(place.namespace.clone());
+    }
+    let all = serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": items });
+    println!("{}", serde_json::to_string_pretty(&all)?);
+    Ok(())
 }
 
 async fn initialise(config: &SignerConfig, record: &Record) -> Result<(), CommandError> {

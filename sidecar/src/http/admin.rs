@@ -1,7 +1,7 @@
 //! Probes, metrics and status. Served from the start of the process, on a port of their own.
 
 use super::tls::Tls;
-use crate::custody::Holder;
+use crate::custody::{Holder, View};
 use crate::signer::Signer;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -43,12 +43,23 @@ impl Admin {
                 (None, Some(_), false, Some(holder)) if self.signer.forwards() => {
                     format!("{holder} serves it, and has told nobody its address (POD_IP): it cannot be asked")
                 }
-                (None, Some(_), false, _) => "its lease is not held by this signer".to_owned(),
+                (None, Some(_), false, Some(holder)) => format!("stands by: {holder} serves it"),
+                (None, Some(_), false, None) => "nobody holds its lease yet".to_owned(),
             };
             Some(format!("{}: {problem}", key.config.hash()))
         });
         let audit = self.signer.audit().problem().map(|reason| format!("the audit log cannot be written: {reason}"));
         hsm.into_iter().chain(audit).chain(keys).collect()
+    }
+
+    /// Whether all is well but for this: another signer serves what this one does not, and cannot be asked for it. It takes over.
+    pub(crate) fn stands_by(&self) -> bool {
+        let is_served = |view: View| {
+            view.problem.is_none() && view.record.is_some() && (view.held || Holder::of(&view.lease).is_some())
+        };
+        self.signer.hsm().health().reasons().is_empty()
+            && self.signer.audit().problem().is_none()
+            && self.signer.keys().all(|key| is_served(key.custody.view()))
     }
 
     /// Whether signing has worked once: logged in, keys found, records read, each lease held or its holder known.

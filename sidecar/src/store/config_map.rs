@@ -56,6 +56,19 @@ impl ConfigMapStore {
         Ok(Self { connection: Connection::new(namespace).await? })
     }
 
+    /// A record that is not there yet, as it is made.
+    pub fn object(name: &RecordName, record: &Record) -> ConfigMap {
+        ConfigMap {
+            metadata: ObjectMeta {
+                name: Some(name.to_string()),
+                annotations: Some(BTreeMap::new()),
+                ..Default::default()
+            },
+            data: Some(record.to_data()),
+            ..Default::default()
+        }
+    }
+
     fn snapshot(name: &RecordName, object: ConfigMap) -> Result<Snapshot, StoreError> {
         let invalid = |source| StoreError::Invalid { name: name.clone(), source };
         let data = object.data.clone().unwrap_or_default();
@@ -94,15 +107,7 @@ impl Store for ConfigMapStore {
     }
 
     async fn create(&self, name: &RecordName, record: &Record) -> Result<(), StoreError> {
-        let object = ConfigMap {
-            metadata: ObjectMeta {
-                name: Some(name.to_string()),
-                annotations: Some(BTreeMap::new()),
-                ..Default::default()
-            },
-            data: Some(record.to_data()),
-            ..Default::default()
-        };
+        let object = Self::object(name, record);
         let deadline = Instant::now() + CALL_TIMEOUT;
         self.connection.call(Call::Create(name, &object), deadline).await.map(|_| ())
     }

@@ -276,7 +276,7 @@ fn two_replicas_that_each_take_the_other_for_the_holder_make_one_hop() {
         let (at_first, at_second) = (count(asked), count(hopped));
         let started = Instant::now();
         let message = asked.signer.sign(&key, &attestation(FLOOR + 1, 0, 1)).refused(502);
-        assert!(message.contains(&format!("pod {}", asked.name)), "the other's word, that this one is: {message}");
+        assert!(message.contains(&format!("({}", asked.name)), "the other's word, that this one is: {message}");
         assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
         wait_for("the lines", || (count(asked) == at_first + 1 && count(hopped) == at_second + 1).then_some(()));
     }

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -136,6 +137,51 @@ func pods(p *operator.Place, signer string) (names []string) {
 		names = append(names, operator.Text(pod, "metadata", "name"))
 	}
 	return names
+}
+
+// A record that nobody can read, in its rows, its lease or its owner: the policies keep that from happening, and where there are
+// none, the TezosSigner can be deleted all the same. The record stays as it is, but for whose it was.
+func TestOneWithADamagedRecordCanBeDeleted(t *testing.T) {
+	needsE2E(t)
+	p := operator.NewPlace(t, "--set", "admissionPolicy.enabled=false")
+	p.StartControllers()
+	p.StartReady(image)
+	for name, c := range map[string]struct {
+		damage func(record object)
+		reason string // empty: its signer finds it
+	}{
+		"rows":    {func(record object) { record["data"].(object)["block"] = "nonsense" }, "RecordUnreadable"},
+		"version": {func(record object) { record["data"].(object)["version"] = "2" }, "RecordUnreadable"},
+		"nothing": {func(record object) { delete(record, "data") }, "RecordUnreadable"},
+		"lease":   {func(record object) { annotations(record)["control-plane.alpha.kubernetes.io/leader"] = "{" }, ""},
+		"owner":   {func(record object) { annotations(record)["signer.tezos.io/owner"] = "somebody" }, "RecordUnreadable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			key := p.NewKey()
+			p.Create(p.Signer(name, operator.Baker, key))
+			p.AwaitMade(name)
+			record := operator.Path("configmaps", operator.Records, operator.RecordName(key))
+			p.Change(record, c.damage)
+			damaged := p.Get(record)
+			path := operator.Path("tezossigners", operator.Namespace, name)
+			// Rows wake nobody: the next look finds it.
+			p.Change(path, func(signer object) { annotations(signer)["e2e/look"] = "now" })
+			p.Await("it is told of", func() bool {
+				return c.reason == "" || operator.Text(p.Condition(name, "Ready"), "reason") == c.reason
+			})
+			t.Log(operator.Text(p.Condition(name, "Ready"), "message"))
+			p.Delete(path)
+			took := p.Await(name+" is gone", func() bool { return p.Get(path) == nil })
+			left := p.Get(record)
+			t.Logf("gone after %v; the record is left with %v, %v", took.Round(time.Millisecond), left["data"], annotations(left))
+			if left == nil || !reflect.DeepEqual(left["data"], damaged["data"]) {
+				t.Errorf("its rows are not what they were: %v", left)
+			}
+			if owner := annotations(left)["signer.tezos.io/owner"]; owner != nil && name != "owner" {
+				t.Errorf("it still belongs to %v", owner)
+			}
+		})
+	}
 }
 
 // Where the namespace of the records is missing nothing can be claimed, which the status says; and a deletion ends.

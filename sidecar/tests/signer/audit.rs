@@ -3,9 +3,9 @@
 use crate::home::{FLOOR, Home};
 use crate::payload::{attestation, block, delegation, operation};
 use crate::process::{Signer, wait_for};
+use crate::small_disk::SmallDisk;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use tezos_signer_core::config::KeyConfig;
 
 const NEXT: u32 = FLOOR + 1;
@@ -200,42 +200,17 @@ fn a_lost_log_of_another_signer_is_named_and_can_be_told_to_be_known() {
     assert!(verify(&home, &[&one, &two, &three], &[]).unwrap_err().contains("set back"));
 }
 
-/// A small file system of its own, gone when dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(path: PathBuf) -> Self {
-        std::fs::create_dir(&path).unwrap();
-        let done = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(&path).output().unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        Self(path)
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: the signer that a failed test left may still have a file there.
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).output();
-    }
-}
-
 #[test]
 fn a_full_disk_refuses_new_signatures_repeats_old_ones_and_heals_by_itself() {
     let home = Home::new();
-    let disk = SmallDisk::mount(home.path.join("disk"));
-    let path = disk.0.join("audit.log");
+    let path = home.path.join("disk/audit.log");
+    let disk = SmallDisk::mount(&home.path.join("disk"));
     log_to(&home, &path);
     let signer = Signer::start(&home);
     let key = home.tz3();
     let vote = attestation(NEXT, 0, 1);
     let signature = signer.signature(&key, &vote);
-    // Fills the disk to its last byte.
-    let ballast = disk.0.join("ballast");
-    for size in [4096, 1] {
-        use std::io::Write as _;
-        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&ballast).unwrap();
-        while file.write_all(&vec![b'x'; size]).is_ok() {}
-    }
+    disk.fill();
     // What was left of the log's last page takes a few lines more.
     let mut given = (NEXT, vote, signature);
     let message = wait_for("a refusal", || {
@@ -257,7 +232,7 @@ fn a_full_disk_refuses_new_signatures_repeats_old_ones_and_heals_by_itself() {
     wait_for("the reason", || signer.admin("/status").body.contains("audit log cannot be written").then_some(()));
     assert!(signer.admin("/metrics").body.contains("tezos_signer_audit_up 0"));
 
-    std::fs::remove_file(&ballast).unwrap();
+    disk.clear();
     wait_for("recovery without a request", || {
         (signer.admin("/metrics").body.contains("tezos_signer_audit_up 1")).then_some(())
     });

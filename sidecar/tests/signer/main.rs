@@ -22,6 +22,7 @@ mod record_store;
 mod relay;
 mod remote_token;
 mod replicas;
+mod small_disk;
 mod wire;
 
 // From outside: the program.
@@ -35,6 +36,7 @@ mod exposure;
 mod fencing;
 mod foreign_files;
 mod forwarding;
+mod full_disk;
 mod handover;
 mod hostile;
 mod hsm_commands;

@@ -32,7 +32,7 @@ demo: images ## See it sign on a real cluster (CLUSTER=current REGISTRY=… for 
 	target/tools/demo --cluster $(CLUSTER) --registry '$(REGISTRY)'
 
 .PHONY: test
-test: lint unit-test fuzz-short soak-short e2e-test sbom ## Everything that must pass before a change lands
+test: lint unit-test fuzz-short soak-short e2e-test standalone-test sbom ## Everything that must pass before a change lands
 
 .PHONY: lint
 lint: tools ## Formatting, lints, generated files, the chart, dependencies
@@ -91,7 +91,7 @@ mutants: ## Weaken every comparison of the decision and the decoder; a test must
 		--test operation_rules --test operation_types --test unknown_shapes
 
 .PHONY: standalone-test
-standalone-test: deb ## The package on a fresh Debian that boots, by the commands of docs/standalone.md
+standalone-test: deb ## The package on fresh Debians that boot, by the commands of docs/standalone.md and docs/two-hosts.md
 	$(call say,the package on a fresh Debian)
 	cd e2e && E2E=1 go test -v -count 1 -timeout 10m ./standalone
 

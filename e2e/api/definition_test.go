@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -73,25 +72,18 @@ func startAndRun(m *testing.M) (int, error) {
 		{"create", "namespace", namespace},
 		{"create", "namespace", records},
 	} {
-		if output, err := server.kubectl("", args...); err != nil {
-			return 0, fmt.Errorf("kubectl %v: %w: %s", args, err, output)
+		if _, err := server.Kubectl("", args...); err != nil {
+			return 0, err
 		}
 	}
 	return m.Run(), nil
 }
 
-func (s *apiServer) kubectl(stdin string, args ...string) (string, error) {
-	command := exec.Command(s.checkout+"/target/tools/kubectl", append([]string{"--kubeconfig", s.kubeconfig}, args...)...)
-	command.Stdin = strings.NewReader(stdin)
-	output, err := command.CombinedOutput()
-	return string(output), err
-}
-
 func (s *apiServer) must(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
-	output, err := s.kubectl(stdin, args...)
+	output, err := s.Kubectl(stdin, args...)
 	if err != nil {
-		t.Fatalf("kubectl %v: %v: %s", args, err, output)
+		t.Fatal(err)
 	}
 	return output
 }
@@ -138,7 +130,7 @@ func TestEveryExampleIsTaken(t *testing.T) {
 		}
 	}
 	for file, manifest := range all {
-		if output, err := server.kubectl(manifest, "apply", "--dry-run=server", "--validate=strict", "--filename", "-"); err != nil {
+		if output, err := server.Kubectl(manifest, "apply", "--dry-run=server", "--validate=strict", "--filename", "-"); err != nil {
 			t.Errorf("%s: %s", file, output)
 		}
 	}

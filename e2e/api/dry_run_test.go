@@ -102,7 +102,7 @@ func (s *apiServer) awaitSentence(t *testing.T, kind, status, sentence string) {
 				}
 			}
 		}
-		text, err := s.kubectl("", "get", "tezossigner", "one", "-n", namespace, "-o", "json")
+		text, err := s.Kubectl("", "get", "tezossigner", "one", "-n", namespace, "-o", "json")
 		if err != nil || json.Unmarshal([]byte(text), &found) != nil {
 			return false, text
 		}

@@ -2,7 +2,6 @@ package chart
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -38,7 +37,7 @@ func TestOnAnAPIServer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if output, err := server.kubectl(text, "apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "--filename", "-"); err != nil {
+		if output, err := server.Kubectl(text, "apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "--filename", "-"); err != nil {
 			t.Errorf("%s: %v: %s", values, err, output)
 		}
 	}
@@ -59,7 +58,7 @@ func TestOnAnAPIServer(t *testing.T) {
 		}
 		manifest += "\n---\n" + string(text)
 	}
-	output, err := server.kubectl(manifest, "apply", "--dry-run=server", "--validate=strict", "--filename", "-")
+	output, err := server.Kubectl(manifest, "apply", "--dry-run=server", "--validate=strict", "--filename", "-")
 	if err != nil || strings.Count(output, "created") != 1+len(examples) {
 		t.Errorf("the manifest of the notes: %v: %s\n%s", err, output, manifest)
 	}
@@ -83,7 +82,7 @@ func TestOnAnAPIServer(t *testing.T) {
 	}
 
 	watches := func(where string) bool {
-		output, err := server.kubectl("", "auth", "can-i", "watch", "tezossigners.signer.tezos.io", "--namespace", where,
+		output, err := server.Kubectl("", "auth", "can-i", "watch", "tezossigners.signer.tezos.io", "--namespace", where,
 			"--as", "system:serviceaccount:"+namespace+":"+release)
 		answer := strings.TrimSpace(output)
 		if answer != "yes" && answer != "no" {
@@ -121,7 +120,10 @@ func TestOnAnAPIServer(t *testing.T) {
 	awaitRights(true, true)
 }
 
-type apiServer struct{ tools, kubeconfig string }
+type apiServer struct {
+	*controlplane.Plane
+	tools, kubeconfig string
+}
 
 func startAPIServer(t *testing.T) *apiServer {
 	t.Helper()
@@ -140,21 +142,14 @@ func startAPIServer(t *testing.T) *apiServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &apiServer{filepath.Join(checkout, "target/tools"), kubeconfig}
-}
-
-func (s *apiServer) kubectl(stdin string, args ...string) (string, error) {
-	command := exec.Command(s.tools+"/kubectl", append([]string{"--kubeconfig", s.kubeconfig}, args...)...)
-	command.Stdin = strings.NewReader(stdin)
-	output, err := command.CombinedOutput()
-	return string(output), err
+	return &apiServer{plane, filepath.Join(checkout, "target/tools"), kubeconfig}
 }
 
 func (s *apiServer) must(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
-	output, err := s.kubectl(stdin, args...)
+	output, err := s.Kubectl(stdin, args...)
 	if err != nil {
-		t.Fatalf("kubectl %v: %v: %s", args, err, output)
+		t.Fatal(err)
 	}
 	return output
 }

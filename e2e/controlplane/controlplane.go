@@ -85,6 +85,21 @@ func (p *Plane) Kubeconfig() (string, error) {
 	return p.file("kubeconfig"), p.write("kubeconfig", content)
 }
 
+// Kubectl runs kubectl as the administrator, and returns all that it printed.
+func (p *Plane) Kubectl(stdin string, args ...string) (string, error) {
+	kubeconfig, err := p.Kubeconfig()
+	if err != nil {
+		return "", err
+	}
+	command := exec.Command(filepath.Join(filepath.Dir(p.program), "kubectl"), append([]string{"--kubeconfig", kubeconfig}, args...)...)
+	command.Stdin = strings.NewReader(stdin)
+	output, err := command.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("kubectl %v: %w: %s", args, err, output)
+	}
+	return string(output), err
+}
+
 // AuditLog is the API server's own.
 func (p *Plane) AuditLog() string { return p.file("audit.log") }
 

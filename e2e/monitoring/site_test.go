@@ -220,8 +220,8 @@ func (s *site) startSigner(name string) {
 // startOperator starts it with two TezosSigners: one that it deploys, whose pods nobody makes here, and a paused one.
 func (s *site) startOperator() {
 	s.t.Helper()
-	if output, err := exec.Command(tools+"/kubectl", "--kubeconfig", s.kubeconfig, "apply", "--server-side", "--filename", "../../crds").CombinedOutput(); err != nil {
-		s.t.Fatalf("%v: %s", err, output)
+	if _, err := s.Kubectl("", "apply", "--server-side", "--filename", "../../crds"); err != nil {
+		s.t.Fatal(err)
 	}
 	s.eventually("the API server knows TezosSigners", func() bool {
 		_, err := s.Do(s.t.Context(), http.MethodGet, "/apis/signer.tezos.io/v1alpha1/tezossigners", nil)
@@ -260,9 +260,8 @@ func (s *site) startOperator() {
 func (s *site) wakeOperator() {
 	s.t.Helper()
 	annotation := fmt.Sprintf("tezos-signer-e2e/woken=%d", time.Now().UnixNano())
-	annotate := exec.Command(tools+"/kubectl", "--kubeconfig", s.kubeconfig, "annotate", "--overwrite", "tezossigner/baker-one", "--namespace", "bakers", annotation)
-	if output, err := annotate.CombinedOutput(); err != nil {
-		s.t.Fatalf("%v: %s", err, output)
+	if _, err := s.Kubectl("", "annotate", "--overwrite", "tezossigner/baker-one", "--namespace", "bakers", annotation); err != nil {
+		s.t.Fatal(err)
 	}
 }
 

@@ -41,7 +41,7 @@ impl Admin {
                 // A standby: it forwards, and takes over.
                 (None, Some(_), false, Some(Holder { address: Some(_), .. })) if self.signer.forwards() => return None,
                 (None, Some(_), false, Some(holder)) if self.signer.forwards() => {
-                    format!("{holder} serves it, and has told nobody its address (POD_IP): it cannot be asked")
+                    format!("{holder} serves it, and has told nobody its address (POD_IP, or that of peer.listen): it cannot be asked")
                 }
                 (None, Some(_), false, Some(holder)) => format!("stands by: {holder} serves it"),
                 (None, Some(_), false, None) => "nobody holds its lease yet".to_owned(),

@@ -3,7 +3,7 @@
 use crate::home::{FLOOR, Home, PIN, edit};
 use crate::payload::attestation;
 use crate::process::{Signer, wait_for};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The tool of the Debian package opensc that writes down every PKCS#11 call.
 const SPY: &str = "/usr/lib/x86_64-linux-gnu/pkcs11/pkcs11-spy.so";
@@ -79,6 +79,21 @@ fn initialise_wants_to_be_told_where_to_start() {
         assert_eq!(ended.code, Some(2), "{start:?}: {}", ended.stderr);
     }
     assert!(home.run(&["watermarks", "show"]).failed().contains("no watermark record"), "none was made");
+}
+
+#[test]
+fn a_manifest_is_of_the_records_that_would_be_made_and_makes_none() {
+    let home = Home::without_records();
+    let manifest = ["watermarks", "initialise", "--level", "77", "--manifest"];
+    assert!(home.run(&manifest).failed().contains("the records of this configuration are files"));
+    home.set_config(json!({"watermarks": {"configMap": {"namespace": "elsewhere"}}}));
+    let list: Value = serde_json::from_str(&home.run(&manifest).succeeded()).unwrap();
+    let name = |object: &Value| object["metadata"]["name"].as_str().unwrap().to_owned();
+    let names: Vec<String> = list["items"].as_array().unwrap().iter().map(name).collect();
+    assert_eq!(names, [home.tz3(), home.tz2()].map(|key| key.record_name().to_string()));
+    let object = &list["items"][0];
+    assert_eq!((&object["kind"], &object["metadata"]["namespace"]), (&json!("ConfigMap"), &json!("elsewhere")));
+    assert_eq!(object["data"]["block"], "77 2147483647 - -");
 }
 
 #[test]

@@ -235,6 +235,17 @@ fn a_floor_makes_and_raises_rows_and_lowers_none() {
     assert!(data["attestation"].starts_with("2244610 12 "), "{data:?}");
 }
 
+/// Signatory would sign the block of its mark again, and two signatures of an HSM are two blocks.
+#[test]
+fn the_mark_of_a_block_is_written_for_signatory_without_its_hash_and_those_of_votes_with_it() {
+    let record = read(&written(Format::Octez, [Some((1000, 2)); 3], true)).unwrap();
+    let record = record.of(key(TZ3), ChainId::MAINNET).unwrap().to_record();
+    let text = signatory::written(None, key(TZ3), &record).unwrap();
+    let file: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(file[TZ3]["block"], json!({"level": 1000, "round": 2, "hash": null}));
+    assert!(file[TZ3]["attestation"]["hash"].is_string() && file[TZ3]["preattestation"]["hash"].is_string(), "{text}");
+}
+
 fn consensus(kind: ConsensusKind, position: Position) -> Permitted {
     Permitted::Consensus(Consensus { kind, chain: ChainId::MAINNET, position, shape: Shape::Known })
 }

@@ -24,7 +24,7 @@ pub enum CustodyError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Another signer serves it, or nobody yet.
-    #[error("another signer serves this key now ({})", holder.as_ref().map_or("nobody yet".to_owned(), ToString::to_string))]
+    #[error("{}", holder.as_ref().map_or("no signer serves this key yet".to_owned(), |holder| format!("another signer serves this key now ({holder})")))]
     HeldElsewhere {
         /// The other, as the store had it when this was found out.
         holder: Option<Holder>,
@@ -100,7 +100,7 @@ impl fmt::Display for Holder {
 /// What a standby waits for, and how long.
 #[derive(Debug, Clone)]
 pub struct LeaseTerms {
-    /// Who this process is: the pod's UID.
+    /// Who this process is: the pod's UID, or the host's name.
     pub identity: String,
     /// Where other replicas can forward requests to; they are told with the lease.
     pub address: Option<SocketAddr>,

@@ -180,6 +180,9 @@ fn table_mark(item: &Item) -> Result<Mark, String> {
 
 /// `existing`, a file of `watermark_v2` for the chain or nothing, with the rows of a record in it where they are higher. Whatever
 /// else is in the file stays.
+///
+/// ◆ Signatory signs what has the hash of its mark once more, and an HSM's second signature of a block makes a second block, for which is
+/// slashed. So the mark of a block has no hash.
 pub fn written(existing: Option<&SourceFile>, pkh: PublicKeyHash, record: &Record) -> Result<String, ForeignError> {
     let mut keys = match existing {
         Some(file) => {
@@ -196,6 +199,7 @@ pub fn written(existing: Option<&SourceFile>, pkh: PublicKeyHash, record: &Recor
         let now = (i64::from(row.position.level.get()), i64::from(row.position.round.get()));
         if before.is_none_or(|before| before < now) {
             let hash = match row.stored {
+                _ if covers == [ConsensusKind::Block] => None,
                 Stored::Floor => None,
                 Stored::Digest(digest) | Stored::Signature { digest, .. } => Some(PayloadHash(digest)),
             };

@@ -117,6 +117,12 @@ pub(crate) enum CommandError {
         "--manifest prints ConfigMaps, and the records of this configuration are files: say watermarks: {{configMap: {{}}}}"
     )]
     NoConfigMaps,
+    /// Files of root among those of the signer.
+    #[error(
+        "the watermark directory {directory} belongs to user {owner}, who might not be able to open what root makes there. Nothing was \
+         changed: run the command as that user; where the signer is the service of the package, by tezos-signer-run in place of tezos-signer"
+    )]
+    RootAmongAnothers { directory: PathBuf, owner: u32 },
     /// Some record was not what the command needs; said per key already.
     #[error("not done for every key: see above")]
     Incomplete,
@@ -152,8 +158,8 @@ pub(crate) enum CommandError {
     /// Another signer's files lack rows.
     #[error(
         "the files have no row of {key} for: {kinds}. Nothing was changed. Either a file was left out: give all of them. Or the other \
-         signer has signed no such thing with this key: then say above which level it will be signed, --floor LEVEL, the head of the chain \
-         or higher"
+         signer has signed no such thing with this key: then say above which level it will be signed, --floor LEVEL, ten above the head \
+         of the chain"
     )]
     NoRows { key: PublicKeyHash, kinds: String },
     /// There is no node to ask.

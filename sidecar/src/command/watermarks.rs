@@ -105,7 +105,7 @@ struct Start {
     fresh: bool,
 }
 
-/// How long a read of the store may take.
+/// How long the store may take to be read, and a change against a signer that writes as well.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) fn run(command: Command) -> Result<(), CommandError> {
@@ -230,7 +230,11 @@ fn print_manifest(config: &SignerConfig, record: &Record) -> Result<(), CommandE
 }
 
 async fn initialise(config: &SignerConfig, record: &Record) -> Result<(), CommandError> {
-    let (store, _) = open_store(config.watermarks.as_ref().ok_or(CommandError::NoWatermarks)?).await?;
+    let place = config.watermarks.as_ref().ok_or(CommandError::NoWatermarks)?;
+    if let WatermarkConfig::File(directory) = place {
+        edit::refuse_root_among_anothers(directory)?;
+    }
+    let (store, _) = open_store(place).await?;
     let mut complete = true;
     for key in &config.keys {
         match store.create(&key.record_name(), record).await {

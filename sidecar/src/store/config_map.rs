@@ -10,7 +10,6 @@ use futures::{StreamExt as _, future, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{ObjectMeta, WatchEvent, WatchParams};
-use std::collections::BTreeMap;
 use std::time::Instant;
 use tezos_signer_core::record::{Lease, Record, RecordName};
 
@@ -59,11 +58,7 @@ impl ConfigMapStore {
     /// A record that is not there yet, as it is made.
     pub fn object(name: &RecordName, record: &Record) -> ConfigMap {
         ConfigMap {
-            metadata: ObjectMeta {
-                name: Some(name.to_string()),
-                annotations: Some(BTreeMap::new()),
-                ..Default::default()
-            },
+            metadata: ObjectMeta { name: Some(name.to_string()), ..Default::default() },
             data: Some(record.to_data()),
             ..Default::default()
         }

@@ -42,7 +42,9 @@ impl FileStore {
             StoreError::Unavailable(format!("the watermark directory {} cannot be used: {error}", directory.display()))
         };
         let path = directory.join("lock");
-        let lock = OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
+        let lock = OpenOptions::new().create(true).append(true).open(&path);
+        let lock =
+            lock.map_err(|error| StoreError::Unavailable(format!("{} cannot be opened: {error}", path.display())))?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| StoreError::Locked(directory.to_owned()))?;
         let store = Self { directory: directory.to_owned(), access: Access::Signing { _lock: lock } };
         // A write of an earlier process may have reached the page cache only; nothing is decided on it before it is on disk.

@@ -3,9 +3,13 @@
 //! read it.
 
 use super::super::{CommandError, ConfigArgument, Output, OutputArgument, print_table};
+use super::PATIENCE;
 use clap::Args;
+use rustix::process::geteuid;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tezos_signer::serve::open_store;
 use tezos_signer::store::{FileStore, Store, StoreError};
 use tezos_signer_core::config::{KeyConfig, SignerConfig, WatermarkConfig};
@@ -13,9 +17,6 @@ use tezos_signer_core::key::PublicKeyHash;
 use tezos_signer_core::position::{ConsensusKind, Level};
 use tezos_signer_core::record::{Record, RecordName};
 use tezos_signer_core::watermark::Row;
-
-/// How long a change may take, against a signer that writes as well.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Args)]
 pub(super) struct Which {
@@ -143,9 +144,21 @@ async fn change_all(
 /// The store of `config`, to change records in while a signer may be running.
 pub(super) async fn open_to_edit(config: &SignerConfig) -> Result<Arc<dyn Store>, CommandError> {
     Ok(match config.watermarks.as_ref().ok_or(CommandError::NoWatermarks)? {
-        WatermarkConfig::File(directory) => Arc::new(FileStore::open_to_edit(directory)),
+        WatermarkConfig::File(directory) => {
+            refuse_root_among_anothers(directory)?;
+            Arc::new(FileStore::open_to_edit(directory))
+        }
         config_map @ WatermarkConfig::ConfigMap(_) => open_store(config_map).await?.0,
     })
+}
+
+/// What root makes in a directory of another user, that user's signer may not be able to open.
+pub(super) fn refuse_root_among_anothers(directory: &Path) -> Result<(), CommandError> {
+    let owner = std::fs::metadata(directory).map_or(0, |metadata| metadata.uid());
+    if geteuid().is_root() && owner != 0 {
+        return Err(CommandError::RootAmongAnothers { directory: directory.to_owned(), owner });
+    }
+    Ok(())
 }
 
 /// Puts what `change_of` makes of the record in its place, whoever else writes. Returns it as it was, and as it is.

@@ -2,14 +2,14 @@
 
 use super::super::{CommandError, OutputArgument};
 use super::edit::{self, Changed, Which};
-use super::open_to_read;
+use super::{PATIENCE, open_to_read};
 use clap::Args;
 use jiff::Timestamp;
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tezos_signer::store::StoreError;
 use tezos_signer_core::config::KeyConfig;
 use tezos_signer_core::interchange::foreign::{Format, Marks, SourceFile};
@@ -18,8 +18,8 @@ use tezos_signer_core::key::{ChainId, PublicKeyHash};
 use tezos_signer_core::position::{ConsensusKind, Level};
 use tezos_signer_core::record::Record;
 
-/// How long a read of the store may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How a file begins that gzip has written.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 #[derive(Args)]
 pub(in super::super) struct Export {
@@ -105,14 +105,10 @@ fn is_stdout(path: &Path) -> bool {
     path == Path::new("-") || path == Path::new("json")
 }
 
-/// octez-signer's three files.
+/// octez-signer's files, by the names of all its releases: one that finds no file under its own name signs anything.
 fn export_to_octez(directory: &Path, records: &[ExportedRecord]) -> Result<(), CommandError> {
-    for (place, (name, kind)) in octez::FILES.into_iter().enumerate() {
+    for (name, kind) in octez::FILES {
         let path = directory.join(name);
-        // An older one reads the old names only; it has written them.
-        if place >= ConsensusKind::ALL.len() && !path.exists() {
-            continue;
-        }
         for record in records {
             let (existing, theirs) = (read_if_there(&path)?, record.to_record());
             let written = octez::written(existing.as_ref(), kind, record.pkh, record.chain_id, &theirs);
@@ -334,13 +330,22 @@ fn read_files(paths: &[PathBuf]) -> Result<Vec<(PathBuf, SourceFile)>, CommandEr
 }
 
 fn read_file(path: &Path) -> Result<(PathBuf, SourceFile), CommandError> {
-    let text = if path == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map(|_| text)
+    let bytes = if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
     } else {
-        std::fs::read_to_string(path)
+        std::fs::read(path)
     };
-    let text = text.map_err(|source| CommandError::ReadFile { path: path.to_owned(), source })?;
+    let bytes = bytes.map_err(|source| CommandError::ReadFile { path: path.to_owned(), source })?;
+    if bytes.starts_with(&GZIP) {
+        return Err(refused(path, &"it is compressed: gunzip it first"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| refused(path, &"it is no text"))?;
+    if text.trim().is_empty() {
+        let reason =
+            "it is empty. If it is a part of an export to S3 in which there are no items, give only the others";
+        return Err(refused(path, &reason));
+    }
     Ok((path.to_owned(), SourceFile { name: name_of(path), text }))
 }
 

@@ -213,8 +213,8 @@ impl Draft {
         out.open(
             2,
             "pinFile",
-            "/etc/tezos-signer/pin",
-            "a file with the PIN, for CloudHSM USER:PASSWORD, readable by this signer only",
+            "$CREDENTIALS_DIRECTORY/pin",
+            "so for the service of the package, whose PIN is in /etc/tezos-signer/pin; else a file with the PIN that only the signer can read",
         );
         if self.keys.is_empty() {
             out.line(0, "keys: []");
@@ -225,7 +225,7 @@ impl Draft {
         for key in &self.keys {
             key.render(out, chain);
         }
-        out.line(0, "watermarks: {file: /var/lib/tezos-signer}   # on a cluster: {configMap: {}}");
+        out.line(0, "watermarks: {file: /var/lib/tezos-signer/watermarks}   # on a cluster: {configMap: {}}");
         Migrated { config: lines.text, fill_in: lines.fill_in, lost: self.lost }
     }
 }

@@ -151,6 +151,17 @@ fn the_options_of_octez_signer() {
     assert_eq!(allow, ["block", "preattestation", "attestation"]);
     assert!(migrated.fill_in.iter().any(|line| line.starts_with("authorizedKeys: ")), "{:?}", migrated.fill_in);
     assert_eq!(lost(&migrated), ["--base-dir", "--magic-bytes 0x03", "the keys"]);
+    // As a shell reads it.
+    let quoted =
+        r#"ExecStart="/usr/bin/octez-signer" launch http signer --port "6740" '--magic-bytes' "0x11, 0x12,0x13" -W"#;
+    let quoted = migrate(Source::Octez, quoted, None).unwrap();
+    assert!(
+        quoted.config.contains("6740") && quoted.config.contains("[block, preattestation, attestation]"),
+        "{}",
+        quoted.config
+    );
+    assert_eq!(lost(&quoted), ["the keys"]);
+    assert!(migrate(Source::Octez, "octez-signer launch http signer -M '0x11", None).is_err());
     // Without its checks it is said that there is nothing to import.
     let bare = migrate(Source::Octez, "octez-signer launch http signer", None).unwrap();
     assert_eq!(lost(&bare), ["no --check-high-watermark", "no --magic-bytes", "the keys"]);

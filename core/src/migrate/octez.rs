@@ -16,8 +16,10 @@ pub(super) fn read(text: &str) -> Result<Draft, MigrateError> {
     let (mut host, mut port, mut transport) = ("127.0.0.1", 6732, "");
     let mut checked = false;
     let mut tls = Vec::new();
+    let words =
+        shlex::split(line).ok_or_else(|| MigrateError("its command line has a quote without its end".to_owned()))?;
     let mut words =
-        line.split_whitespace().skip_while(|word| !word.ends_with("octez-signer")).skip(1).flat_map(|word| {
+        words.iter().map(String::as_str).skip_while(|word| !word.ends_with("octez-signer")).skip(1).flat_map(|word| {
             let (option, value) =
                 word.split_once('=').filter(|_| word.starts_with("--")).map_or((word, None), |(a, b)| (a, Some(b)));
             [Some(option), value].into_iter().flatten()
@@ -67,8 +69,8 @@ pub(super) fn read(text: &str) -> Result<Draft, MigrateError> {
     if !checked {
         draft.lose(
             "no --check-high-watermark",
-            "it has remembered nothing, so there is nothing to import: start at the head of the chain, watermarks initialise --level. This \
-             signer always checks",
+            "it has remembered nothing, so there is nothing to import: start ten levels above the head of the chain, watermarks initialise \
+             --level. This signer always checks",
         );
     }
     let allow = allow.unwrap_or_else(|| {

@@ -170,7 +170,7 @@ fn read_rest(draft: &mut Draft, config: &Map<String, Value>) -> Result<(), Migra
             ),
             "chain_ratchet" => draft.lose(
                 "chain_ratchet",
-                "it forgot all marks at each restart, so there are none to import: start at the head of the chain, watermarks initialise --level",
+                "it forgot all marks at each restart, so there are none to import: start ten levels above the head of the chain, watermarks initialise --level",
             ),
             "ddb_table" | "aws_region" | "boto3_endpoint" => {
                 draft.lose(field, "this signer keeps its records in files or in Kubernetes: the table is needed for its export only");

@@ -28,9 +28,11 @@ pub(super) fn read(text: &str) -> Result<Draft, MigrateError> {
                     "file" => "the record of this signer takes its place. Import the files: docs/moving/signatory.md",
                     "aws" => "the record of this signer takes its place. Import the table: docs/moving/signatory.md",
                     "mem" => {
-                        "it forgot all marks at each restart: start at the head of the chain, watermarks initialise --level"
+                        "it forgot all marks at each restart: start ten levels above the head of the chain, watermarks initialise --level"
                     }
-                    _ => "its marks cannot be imported: start at the head of the chain, watermarks initialise --level",
+                    _ => {
+                        "its marks cannot be imported: start ten levels above the head of the chain, watermarks initialise --level"
+                    }
                 };
                 draft.lose(format!("watermark.driver: {driver}"), why);
             }

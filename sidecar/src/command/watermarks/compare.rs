@@ -8,6 +8,10 @@ use tezos_signer_core::config::{KeyConfig, NodeEndpoint};
 use tezos_signer_core::position::Level;
 use tezos_signer_core::record::Record;
 
+/// How far above a node's head a record is surely above what was signed: for the next level it may have been already, and the node may
+/// be behind.
+const ABOVE_THE_HEAD: u32 = 10;
+
 #[derive(Args)]
 pub(in super::super) struct Compare {
     #[command(flatten)]
@@ -70,9 +74,9 @@ impl<'a> Compared<'a> {
     fn verdict(&self) -> String {
         match (&self.forgotten, self.looked_to) {
             (Some(proof), _) => format!(
-                "too low: {proof}. The old signer has signed above the record: raise it to the head, level {}, or higher (watermarks raise), \
-                 once that signer is stopped",
-                self.head
+                "too low: {proof}. The old signer has signed above the record: once that signer is stopped, raise it to level {} or higher \
+                 (watermarks raise)",
+                self.head.get().saturating_add(ABOVE_THE_HEAD)
             ),
             (None, _) if self.ahead > 1 => {
                 format!("{} levels above the head: nothing is signed until the chain is there", self.ahead)

@@ -85,6 +85,9 @@ func TestTheDocumentLeadsFromAFreshDebianToASignature(t *testing.T) {
 	if mode := strings.TrimSpace(host.Run(t, "stat --format %a:%U /var/lib/tezos-signer/watermarks")); mode != "700:tezos-signer" {
 		t.Errorf("the watermarks' directory is %s", mode)
 	}
+	host.refusesWhatOthersCouldUse(t)
+	client.Close()
+	host.isImportedInto(t)
 	t.Log(strings.TrimSpace(host.Run(t, "systemd-analyze security tezos-signer | tail -n 1")))
 
 	// A policy by reload; a wrong one changes nothing, and systemd's status says why.
@@ -105,6 +108,9 @@ func TestTheDocumentLeadsFromAFreshDebianToASignature(t *testing.T) {
 		return err
 	})
 	level++
+	if status := host.Run(t, "systemctl show --property StatusText --value tezos-signer"); strings.TrimSpace(status) != "signs" {
+		t.Errorf("after the correction the status is %s", status)
+	}
 
 	// Killed, it comes back by itself; and after a reboot.
 	before := host.Run(t, "systemctl show --property MainPID tezos-signer; kill -KILL \"$(systemctl show --property MainPID --value tezos-signer)\"")
@@ -118,9 +124,12 @@ func TestTheDocumentLeadsFromAFreshDebianToASignature(t *testing.T) {
 	}
 	sign()
 
-	// An upgrade restarts it, and a purge leaves the watermarks.
+	// An upgrade restarts it, and does not wait for a token that is away; a purge leaves the watermarks.
 	install(t, host, file)
-	before = host.Run(t, "systemctl show --property MainPID tezos-signer; apt-get install --yes --reinstall ./tezos-signer_*.deb 2>&1 >/dev/null")
+	before = host.Run(t, `systemctl show --property MainPID tezos-signer
+mv /var/lib/tezos-signer/tokens /var/lib/tezos-signer/away
+timeout 60 apt-get install --yes --reinstall ./tezos-signer_*.deb 2>&1 >/dev/null
+mv /var/lib/tezos-signer/away /var/lib/tezos-signer/tokens`)
 	client.Close()
 	host.awaitReady(t, strings.SplitN(before, "\n", 2)[0])
 	sign()
@@ -130,6 +139,39 @@ func TestTheDocumentLeadsFromAFreshDebianToASignature(t *testing.T) {
 		t.Errorf("a purge has changed the watermarks: %s", left)
 	}
 	host.Run(t, "test ! -e /usr/bin/tezos-signer -a ! -e /lib/systemd/system/tezos-signer.service")
+}
+
+// A PIN that others read, or a configuration that they change: check says so, and it does not start.
+func (h *Host) refusesWhatOthersCouldUse(t *testing.T) {
+	t.Helper()
+	for path, mode := range map[string]string{"/etc/tezos-signer/pin": "0644", "/etc/tezos-signer/config.yaml": "0646"} {
+		before := h.Run(t, "stat --format %a "+path+"; chmod "+mode+" "+path)
+		if said, err := h.try(t.Context(), "tezos-signer-run check"); err == nil || !strings.Contains(said, "by other users (mode "+mode) {
+			t.Errorf("%s with %s is checked: %s", path, mode, said)
+		}
+		if _, err := h.try(t.Context(), "systemctl restart tezos-signer"); err == nil {
+			t.Errorf("it starts with %s for %s", mode, path)
+		}
+		h.Run(t, "chmod "+strings.TrimSpace(before)+" "+path)
+		h.awaitReady(t, "")
+	}
+}
+
+// The commands of the guides on a host with the package: export as root, import of files that only root reads, and nothing of root's
+// among the service's own.
+func (h *Host) isImportedInto(t *testing.T) {
+	t.Helper()
+	h.Run(t, `install -d -m 0700 /root/octez
+tezos-signer watermarks export --config /etc/tezos-signer/config.yaml --format octez --output /root/octez
+chmod 0600 /root/octez/*
+tezos-signer-run watermarks import /root/octez`)
+	said, err := h.try(t.Context(), "tezos-signer watermarks raise --config /etc/tezos-signer/config.yaml --level 1")
+	if err == nil || !strings.Contains(said, "tezos-signer-run") {
+		t.Errorf("root raises rows of the service: %s", said)
+	}
+	if left := h.Run(t, "find /var/lib/tezos-signer/watermarks -user root"); left != "" {
+		t.Errorf("there are files of root: %s", left)
+	}
 }
 
 func install(t *testing.T, host *Host, file string) {

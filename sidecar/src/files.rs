@@ -22,6 +22,12 @@ pub fn pin_file(config: &HsmConfig) -> std::io::Result<PathBuf> {
     Ok(Path::new(&directory).join(name))
 }
 
+/// Whether this process runs in a pod: the kubelet tells every container where the API server is. Its files are mounts of the kubelet
+/// then, readable, and nobody else is there.
+pub fn are_of_a_pod() -> bool {
+    std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
+}
+
 /// A file or directory that signing stands on.
 #[derive(Debug, Clone)]
 pub struct File {
@@ -56,6 +62,13 @@ pub fn examine(config: &SignerConfig, path: &Path) -> Vec<File> {
         Ok(path) => look("hsm.pinFile", &path, Rules::PIN),
         Err(error) => wrong("hsm.pinFile", &config.hsm.pin_file, false, error.to_string()),
     });
+    // A credential is a copy. What the unit makes it of lies beside the configuration.
+    if let Ok(name) = config.hsm.pin_file.strip_prefix(CREDENTIALS) {
+        let source = path.with_file_name(name);
+        if source.exists() {
+            files.push(look("LoadCredential", &source, Rules::PIN));
+        }
+    }
     if let Some(tls) = &config.tls {
         files.push(look("tls.privateKeyFile", &tls.private_key_file, Rules::PRIVATE_KEY));
     }

@@ -126,8 +126,13 @@ pub async fn serve(config: SignerConfig, path: PathBuf) -> Result<(), ServeError
         None => None,
     };
     let peers = listen_to_peers(&config, &metrics).await?;
-    // The pod's UID: a restarted container is the same holder, a replaced pod is another.
+    // The pod's UID, or the host's name: a restarted container is the same holder, a replaced pod is another.
     let identity = std::env::var("POD_UID").unwrap_or_else(|_| uuid::Uuid::new_v4().to_string());
+    if identity == "localhost" && matches!(watermarks, WatermarkConfig::ConfigMap(_)) {
+        return Err(ServeError::Config(
+            "this host is called localhost, as the other one may be: give it a name, by which it holds the records (POD_UID)",
+        ));
+    }
     let (store, lease_duration) = open_store(watermarks).await?;
     let terms = lease_duration.map(|duration| LeaseTerms {
         identity: identity.clone(),
@@ -160,9 +165,9 @@ pub async fn serve(config: SignerConfig, path: PathBuf) -> Result<(), ServeError
 }
 
 /// Who has the PIN signs past every watermark, and so does who can change the records or say where they are: on a host with other
-/// users nothing is signed then. What else is not as it should be is told. In a pod the mounts are the kubelet's and nobody else's.
+/// users nothing is signed then. What else is not as it should be is told.
 fn refuse_exposed(config: &SignerConfig, path: &Path) -> Result<(), ServeError> {
-    if std::env::var_os("POD_UID").is_some() {
+    if files::are_of_a_pod() {
         return Ok(());
     }
     let exposed = files::examine(config, path).into_iter().filter_map(|file| file.exposure);
@@ -208,7 +213,7 @@ async fn serve_until_terminated(
     if let Some(endpoint) = &config.node_endpoint {
         tokio::spawn(node::compare_all(signer.clone(), signer.keys().collect(), endpoint.clone()));
     }
-    tokio::spawn(service_manager::accompany(admin));
+    tokio::spawn(service_manager::accompany(admin, reload.refusal()));
     let reload = tokio::spawn(reload.at_each(hangup));
     tracing::info!(keys = config.keys.len(), "serving");
 

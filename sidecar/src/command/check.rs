@@ -55,8 +55,7 @@ pub(super) async fn run(config: &SignerConfig, path: &Path, output: Output) -> R
     let tried: Vec<Tried<'_>> = tried.collect();
 
     let mut findings = vec![of_token(config, examined.as_ref().err()), of_store(config, records.as_ref().err())];
-    // A pod's mounts are the kubelet's.
-    if std::env::var_os("POD_UID").is_none() {
+    if !files::are_of_a_pod() {
         findings.extend(files::examine(config, path).iter().map(of_file));
     }
     let all_fit = !tried.is_empty()

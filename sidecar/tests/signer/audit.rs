@@ -249,11 +249,11 @@ fn two_signers_cannot_share_a_log_and_a_wrong_path_is_named() {
     let signer = Signer::start(&home);
     let other = Home::new();
     log_to(&other, &log(&home));
-    assert!(Signer::start_in_vain(&other).contains("another process writes the audit log"));
+    assert!(Signer::start_in_vain(&other, &[]).contains("another process writes the audit log"));
     drop(signer);
     let third = Home::new();
     log_to(&third, Path::new("/nonexistent/audit.log"));
-    assert!(Signer::start_in_vain(&third).contains("audit.file"));
+    assert!(Signer::start_in_vain(&third, &[]).contains("audit.file"));
 }
 
 #[test]

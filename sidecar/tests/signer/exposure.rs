@@ -10,12 +10,14 @@ fn serve_refuses_to_start_where_others_could_sign_past_the_watermarks() {
     let pin = home.path.join("pin");
     for (path, good, bad) in [(pin, 0o600, 0o604), (home.records(), 0o700, 0o702), (home.config_file(), 0o644, 0o646)] {
         permit(&path, bad);
-        let said = Signer::start_in_vain(&home);
-        assert!(said.is_empty() || said.contains("other users"), "{said}");
+        let said = Signer::start_in_vain(&home, &[]);
+        assert!(said.contains("other users"), "{said}");
         let checked = home.run(&["check"]).failed();
         assert!(checked.contains("by other users") && checked.contains("WRONG"), "{checked}");
-        // In a pod the mounts are the kubelet's: readable, and nobody else is there.
-        drop(Signer::start_with(&home, &[("POD_UID", "a-pod")]));
+        // Who is given the name of a holder is in no pod for that: a host that shares its records with another is.
+        let said = Signer::start_in_vain(&home, &[("POD_UID", "host-a")]);
+        assert!(said.contains("other users"), "{said}");
+        drop(Signer::start_with(&home, &[("KUBERNETES_SERVICE_HOST", "10.0.0.1")]));
         permit(&path, good);
         home.run(&["check"]).succeeded();
     }
@@ -29,7 +31,7 @@ fn a_group_reads_the_pin_only_if_it_is_roots() {
     permit(&pin, 0o640);
     Signer::start(&home);
     std::os::unix::fs::chown(&pin, None, Some(1)).unwrap();
-    Signer::start_in_vain(&home);
+    Signer::start_in_vain(&home, &[]);
     assert!(home.run(&["check"]).failed().contains("hsm.pinFile"));
 }
 
@@ -89,6 +91,17 @@ fn a_credential_of_systemd_is_found_where_the_unit_has_it() {
     let checked = home.run(&["check"]).failed();
     assert!(checked.contains("LoadCredential"), "{checked}");
     let directory = credentials.to_str().unwrap();
-    let signer = Signer::start_with(&home, &[("CREDENTIALS_DIRECTORY", directory)]);
+    let environment = [("CREDENTIALS_DIRECTORY", directory)];
+    let signer = Signer::start_with(&home, &environment);
     crate::process::wait_for("/startupz", || (signer.admin("/startupz").status == 200).then_some(()));
+    drop(signer);
+
+    // The file that systemd has made it of, as the package has it.
+    let source = home.config_file().with_file_name("pin");
+    std::fs::copy(credentials.join("pin"), &source).unwrap();
+    permit(&source, 0o600);
+    drop(Signer::start_with(&home, &environment));
+    permit(&source, 0o644);
+    let said = Signer::start_in_vain(&home, &environment);
+    assert!(said.contains("LoadCredential") && said.contains("other users"), "{said}");
 }

@@ -56,8 +56,8 @@ impl Signer {
     }
 
     /// Starts one that must end by itself, and returns what it had to say.
-    pub(crate) fn start_in_vain(home: &Home) -> String {
-        let mut signer = Self::spawn(home, &[]);
+    pub(crate) fn start_in_vain(home: &Home, environment: &[(&str, &str)]) -> String {
+        let mut signer = Self::spawn(home, environment);
         assert_eq!(signer.ended().code(), Some(1), "{}", signer.log());
         signer.log()
     }

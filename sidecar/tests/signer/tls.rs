@@ -170,7 +170,7 @@ fn a_signer_does_not_start_with_files_that_cannot_be_used_and_names_the_field() 
         let mut config = good_config.clone();
         config[field] = json!(path);
         home.set_config(json!({ "tls": config }));
-        let said = Signer::start_in_vain(&home);
+        let said = Signer::start_in_vain(&home, &[]);
         let path = path.to_str().unwrap();
         assert!(said.contains(&format!("tls.{field}: {path}")), "{field} {path}: {said}");
     }

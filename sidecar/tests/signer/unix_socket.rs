@@ -56,14 +56,14 @@ fn the_socket_of_a_killed_process_is_replaced() {
 fn a_living_process_keeps_its_socket_and_what_is_no_socket_is_not_touched() {
     let (home, path) = home_with_socket();
     let living = UnixListener::bind(&path).unwrap();
-    let said = Signer::start_in_vain(&home);
+    let said = Signer::start_in_vain(&home, &[]);
     assert!(said.contains("unixSocket") && said.contains("another process"), "{said}");
     assert!(UnixStream::connect(&path).is_ok());
     drop(living);
     std::fs::remove_file(&path).unwrap();
 
     std::fs::write(&path, "precious").unwrap();
-    let said = Signer::start_in_vain(&home);
+    let said = Signer::start_in_vain(&home, &[]);
     assert!(said.contains("unixSocket") && said.contains("no socket"), "{said}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
 }

@@ -185,7 +185,7 @@ fn suspend_is_403_and_a_ceiling_409_also_when_they_come_while_running() {
 fn two_signers_cannot_share_a_directory() {
     let home = Home::new();
     let signer = Signer::start(&home);
-    assert!(Signer::start_in_vain(&home).contains("another process uses the watermark directory"));
+    assert!(Signer::start_in_vain(&home, &[]).contains("another process uses the watermark directory"));
     assert!(home.run(&["watermarks", "initialise", "--fresh"]).failed().contains("another process"));
     signer.signature(&home.tz3(), &attestation(NEXT, 0, 1));
 }

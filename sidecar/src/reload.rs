@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use tezos_signer_core::config::{KeyConfig, SignerConfig};
 use tezos_signer_core::key::PublicKeyHash;
 use tokio::signal::unix::Signal;
+use tokio::sync::watch;
 
 /// How long the record of a new key may take to be read, or the token to sign with it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -46,6 +47,7 @@ pub(crate) struct Reload {
     config: SignerConfig,
     records: Records,
     signer: Arc<Signer>,
+    refusal: watch::Sender<Option<String>>,
     /// Keys that were taken out a moment ago.
     leaving: Vec<KeyConfig>,
 }
@@ -53,7 +55,12 @@ pub(crate) struct Reload {
 impl Reload {
     /// Of a process that serves by `config`, which was read from `path`.
     pub(crate) fn new(path: PathBuf, config: SignerConfig, records: Records, signer: Arc<Signer>) -> Self {
-        Self { path, config, records, signer, leaving: Vec::new() }
+        Self { path, config, records, signer, refusal: watch::Sender::new(None), leaving: Vec::new() }
+    }
+
+    /// Why the file was refused when it was read last; nothing where it applies.
+    pub(crate) fn refusal(&self) -> watch::Receiver<Option<String>> {
+        self.refusal.subscribe()
     }
 
     /// Reads the file at each `hangup`, for ever.
@@ -156,7 +163,8 @@ impl Reload {
             }
         };
         self.signer.metrics().reloaded(result);
-        service_manager::reloaded(reloaded.as_ref().err().map(ToString::to_string));
+        self.refusal.send_replace(reloaded.as_ref().err().map(ToString::to_string));
+        service_manager::reloaded();
     }
 }
 

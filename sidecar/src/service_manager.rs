@@ -5,6 +5,7 @@ use crate::http::admin::Admin;
 use sd_notify::NotifyState;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// How often it is looked, before signing works and from then on.
 const LOOK_AT_START: Duration = Duration::from_millis(100);
@@ -13,8 +14,9 @@ const LOOK: Duration = Duration::from_secs(2);
 /// How often the process shows that it lives, within the time after which it would be ended.
 const SIGNS_OF_LIFE: u32 = 3;
 
-/// Tells of the start, and of all that follows, for as long as the process lives.
-pub(crate) async fn accompany(admin: Arc<Admin>) {
+/// Tells of the start, and of all that follows, for as long as the process lives. In `refusal` is why the configuration file, as it is
+/// now, does not apply.
+pub(crate) async fn accompany(admin: Arc<Admin>, mut refusal: watch::Receiver<Option<String>>) {
     if std::env::var_os("NOTIFY_SOCKET").is_none() {
         return;
     }
@@ -23,7 +25,10 @@ pub(crate) async fn accompany(admin: Arc<Admin>) {
     let mut is_ready = false;
     loop {
         let reasons = admin.reasons();
-        let status = if reasons.is_empty() { "signs".to_owned() } else { reasons.join("; ") };
+        let mut status = if reasons.is_empty() { "signs".to_owned() } else { reasons.join("; ") };
+        if let Some(reason) = &*refusal.borrow_and_update() {
+            status = format!("{status}; the changed configuration was refused: {reason}");
+        }
         if status != told {
             told = status;
             // A line end would begin another message.
@@ -38,7 +43,10 @@ pub(crate) async fn accompany(admin: Arc<Admin>) {
             tell(&[NotifyState::Watchdog]);
         }
         let look = if is_ready { LOOK } else { LOOK_AT_START };
-        tokio::time::sleep(watchdog.map_or(look, |watchdog| watchdog.min(look))).await;
+        tokio::select! {
+            () = tokio::time::sleep(watchdog.map_or(look, |watchdog| watchdog.min(look))) => {}
+            Ok(()) = refusal.changed() => {}
+        }
     }
 }
 
@@ -50,11 +58,9 @@ pub(crate) fn reloading() {
     }
 }
 
-/// It was; `refused` says why the one before still applies.
-pub(crate) fn reloaded(refused: Option<String>) {
-    let status = refused.map(|reason| format!("the changed configuration was refused: {reason}").replace('\n', " "));
-    let status = status.as_deref().map(NotifyState::Status);
-    tell(&[Some(NotifyState::Ready), status].into_iter().flatten().collect::<Vec<_>>());
+/// It was.
+pub(crate) fn reloaded() {
+    tell(&[NotifyState::Ready]);
 }
 
 /// The process ends.

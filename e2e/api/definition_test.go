@@ -149,6 +149,7 @@ func TestTheDefinitionExplainsItself(t *testing.T) {
 		"spec.baker.octez.dalNode":             "--without-dal",
 		"spec.hsm.cloudHsm.sessions":           "Default: 4",
 		"spec.keys.maxFee":                     "in mutez",
+		"spec.resources.limits":                "Default: `{memory: 256Mi}`",
 	} {
 		if output := server.must(t, "", "explain", "tezossigner."+field); !strings.Contains(output, text) {
 			t.Errorf("%s: %s", field, output)
@@ -235,6 +236,8 @@ func TestWhatTheAPIServerRefuses(t *testing.T) {
 		"a Secret without name":  {func(spec object) { spec["imagePullSecrets"] = []any{object{}} }, "imagePullSecrets"},
 		"a token of two ways":    {func(spec object) { spec["hsm"].(object)["pkcs11"].(object)["serial"] = "1" }, "exactly one of token"},
 		"no PIN":                 {func(spec object) { delete(spec["hsm"].(object)["pkcs11"].(object), "pin") }, "pin"},
+		"more memory":            {func(spec object) { spec["resources"] = object{"limits": object{"memory": "512Mi", "cpu": 1}} }, ""},
+		"claims of the signer":   {func(spec object) { spec["resources"] = object{"claims": []any{}} }, "claims"},
 		"seconds of a short day": {func(spec object) { spec["hsm"].(object)["pkcs11"].(object)["exitAfterSeconds"] = 9 }, "exitAfterSeconds"},
 	} {
 		err := try(c.change)

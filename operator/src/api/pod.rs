@@ -1,6 +1,7 @@
 //! What a TezosSigner says of its pods as pods, whatever runs in them.
 
-use super::schema::{any_object, any_objects, label_map};
+use super::schema::{any_object, any_objects, label_map, quantities};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -26,6 +27,20 @@ pub struct PlacementSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub priority_class_name: Option<String>,
+}
+
+/// What the signer's container asks for and may use.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ResourcesSpec {
+    /// The most that it may use. A limit on CPU makes signatures late. Default: `{memory: 256Mi}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "quantities")]
+    pub limits: BTreeMap<String, Quantity>,
+    /// What a node must have free for it. Default: `{cpu: 50m, memory: 64Mi}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "quantities")]
+    pub requests: BTreeMap<String, Quantity>,
 }
 
 /// A Secret in the TezosSigner's namespace by which images are pulled.

@@ -25,6 +25,11 @@ pub(super) fn label_map(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "maxProperties": 32, "additionalProperties": {"type": "string", "maxLength": 63}})
 }
 
+/// Amounts of what a node has: `50m`, `64Mi`, `1`. The API server reads them when the operator tries the Deployment.
+pub(super) fn quantities(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "maxProperties": 16, "additionalProperties": {"x-kubernetes-int-or-string": true}})
+}
+
 /// Words of a command line.
 pub(super) fn argument_list(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "array", "maxItems": 64, "items": {"type": "string", "minLength": 1, "maxLength": 1024}})

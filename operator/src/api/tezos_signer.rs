@@ -7,7 +7,7 @@ use super::TezosSignerStatus;
 use super::baker::BakerSpec;
 use super::cloud_hsm::CloudHsmSpec;
 use super::key::KeySpec;
-use super::pod::{ImagePullSecret, PlacementSpec};
+use super::pod::{ImagePullSecret, PlacementSpec, ResourcesSpec};
 use super::schema::any_objects;
 use super::service::ServiceSpec;
 use super::token::TokenSpec;
@@ -99,6 +99,11 @@ pub struct TezosSignerSpec {
     /// Where the pods run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placement: Option<PlacementSpec>,
+
+    /// Requests and limits of the signer's container, as in a pod: `{limits: {memory: 512Mi}}`. What is left out is as usual, so a request
+    /// of more than 256Mi of memory needs a limit too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourcesSpec>,
 
     /// Sign nothing until this is false again. It is written into the watermark record, so that no signer can miss it.
     #[serde(default)]

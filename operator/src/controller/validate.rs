@@ -16,7 +16,8 @@ pub use placement::Placement;
 pub use service::{Authorities, AuthoritiesSource, ServiceCertificate, ServiceForm};
 pub use template::Template;
 
-use crate::api::{InitialWatermarkSpec, KeySpec, PinSource, TezosSigner};
+use crate::api::{InitialWatermarkSpec, KeySpec, PinSource, ResourcesSpec, TezosSigner};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -83,6 +84,8 @@ pub struct ValidSigner {
     pub form: Form,
     /// What its pods need of nodes and registries.
     pub placement: Placement,
+    /// What the signer's container asks for and may use, where that is not as usual.
+    pub resources: ResourcesSpec,
     /// The image, if it is named.
     pub image: Option<String>,
     /// Whether nothing is to be signed.
@@ -154,8 +157,19 @@ pub fn validate(signer: &TezosSigner) -> Result<ValidSigner, Invalid> {
     let node = spec.node_endpoint.as_deref().map(str::parse).transpose();
     let node = node.map_err(|error: NodeEndpointError| Invalid::new("spec.nodeEndpoint", error))?;
     let config = config(keys.clone(), hsm, ports, node, spec.lease_duration_seconds)?;
-    let image = spec.image.clone();
-    Ok(ValidSigner { identity, keys, initial, config, pin, hsm: access, form, placement, image, suspend: spec.suspend })
+    Ok(ValidSigner {
+        identity,
+        keys,
+        initial,
+        config,
+        pin,
+        hsm: access,
+        form,
+        placement,
+        resources: spec.resources.clone().unwrap_or_default(),
+        image: spec.image.clone(),
+        suspend: spec.suspend,
+    })
 }
 
 /// Who `signer` is; its name was checked by the API server too, unless the CRD is an older one.

@@ -5,11 +5,12 @@
 
 mod client_config;
 
+use super::container::item;
 use super::names;
 use crate::controller::validate::CloudHsmClient;
 use client_config::ClientConfig;
 use k8s_openapi::api::core::v1::{
-    ConfigMapProjection, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, KeyToPath, ProjectedVolumeSource,
+    ConfigMapProjection, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, ProjectedVolumeSource,
     SecretProjection, Volume, VolumeMount, VolumeProjection,
 };
 
@@ -124,10 +125,6 @@ pub(super) fn volumes(client: &CloudHsmClient, config_map: &str, mode: i32) -> V
         ..Volume::default()
     });
     volumes
-}
-
-fn item(key: &str, path: &str) -> KeyToPath {
-    KeyToPath { key: key.to_owned(), path: path.to_owned(), mode: None }
 }
 
 fn mount(volume: &str, path: &str) -> VolumeMount {

@@ -3,6 +3,7 @@
 
 use super::json::json;
 use super::{cloud_hsm, config, names};
+use crate::api::ResourcesSpec;
 use crate::controller::validate::{Authorities, AuthoritiesSource, Form, HsmAccess, ServiceCertificate, ValidSigner};
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapProjection, ConfigMapVolumeSource, Container, ContainerPort, DownwardAPIProjection,
@@ -13,6 +14,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::Path;
 use tezos_signer_core::config::{ADMIN_PORT, PEER_PORT, SIGNING_PORT};
 
@@ -65,6 +67,7 @@ pub(super) fn container(signer: &ValidSigner, image: &str) -> Value {
         startup_probe: Some(probe("/startupz", 1, 1, STARTUP_FAILURES)),
         readiness_probe: Some(probe("/readyz", 2, 2, 2)),
         liveness_probe: Some(probe("/livez", 5, 5, 6)),
+        resources: Some(resources(&signer.resources)),
         ..plain_container(names::SIGNER_CONTAINER, image)
     };
     let mut container = json(&known);
@@ -79,7 +82,7 @@ pub(super) fn plain_container(name: &str, image: &str) -> Container {
         name: name.to_owned(),
         image: Some(image.to_owned()),
         image_pull_policy: Some("IfNotPresent".to_owned()),
-        resources: Some(resources()),
+        resources: Some(resources(&ResourcesSpec::default())),
         security_context: Some(restricted(SIGNER_USER)),
         ..Container::default()
     }
@@ -134,14 +137,15 @@ fn probe(path: &str, period: i32, timeout: i32, failures: i32) -> Probe {
     }
 }
 
-/// No limit on CPU: a signature that waits for the next quota period is a late signature.
-fn resources() -> ResourceRequirements {
-    let quantities = |pairs: &[(&str, &str)]| {
-        Some(pairs.iter().map(|(name, value)| ((*name).to_owned(), Quantity((*value).to_owned()))).collect())
+/// As usual, but for what is `given`. No limit on CPU: a signature that waits for the next quota period is a late signature.
+fn resources(given: &ResourcesSpec) -> ResourceRequirements {
+    let quantities = |usual: &[(&str, &str)], given: &BTreeMap<String, Quantity>| {
+        let usual = usual.iter().map(|(name, value)| ((*name).to_owned(), Quantity((*value).to_owned())));
+        Some(usual.chain(given.clone()).collect())
     };
     ResourceRequirements {
-        requests: quantities(&[("cpu", "50m"), ("memory", "64Mi")]),
-        limits: quantities(&[("memory", "256Mi")]),
+        requests: quantities(&[("cpu", "50m"), ("memory", "64Mi")], &given.requests),
+        limits: quantities(&[("memory", "256Mi")], &given.limits),
         ..ResourceRequirements::default()
     }
 }
@@ -166,11 +170,7 @@ pub(super) fn volumes(signer: &ValidSigner, config_map: &str) -> Vec<Value> {
             name: names::PIN_VOLUME.to_owned(),
             secret: Some(SecretVolumeSource {
                 secret_name: Some(signer.pin.secret.clone()),
-                items: Some(vec![KeyToPath {
-                    key: signer.pin.key.clone(),
-                    path: PIN_FILE_NAME.to_owned(),
-                    mode: None,
-                }]),
+                items: Some(vec![item(&signer.pin.key, PIN_FILE_NAME)]),
                 default_mode: Some(READABLE),
                 optional: None,
             }),
@@ -204,7 +204,7 @@ fn token_volume() -> Volume {
     let certificate = VolumeProjection {
         config_map: Some(ConfigMapProjection {
             name: "kube-root-ca.crt".to_owned(),
-            items: Some(vec![KeyToPath { key: "ca.crt".to_owned(), path: "ca.crt".to_owned(), mode: None }]),
+            items: Some(vec![item("ca.crt", "ca.crt")]),
             optional: None,
         }),
         ..VolumeProjection::default()
@@ -267,7 +267,8 @@ fn client_ca_projection(authorities: &Authorities) -> VolumeProjection {
     }
 }
 
-fn item(key: &str, path: &str) -> KeyToPath {
+/// One key of a ConfigMap or a Secret, as a file.
+pub(super) fn item(key: &str, path: &str) -> KeyToPath {
     KeyToPath { key: key.to_owned(), path: path.to_owned(), mode: None }
 }
 

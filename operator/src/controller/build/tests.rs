@@ -1,6 +1,7 @@
 //! The objects of the example, as text. Whoever changes `golden.yaml` restarts every baker whose operator is upgraded:
 //! that is what the file is there to show. `UPDATE_GOLDEN=1 cargo test -p tezos-signer-operator` writes it anew.
 
+use super::json::json;
 use super::*;
 use crate::controller::validate::tests::{example, octez_example, service_example};
 use crate::controller::validate::validate;
@@ -238,6 +239,22 @@ fn signers_behind_a_service_run_where_they_are_told() {
     assert_eq!(tolerations, ["bakers", "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]);
     assert_eq!(pod.priority_class_name.as_deref(), Some("bakers"));
     assert_eq!(pod.image_pull_secrets.unwrap()[0].name, "registry");
+}
+
+#[test]
+fn the_signer_has_the_resources_that_are_named_and_the_usual_ones_beside_them() {
+    let mut signer = crate::controller::validate::tests::cloud_hsm_example();
+    let resources = |signer: &crate::api::TezosSigner| {
+        let containers = pod(&build(&validate(signer).unwrap(), "i")).init_containers.unwrap();
+        containers.into_iter().map(|container| json(&container.resources)).collect::<Vec<_>>()
+    };
+    let usual = serde_json::json!({"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}});
+    assert_eq!(resources(&signer), [usual.clone(), usual.clone()]);
+    // A number too, as in a pod.
+    let given = serde_json::json!({"limits": {"memory": "512Mi"}, "requests": {"cpu": 1}});
+    signer.spec.resources = serde_json::from_value(given).unwrap();
+    let signers = serde_json::json!({"requests": {"cpu": "1", "memory": "64Mi"}, "limits": {"memory": "512Mi"}});
+    assert_eq!(resources(&signer), [usual, signers], "the client's container is not the signer's");
 }
 
 #[test]

@@ -167,7 +167,28 @@ impl Claims {
         Self { records: Api::namespaced(client.clone(), RECORDS_NAMESPACE), client, me }
     }
 
-    /// Makes the record of `key` ours, or finds out why it cannot be. `seen` is what the status remembers of it.
+    /// The record of `key` as it is, if there is one, or why it cannot be ours. `seen` is what the status remembers of it. Writes
+    /// nothing.
+    pub async fn look(
+        &self,
+        key: &KeyConfig,
+        initial: Option<&InitialWatermark>,
+        seen: Option<&KeyStatus>,
+        now: Timestamp,
+    ) -> Result<Option<ConfigMap>, ClaimError> {
+        let name = key.record_name().to_string();
+        let found = self.records.get_opt(&name).await.map_err(|e| ClaimError::Api("read", name.clone(), e))?;
+        match &found {
+            Some(record) => {
+                readable(&name, record)?;
+                self.check_owner(key, record).await?;
+            }
+            None => first_record(key, initial, seen, now).map(drop)?,
+        }
+        Ok(found)
+    }
+
+    /// Makes the record of `key` ours, or finds out why it cannot be.
     pub async fn claim(
         &self,
         key: &KeyConfig,
@@ -178,8 +199,7 @@ impl Claims {
     ) -> Result<Claimed, ClaimError> {
         let name = key.record_name().to_string();
         for _ in 0..ATTEMPTS {
-            let found = self.records.get_opt(&name).await.map_err(|e| ClaimError::Api("read", name.clone(), e))?;
-            let record = match found {
+            let record = match self.look(key, initial, seen, now).await? {
                 Some(record) => record,
                 None => match self.create(key, first_record(key, initial, seen, now)?).await? {
                     Some(record) => record,
@@ -187,7 +207,6 @@ impl Claims {
                 },
             };
             let read = readable(&name, &record)?;
-            self.check_owner(key, &record).await?;
             let mut wanted = record.clone();
             annotations(&mut wanted).insert(OWNER_ANNOTATION.to_owned(), owner_text(&self.me));
             let suspended = set_suspend(&mut wanted, suspend, read.suspend);
@@ -208,48 +227,51 @@ impl Claims {
     pub async fn all(&self) -> Result<BTreeSet<String>, ClaimError> {
         let found = self.records.list_metadata(&ListParams::default()).await;
         let found = found.map_err(|error| ClaimError::Api("list", "of this TezosSigner".to_owned(), error))?.items;
-        let ours = owner_text(&self.me);
-        let ours = found.into_iter().filter(|record| record.annotations().get(OWNER_ANNOTATION) == Some(&ours));
+        let ours = found.into_iter().filter(|record| is_owned_by(&self.me, record));
         Ok(ours.map(|record| record.name_any()).collect())
     }
 
-    /// Lets go of a record that is ours: anybody may claim it then, with everything that it remembers. A record that is
-    /// gone, or another's, is left alone.
-    pub async fn release(&self, name: &str) -> Result<(), ClaimError> {
-        for _ in 0..ATTEMPTS {
-            let found = self.records.get_opt(name).await.map_err(|e| ClaimError::Api("read", name.to_owned(), e))?;
-            let Some(mut record) = found else { return Ok(()) };
-            let annotations = annotations(&mut record);
-            if annotations.get(OWNER_ANNOTATION) != Some(&owner_text(&self.me)) {
-                return Ok(());
+    /// Writes into a record that is ours that nothing may be signed. One that cannot be read is left alone: nobody signs by it.
+    pub async fn suspend(&self, name: &str) -> Result<(), ClaimError> {
+        self.change(name, |record| {
+            if let Ok(Record { suspend, .. }) = readable(name, record) {
+                set_suspend(record, true, suspend);
             }
+        })
+        .await
+    }
+
+    /// Lets go of a record that is ours: anybody may claim it then, with everything that it remembers.
+    pub async fn release(&self, name: &str) -> Result<(), ClaimError> {
+        self.change(name, |record| {
+            let annotations = annotations(record);
             annotations.remove(OWNER_ANNOTATION);
             if let Ok(lease) = Lease::from_annotations(annotations) {
                 Lease { preferred_holder: String::new(), ..lease.let_go() }.write_to(annotations);
             }
-            if self.replace(name, &record).await? {
-                return Ok(());
-            }
-        }
-        Err(ClaimError::Contended(name.to_owned()))
+        })
+        .await
     }
 
     /// Writes who should hold a record that is ours, unless its holder is another by now.
     pub async fn prefer(&self, name: &str, preferred: &Preferred) -> Result<(), ClaimError> {
+        self.change(name, |record| {
+            let lease = lease_of(record).filter(|lease| lease.holder_identity == preferred.holder);
+            if let Some(lease) = lease.filter(|lease| lease.preferred_holder != preferred.to) {
+                Lease { preferred_holder: preferred.to.clone(), ..lease }.write_to(annotations(record));
+            }
+        })
+        .await
+    }
+
+    /// Changes a record that is ours, until nobody has written it in between. One that is gone, or another's, is left alone.
+    async fn change(&self, name: &str, change: impl Fn(&mut ConfigMap)) -> Result<(), ClaimError> {
         for _ in 0..ATTEMPTS {
             let found = self.records.get_opt(name).await.map_err(|e| ClaimError::Api("read", name.to_owned(), e))?;
-            let Some(mut record) = found else { return Ok(()) };
-            let is_ours = annotations(&mut record).get(OWNER_ANNOTATION) == Some(&owner_text(&self.me));
-            let Some(lease) = lease_of(&record).filter(|lease| is_ours && lease.holder_identity == preferred.holder)
-            else {
-                return Ok(());
-            };
-            if lease.preferred_holder == preferred.to {
-                return Ok(());
-            }
-            let lease = Lease { preferred_holder: preferred.to.clone(), ..lease };
-            lease.write_to(annotations(&mut record));
-            if self.replace(name, &record).await? {
+            let Some(record) = found.filter(|record| is_owned_by(&self.me, record)) else { return Ok(()) };
+            let mut wanted = record.clone();
+            change(&mut wanted);
+            if wanted == record || self.replace(name, &wanted).await? {
                 return Ok(());
             }
         }
@@ -380,6 +402,10 @@ fn set_suspend(record: &mut ConfigMap, wanted: bool, suspended: bool) -> bool {
 
 fn annotations(record: &mut ConfigMap) -> &mut BTreeMap<String, String> {
     record.metadata.annotations.get_or_insert_default()
+}
+
+fn is_owned_by(owner: &Identity, record: &impl kube::Resource) -> bool {
+    record.annotations().get(OWNER_ANNOTATION) == Some(&owner_text(owner))
 }
 
 fn owner_text(owner: &Identity) -> String {

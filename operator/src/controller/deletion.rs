@@ -3,14 +3,13 @@
 
 use super::apply::{ApplyError, Cluster};
 use super::claim::{ClaimError, Claims};
-use super::validate::{self, Identity, Invalid};
+use super::validate::{self, Identity};
 use super::{Context, Error, Guarded, Report, status};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Resource as _;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How long a deletion waits for the pods to end in peace, so that they let go of their records by themselves. Safety does
@@ -20,10 +19,7 @@ const PEACEFUL_END: SignedDuration = SignedDuration::from_mins(1);
 /// What the finalizer waits for. The TezosSigner may be one that cannot be read.
 pub(super) async fn let_go(object: &Guarded, context: &Context, key: &ObjectRef<Guarded>) -> Result<Action, Error> {
     let metadata = object.meta();
-    let (Some(namespace), Some(name), Some(uid)) = (&metadata.namespace, &metadata.name, &metadata.uid) else {
-        return Err(Invalid::new("metadata", "namespace, name or uid is missing").into());
-    };
-    let identity = Identity { namespace: namespace.clone(), name: name.clone(), uid: uid.clone() };
+    let identity = Identity::of(metadata)?;
     let cluster = Cluster::new(&context.client, &context.owned, &identity);
     cluster.delete_deployment().await?;
     let pods: Vec<String> = cluster.pods().await?.iter().map(kube::ResourceExt::name_any).collect();
@@ -38,7 +34,7 @@ pub(super) async fn let_go(object: &Guarded, context: &Context, key: &ObjectRef<
     let done = async {
         cluster.delete_access().await?;
         let mut records = claims.all().await?;
-        records.extend(records_of(object));
+        records.extend(object.0.iter().flat_map(validate::records));
         for record in records {
             match claims.release(&record).await {
                 // A claim whose owner is gone is free: letting go is a courtesy, which the guard may not let us do to a record
@@ -88,12 +84,4 @@ pub(super) async fn tell(object: &Guarded, error: Error, context: &Context) -> R
         }
         error => Err(error),
     }
-}
-
-/// The records that it may own: those it remembers, and those of its spec, if the status was never written.
-fn records_of(object: &Guarded) -> BTreeSet<String> {
-    let Ok(signer) = &object.0 else { return BTreeSet::new() };
-    let remembered = signer.status.iter().flat_map(|status| &status.keys).map(|key| key.record.clone());
-    let in_spec = validate::validate(signer).map(|valid| valid.keys).unwrap_or_default();
-    remembered.chain(in_spec.iter().map(|key| key.record_name().to_string())).collect()
 }

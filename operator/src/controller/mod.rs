@@ -34,6 +34,7 @@ use backoff::Backoff;
 use build::{OpenDeployment, names};
 use claim::{ClaimError, Claimed, Claims};
 use dry_run::Refused;
+use futures::future::join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -55,7 +56,7 @@ use status::Outcome;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 pub use triggers::run;
-use validate::{Invalid, ValidSigner};
+use validate::{Identity, Invalid, ValidSigner};
 
 /// Keeps a TezosSigner until its rights on the records are taken away, and the records are let go.
 const FINALIZER: &str = "signer.tezos.io/release-records";
@@ -271,6 +272,9 @@ async fn stages(
     remembered: &mut TezosSignerStatus,
 ) -> Result<Outcome, Error> {
     let context = report.context;
+    if signer.spec.suspend {
+        suspend(signer, context).await?;
+    }
     let valid = match validate::validate(signer) {
         Ok(valid) => valid,
         Err(invalid) => return Ok(Outcome::Invalid(invalid)),
@@ -281,16 +285,12 @@ async fn stages(
     let claims = Claims::new(context.client.clone(), valid.identity.clone());
     let live = match cluster.live_deployment().await {
         Ok(live) => live,
-        Err(error) => {
-            suspend_claimed(&claims, &valid, remembered).await?;
-            return not_applied(error);
-        }
+        Err(error) => return not_applied(error),
     };
     let image =
         valid.image.clone().or_else(|| running_image(live.as_ref()?)).unwrap_or_else(|| context.default_image.clone());
     let objects = build::build(&valid, &image);
     if let Err(refused) = dry_run::dry_run(&cluster, &valid.form, &objects.deployment, live.as_ref()).await {
-        suspend_claimed(&claims, &valid, remembered).await?;
         return match refused {
             Refused::Invalid(invalid) => Ok(Outcome::Invalid(invalid)),
             Refused::Other(error) => not_applied(error),
@@ -349,39 +349,42 @@ async fn prefer(claims: &Claims, claimed: &[Claimed], seen: &Seen, pods: &[Pod])
 }
 
 /// Claims every record; what was claimed is remembered even if a later one is refused.
+///
+/// ◆ Whoever is refused for one key claims no other: all are looked at before one is claimed anew. Of two that look at the same
+/// time, both claim in one order, so that the second one is refused at the first key that both want.
 async fn claim_all(
     claims: &Claims,
     signer: &ValidSigner,
     remembered: &mut TezosSignerStatus,
 ) -> Result<Vec<Claimed>, ClaimError> {
+    let (initial, now) = (signer.initial.as_ref(), Timestamp::now());
+    let mut keys: Vec<_> = signer.keys.iter().map(|key| (key.record_name().to_string(), key)).collect();
+    keys.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    let before = remembered.keys.clone();
+    let seen = |name: &str| before.iter().find(|key| key.record == name);
+    if keys.len() > 1 && keys.iter().any(|(name, _)| seen(name).is_none()) {
+        for (name, key) in &keys {
+            claims.look(key, initial, seen(name), now).await?;
+        }
+    }
     let mut claimed = Vec::new();
-    for key in &signer.keys {
-        let name = key.record_name().to_string();
-        let seen = remembered.keys.iter().find(|key| key.record == name);
-        let claim = claims.claim(key, signer.initial.as_ref(), seen, signer.suspend, Timestamp::now()).await?;
+    for (name, key) in &keys {
+        let claim = claims.claim(key, initial, seen(name), signer.suspend, now).await?;
         *remembered = status::remember(remembered, claim.key.clone());
         claimed.push(claim);
     }
     Ok(claimed)
 }
 
-/// ◆ Brings `suspend` to the records that are claimed already, though the rest of the spec is refused: what runs goes on signing
-/// otherwise, and its user believes that it does not.
-async fn suspend_claimed(
-    claims: &Claims,
-    signer: &ValidSigner,
-    remembered: &TezosSignerStatus,
-) -> Result<(), ClaimError> {
-    for key in &signer.keys {
-        let name = key.record_name().to_string();
-        if let Some(seen) = remembered.keys.iter().find(|key| key.record == name) {
-            match claims.claim(key, None, Some(seen), signer.suspend, Timestamp::now()).await {
-                Ok(_) | Err(ClaimError::Refused(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-    Ok(())
+/// ◆ Brings `suspend` to all records that are ours before the rest of the spec is looked at, and to each whatever becomes of the
+/// others: what runs goes on signing otherwise, and its user believes that it does not. It is lifted where a record is claimed, so
+/// not before the spec is accepted.
+async fn suspend(signer: &TezosSigner, context: &Context) -> Result<(), Error> {
+    let claims = Claims::new(context.client.clone(), Identity::of(&signer.metadata)?);
+    let records = validate::records(signer);
+    let done: Result<(), ClaimError> =
+        join_all(records.iter().map(|record| claims.suspend(record))).await.into_iter().collect();
+    Ok(done?)
 }
 
 /// Lets go of the records of keys that are not in the spec any more, once no pod uses them: all of `pods` run with `config`.

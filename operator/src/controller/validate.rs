@@ -20,6 +20,7 @@ use crate::api::{InitialWatermarkSpec, KeySpec, PinSource, ResourcesSpec, TezosS
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tezos_signer_core::authentication::AuthorizedKeys;
 use tezos_signer_core::config::{
@@ -31,7 +32,7 @@ use tezos_signer_core::key::{ChainId, SigningPublicKey};
 use tezos_signer_core::payload::operation::{Mutez, OperationKind};
 use tezos_signer_core::policy::PayloadKind;
 use tezos_signer_core::position::Level;
-use tezos_signer_core::record::{RECORDS_NAMESPACE, Record};
+use tezos_signer_core::record::{RECORDS_NAMESPACE, Record, RecordName};
 
 /// How long one request may take, in milliseconds. The Octez client asks again on a 502.
 pub const REQUEST_DEADLINE_MILLISECONDS: u32 = 1500;
@@ -63,6 +64,16 @@ pub struct Identity {
     pub name: String,
     /// Its UID.
     pub uid: String,
+}
+
+impl Identity {
+    /// Of the TezosSigner with this metadata.
+    pub fn of(metadata: &ObjectMeta) -> Result<Self, Invalid> {
+        let (Some(namespace), Some(name), Some(uid)) = (&metadata.namespace, &metadata.name, &metadata.uid) else {
+            return Err(Invalid::new("metadata", "namespace, name or uid is missing"));
+        };
+        Ok(Self { namespace: namespace.clone(), name: name.clone(), uid: uid.clone() })
+    }
 }
 
 /// A TezosSigner whose every value is usable.
@@ -173,16 +184,25 @@ pub fn validate(signer: &TezosSigner) -> Result<ValidSigner, Invalid> {
 }
 
 /// Who `signer` is; its name was checked by the API server too, unless the CRD is an older one.
-pub fn identity(signer: &TezosSigner) -> Result<Identity, Invalid> {
-    let metadata = &signer.metadata;
-    let (Some(namespace), Some(name), Some(uid)) = (&metadata.namespace, &metadata.name, &metadata.uid) else {
-        return Err(Invalid::new("metadata", "namespace, name or uid is missing"));
-    };
-    if name.len() > 40 || name.contains('.') {
+fn identity(signer: &TezosSigner) -> Result<Identity, Invalid> {
+    let identity = Identity::of(&signer.metadata)?;
+    if identity.name.len() > 40 || identity.name.contains('.') {
         let reason = "at most 40 characters and no dots, because the names of pods and roles are made of it";
         return Err(Invalid::new("metadata.name", reason));
     }
-    Ok(Identity { namespace: namespace.clone(), name: name.clone(), uid: uid.clone() })
+    Ok(identity)
+}
+
+/// The names of the records that `signer` may own: those that it remembers, and those of the keys in its spec, whatever else is
+/// wrong with it.
+pub fn records(signer: &TezosSigner) -> BTreeSet<String> {
+    let remembered = signer.status.iter().flat_map(|status| &status.keys).map(|key| key.record.clone());
+    let chain = signer.spec.chain.parse::<ChainId>().ok();
+    let in_spec = signer.spec.keys.iter().filter_map(|key| {
+        let key: SigningPublicKey = key.public_key.parse().ok()?;
+        Some(RecordName::new(&key.hash(), &chain?).to_string())
+    });
+    remembered.chain(in_spec).collect()
 }
 
 fn keys(specs: &[KeySpec], chain: ChainId) -> Result<Vec<KeyConfig>, Invalid> {

@@ -59,6 +59,22 @@ fn the_example_is_valid() {
     assert_eq!(config.listen.to_string(), "127.0.0.1:6732", "nobody outside the pod may ask");
 }
 
+/// ◆ `suspend` must find them.
+#[test]
+fn the_records_of_a_spec_that_is_refused_are_known() {
+    let mut signer = example();
+    let record = validate(&signer).unwrap().keys[0].record_name().to_string();
+    signer.spec.baker = None;
+    signer.spec.keys[0].label = None;
+    signer.spec.keys.push(crate::api::KeySpec { public_key: "mistyped".to_owned(), ..signer.spec.keys[0].clone() });
+    signer.status = serde_json::from_value(json!({"keys": [
+        {"chain": "c", "publicKeyHash": "tz3a", "record": "watermark-former", "recordUID": "u"},
+    ]}))
+    .unwrap();
+    assert!(validate(&signer).is_err());
+    assert_eq!(records(&signer), BTreeSet::from([record, "watermark-former".to_owned()]));
+}
+
 #[test]
 fn the_node_comes_into_the_configuration_and_where_none_is_named_nothing_does() {
     let valid = with("/spec/nodeEndpoint", json!("http://node.bakers.svc:8732")).unwrap();

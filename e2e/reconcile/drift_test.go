@@ -63,6 +63,24 @@ func TestDriftIsRepairedAtOnceAndWhatOthersAddStays(t *testing.T) {
 			row{config(p, signer), signer + " ConfigMap", func(o object) { delete(labels(o), "app.kubernetes.io/name") }, []string{"metadata", "labels", "app.kubernetes.io/name"}},
 		)
 	}
+	// What says that it is another's now, or nobody's: who made it must be told of it all the same.
+	const instance = "app.kubernetes.io/instance"
+	for kind, path := range map[string]string{
+		"Role":           operator.Path("roles", operator.Records, "signer."+operator.Namespace+".baker"),
+		"ServiceAccount": operator.Path("serviceaccounts", operator.Namespace, "baker-signer"),
+		"ConfigMap":      config(p, "baker"),
+	} {
+		label := []string{"metadata", "labels", instance}
+		rows = append(rows,
+			row{path, kind + " of another", func(o object) { labels(o)[instance] = "service" }, label},
+			row{path, kind + " of nobody", func(o object) { delete(labels(o), instance) }, label},
+		)
+	}
+	for signer, containers := range map[string]string{"baker": "initContainers", "service": "containers"} {
+		path := []string{"spec", "template", "spec", containers}
+		setImage := func(o object) { operator.At(o, path...).([]any)[0].(object)["image"] = "registry.example/another:1" }
+		rows = append(rows, row{operator.Path("deployments", operator.Namespace, signer), signer + " image", setImage, path})
+	}
 	rows = append(rows,
 		row{operator.Path("services", operator.Namespace, "service"), "Service", func(o object) { o["spec"].(object)["ports"].([]any)[0].(object)["port"] = 1 }, []string{"spec", "ports"}},
 		row{operator.Path("networkpolicies", operator.Namespace, "service-signer"), "NetworkPolicy", func(o object) { o["spec"].(object)["ingress"] = []any{} }, []string{"spec", "ingress"}},

@@ -69,6 +69,12 @@ func TestAnUpgradeRestartsNobodyAndAChangeOnlyItsOwn(t *testing.T) {
 	if image := signerImage(p, "baker"); image != "registry.example/tezos-signer:1" {
 		t.Errorf("a change of something else brought the image %s", image)
 	}
+	deployment := operator.Path("deployments", operator.Namespace, "cloudhsm")
+	p.Delete(deployment)
+	p.Await("the Deployment is back", func() bool { return signerImage(p, "cloudhsm") != "" })
+	if image := signerImage(p, "cloudhsm"); image != "registry.example/tezos-signer:1" {
+		t.Errorf("a Deployment that was deleted came back with the image %s", image)
+	}
 }
 
 func signerImage(p *operator.Place, name string) string {

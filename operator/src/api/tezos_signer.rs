@@ -84,7 +84,7 @@ pub struct TezosSignerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceSpec>,
 
-    /// The signer's image. Default: what runs already, else what the operator was installed with; so an upgrade of the
+    /// The signer's image. Default: what was deployed last, else what the operator was installed with; so an upgrade of the
     /// operator restarts no signer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]

@@ -13,6 +13,7 @@ pub mod build;
 pub mod claim;
 mod deletion;
 pub mod dry_run;
+mod image;
 mod looks;
 pub mod observe;
 pub mod owned;
@@ -31,7 +32,7 @@ use crate::api::{TezosSigner, TezosSignerStatus};
 use crate::metrics::Metrics;
 use apply::{ApplyError, Cluster};
 use backoff::Backoff;
-use build::{OpenDeployment, names};
+use build::names;
 use claim::{ClaimError, Claimed, Claims};
 use dry_run::Refused;
 use futures::future::join_all;
@@ -287,8 +288,7 @@ async fn stages(
         Ok(live) => live,
         Err(error) => return not_applied(error),
     };
-    let image =
-        valid.image.clone().or_else(|| running_image(live.as_ref()?)).unwrap_or_else(|| context.default_image.clone());
+    let image = image::image(&valid, remembered, live.as_ref(), &context.default_image);
     let objects = build::build(&valid, &image);
     if let Err(refused) = dry_run::dry_run(&cluster, &valid.form, &objects.deployment, live.as_ref()).await {
         return match refused {
@@ -405,11 +405,6 @@ async fn release_former(
         }
     }
     Ok(())
-}
-
-/// The image that the signer runs now: an upgrade of the operator restarts no baker.
-fn running_image(live: &OpenDeployment) -> Option<String> {
-    build::running_signer(&live.known())?.1.image.clone()
 }
 
 /// Where a reconcile's result goes.

@@ -13,11 +13,6 @@ const LONGEST: Duration = Duration::from_secs(30);
 pub(super) struct Backoff<K>(Mutex<HashMap<K, u32>>);
 
 impl<K: Eq + Hash> Backoff<K> {
-    /// Nothing has failed yet.
-    pub(super) fn new() -> Self {
-        Self(Mutex::new(HashMap::new()))
-    }
-
     /// How long to wait now: 1 s, 2 s, 4 s, … 30 s.
     pub(super) fn next(&self, key: K) -> Duration {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -38,9 +33,9 @@ impl<K: Eq + Hash> Backoff<K> {
     }
 }
 
-impl<K: Eq + Hash> Default for Backoff<K> {
+impl<K> Default for Backoff<K> {
     fn default() -> Self {
-        Self::new()
+        Self(Mutex::default())
     }
 }
 
@@ -50,7 +45,7 @@ mod tests {
 
     #[test]
     fn each_key_waits_longer_by_itself() {
-        let backoff = Backoff::new();
+        let backoff = Backoff::default();
         let waits: Vec<u64> = (0..7).map(|_| backoff.next("a").as_secs()).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
         assert_eq!((backoff.count(&"a"), backoff.count(&"b")), (7, 0));

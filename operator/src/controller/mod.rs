@@ -126,7 +126,10 @@ struct Context {
     recorder: Recorder,
     default_image: String,
     metrics: Metrics,
+    /// How often in a row each was looked at and was not well.
     backoff: Backoff<ObjectRef<Guarded>>,
+    /// And how often a look has failed.
+    failures: Backoff<ObjectRef<Guarded>>,
     looks: Looks,
     owned: Owned,
     pods: Pods,
@@ -137,6 +140,7 @@ impl Context {
     /// A TezosSigner is gone.
     fn forget(&self, signer: &ObjectRef<Guarded>) {
         self.backoff.reset(signer);
+        self.failures.reset(signer);
         self.looks.forget(signer);
         self.owned.forget(signer);
         self.records.forget(signer);
@@ -147,23 +151,26 @@ async fn reconcile_in_time(object: Arc<Guarded>, context: Arc<Context>) -> Resul
     let (metrics, began) = (context.metrics.clone(), Instant::now());
     let result = tokio::time::timeout(DEADLINE, Box::pin(reconcile(&object, &context))).await;
     let result = result.unwrap_or(Err(Error::Deadline));
-    if let Err(error) = &result {
-        tracing::debug!(%error, "reconcile");
-        Box::pin(tell_failure(&object, error, &context)).await;
+    match &result {
+        Ok(_) => context.failures.reset(&ObjectRef::from_obj(&object)),
+        Err(error) => {
+            tracing::debug!(%error, "reconcile");
+            Box::pin(tell_failure(&object, error, &context)).await;
+        }
     }
     metrics.reconciled(result.is_ok(), began.elapsed());
     result
 }
 
 fn retry(object: &Guarded, context: &Context) -> Action {
-    Action::requeue(context.backoff.next(ObjectRef::from_obj(object)))
+    Action::requeue(context.failures.next(ObjectRef::from_obj(object)))
 }
 
 /// Says in the status what has failed again and again. The API server may not take that either.
 async fn tell_failure(object: &Guarded, error: &Error, context: &Context) {
     let Ok(signer) = &object.0 else { return };
     // What a deletion waits for is told by it.
-    if signer.metadata.deletion_timestamp.is_some() || context.backoff.count(&ObjectRef::from_obj(object)) < TELL_AFTER
+    if signer.metadata.deletion_timestamp.is_some() || context.failures.count(&ObjectRef::from_obj(object)) < TELL_AFTER
     {
         return;
     }

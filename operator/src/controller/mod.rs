@@ -255,12 +255,15 @@ async fn make_true(signer: &TezosSigner, context: &Context, key: &ObjectRef<Guar
     let mut remembered = signer.status.clone().unwrap_or_default();
     let outcome = Box::pin(stages(signer, &report, &mut remembered)).await?;
     let now = Time(Timestamp::now());
-    let next = status::status(&remembered, &outcome, signer.metadata.generation, &now);
+    let mut next = status::status(&remembered, &outcome, signer.metadata.generation, &now);
+    if !matches!(outcome, Outcome::Applied { .. }) {
+        let pods = observe::look_at_all(&context.http, &context.pods.of(key)).await;
+        next = status::with_what_runs(next, &pods, signer.spec.suspend);
+    }
     report.write_and_tell(&next).await?;
     match outcome {
-        // Its next change is waited for. What only the API server refuses it may take later.
-        Outcome::Invalid(_) if validate::validate(signer).is_err() => Ok(Action::await_change()),
-        Outcome::Invalid(_) | Outcome::Refused(_) | Outcome::NotApplied(_) => {
+        // What others refuse they may take later.
+        Outcome::NotTaken(_) | Outcome::Refused(_) | Outcome::NotApplied { .. } => {
             Ok(Action::requeue(context.backoff.next(key.clone())))
         }
         Outcome::Applied { soon: true, .. } => Ok(Action::requeue(context.backoff.next(key.clone()).min(SOON))),
@@ -269,7 +272,7 @@ async fn make_true(signer: &TezosSigner, context: &Context, key: &ObjectRef<Guar
             context.looks.found(key, Found { seen, failure, at: Instant::now() });
             Ok(Action::requeue(RESYNC))
         }
-        Outcome::Applied { .. } => Ok(look_again(context, key)),
+        Outcome::Invalid(_) | Outcome::Applied { .. } => Ok(look_again(context, key)),
     }
 }
 
@@ -299,7 +302,7 @@ async fn stages(
     let objects = build::build(&valid, &image);
     if let Err(refused) = dry_run::dry_run(&cluster, &valid.form, &objects.deployment, live.as_ref()).await {
         return match refused {
-            Refused::Invalid(invalid) => Ok(Outcome::Invalid(invalid)),
+            Refused::Invalid(invalid) => Ok(Outcome::NotTaken(invalid)),
             Refused::Other(error) => not_applied(error),
         };
     }
@@ -329,10 +332,12 @@ async fn stages(
 
 /// What somebody must do something about is an outcome; all else is tried again.
 fn not_applied(error: ApplyError) -> Result<Outcome, Error> {
-    match error {
-        error @ (ApplyError::NotOurs { .. } | ApplyError::Refused { .. }) => Ok(Outcome::NotApplied(error)),
-        error @ ApplyError::Api { .. } => Err(error.into()),
-    }
+    let reason = match error {
+        ApplyError::NotOurs { .. } => "NameTaken",
+        ApplyError::Refused { .. } => "Refused",
+        ApplyError::Api { .. } => return Err(error.into()),
+    };
+    Ok(Outcome::NotApplied { reason, message: error.to_string() })
 }
 
 /// Names who should hold the records whose holders are lost, and takes names out that have done their work. Whether more is to

@@ -78,7 +78,7 @@ pub struct SignerKeyStatus {
     /// Whether the record knows less than the signer, which signs nothing with it then.
     #[serde(default)]
     pub went_back: bool,
-    /// Why not.
+    /// Why it is not held, or nothing is signed with it.
     #[serde(default)]
     pub reason: Option<String>,
 }
@@ -171,6 +171,11 @@ pub async fn look(http: &reqwest::Client, form: &Form, failure: Option<String>, 
             Seen::Service { replicas: form.replicas, pods, failure }
         }
     }
+}
+
+/// Looks at all that still run, of whatever form and spec they are.
+pub async fn look_at_all(http: &reqwest::Client, pods: &[Pod]) -> Vec<Sight> {
+    join_all(pods.iter().filter(|pod| !is_over(pod)).map(|pod| look_at(http, pod))).await
 }
 
 async fn look_at(http: &reqwest::Client, pod: &Pod) -> Sight {

@@ -7,7 +7,6 @@ mod keys;
 mod replicas;
 
 use crate::api::{KeyStatus, TezosSignerStatus};
-use crate::controller::apply::ApplyError;
 use crate::controller::claim::{Claimed, Refusal};
 use crate::controller::observe::{Seen, Sight, SignerStatus};
 use crate::controller::validate::Invalid;
@@ -19,10 +18,17 @@ use std::collections::BTreeMap;
 pub enum Outcome {
     /// The spec cannot be used.
     Invalid(Invalid),
+    /// The API server does not take the pods of this spec.
+    NotTaken(Invalid),
     /// A record is not ours.
     Refused(Refusal),
-    /// An object could not be applied.
-    NotApplied(ApplyError),
+    /// An object could not be applied, and somebody must do something about it.
+    NotApplied {
+        /// One word for it.
+        reason: &'static str,
+        /// What is wrong, and what to do.
+        message: String,
+    },
     /// Everything is applied.
     Applied {
         /// The records.
@@ -93,6 +99,29 @@ pub fn status(old: &TezosSignerStatus, outcome: &Outcome, generation: Option<i64
     // Rows that only rose are no reason to write, unless nothing was written for long.
     let earlier = TezosSignerStatus { keys: keys::with_earlier_rows(&next.keys, &old.keys), ..next.clone() };
     if earlier == *old && !keys::are_old(&old.keys, now) { earlier } else { next }
+}
+
+/// The status of a spec that is not in use, with what ran before: what is seen of its pods. `suspended`: all records say it.
+pub fn with_what_runs(mut status: TezosSignerStatus, pods: &[Sight], suspended: bool) -> TezosSignerStatus {
+    let pods = |does: fn(&SignerStatus) -> bool| {
+        let pods = pods.iter().filter_map(|sight| heard(sight).ok()).filter(|(_, status)| does(status));
+        pods.map(|(pod, _)| pod).collect::<Vec<_>>().join(", ")
+    };
+    let holder = pods(|status| status.keys.iter().any(|key| key.held));
+    let signs = pods(|status| status.ready && status.keys.iter().any(|key| key.held && !key.suspended));
+    if holder.is_empty() {
+        return status;
+    }
+    let goes_on = if suspended || signs.is_empty() {
+        format!("; what ran before does not sign either (pod {holder})")
+    } else {
+        format!("; what ran before signs on (pod {signs})")
+    };
+    for ready in status.conditions.iter_mut().filter(|condition| condition.type_ == READY) {
+        ready.message.push_str(&goes_on);
+    }
+    status.holder = Some(holder);
+    status
 }
 
 /// The status while nothing is changed: as it was, and that it may be out of date.
@@ -186,7 +215,7 @@ fn put(conditions: &mut Vec<Condition>, old: &[Condition], finding: Finding, gen
 
 fn findings(outcome: &Outcome) -> Vec<Finding> {
     match outcome {
-        Outcome::Invalid(invalid) => {
+        Outcome::Invalid(invalid) | Outcome::NotTaken(invalid) => {
             let message = invalid.to_string();
             let unknown = "the spec cannot be used, see Accepted";
             vec![
@@ -202,22 +231,16 @@ fn findings(outcome: &Outcome) -> Vec<Finding> {
                 finding(READY, "False", refusal.reason(), &message),
                 accepted(),
                 finding(WATERMARK, "False", refusal.reason(), message),
-                finding(HSM, "Unknown", "NoSigner", "no signer runs with this spec, see WatermarkReady"),
+                finding(HSM, "Unknown", refusal.reason(), "not looked at, see WatermarkReady"),
             ]
         }
-        Outcome::NotApplied(error) => {
-            let reason = match error {
-                ApplyError::NotOurs { .. } => "NameTaken",
-                ApplyError::Refused { .. } => "Refused",
-                ApplyError::Api { .. } => "ApiError",
-            };
-            let message = error.to_string();
-            let unknown = "the signer could not be deployed, see Ready";
+        Outcome::NotApplied { reason, message } => {
+            let unknown = "not looked at, see Ready";
             vec![
-                finding(READY, "False", reason, &message),
+                finding(READY, "False", reason, message),
                 accepted(),
-                finding(WATERMARK, "Unknown", "NoSigner", unknown),
-                finding(HSM, "Unknown", "NoSigner", unknown),
+                finding(WATERMARK, "Unknown", reason, unknown),
+                finding(HSM, "Unknown", reason, unknown),
             ]
         }
         Outcome::Applied { claims, seen: Seen::Baker(sight, beside), .. } => {
@@ -236,13 +259,14 @@ fn accepted() -> Finding {
     finding(ACCEPTED, "True", "Valid", "the spec can be used")
 }
 
-fn silence(sight: &Sight) -> Option<(&'static str, String)> {
+/// The pod and what its signer says, or the reason and the sentence of its silence.
+fn heard(sight: &Sight) -> Result<(&str, &SignerStatus), (&'static str, String)> {
     match sight {
-        Sight::NoPod(None) => Some((STARTING, "the pod is being made".to_owned())),
-        Sight::NoPod(Some(reason)) => Some(("NoPod", format!("no pod can be made: {reason}"))),
-        Sight::Silent { pod, reason, starting: true } => Some((STARTING, format!("pod {pod}: {reason}"))),
-        Sight::Silent { pod, reason, starting: false } => Some(("NoAnswer", format!("pod {pod}: {reason}"))),
-        Sight::Answer { .. } => None,
+        Sight::NoPod(None) => Err((STARTING, "the pod is being made".to_owned())),
+        Sight::NoPod(Some(reason)) => Err(("NoPod", format!("no pod can be made: {reason}"))),
+        Sight::Silent { pod, reason, starting: true } => Err((STARTING, format!("pod {pod}: {reason}"))),
+        Sight::Silent { pod, reason, starting: false } => Err(("NoAnswer", format!("pod {pod}: {reason}"))),
+        Sight::Answer { pod, status } => Ok((pod, status)),
     }
 }
 
@@ -329,28 +353,26 @@ fn ready(claims: &[Claimed], sight: &Sight, beside: Option<&str>, watermark: &Fi
     if let Some(suspended) = suspended(claims) {
         return suspended;
     }
-    if let Some((reason, message)) = silence(sight) {
-        return finding(READY, "False", reason, message);
-    }
+    let (pod, status) = match heard(sight) {
+        Ok(heard) => heard,
+        Err((reason, message)) => return finding(READY, "False", reason, message),
+    };
     if let Some(bad) = [hsm, watermark].into_iter().find(|finding| finding.status != "True") {
         return finding(READY, "False", &bad.reason, &bad.message);
     }
-    match sight {
-        Sight::Answer { pod, status } if status.ready => match (beside, claims) {
-            (Some(trouble), _) => {
-                let message = format!("pod {pod} can sign, but nobody asks: {trouble}");
-                finding(READY, "False", "BakerNotRunning", message)
-            }
-            // The pod is in the column beside it.
-            (None, [claim]) => finding(READY, "True", "Signing", format!("signing for {}", claim.key.public_key_hash)),
-            (None, claims) => finding(READY, "True", "Signing", format!("signing with all {} keys", claims.len())),
-        },
-        Sight::Answer { pod, status } => {
-            let reason =
-                if status.reasons.is_empty() { "it gives no reason".to_owned() } else { status.reasons.join("; ") };
-            finding(READY, "False", "NotReady", format!("{pod} does not sign: {reason}"))
+    if !status.ready {
+        let reason =
+            if status.reasons.is_empty() { "it gives no reason".to_owned() } else { status.reasons.join("; ") };
+        return finding(READY, "False", "NotReady", format!("{pod} does not sign: {reason}"));
+    }
+    match (beside, claims) {
+        (Some(trouble), _) => {
+            let message = format!("pod {pod} can sign, but nobody asks: {trouble}");
+            finding(READY, "False", "BakerNotRunning", message)
         }
-        _ => finding(READY, "False", "NoAnswer", "the signer does not answer"),
+        // The pod is in the column beside it.
+        (None, [claim]) => finding(READY, "True", "Signing", format!("signing for {}", claim.key.public_key_hash)),
+        (None, claims) => finding(READY, "True", "Signing", format!("signing with all {} keys", claims.len())),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the conditions say of several signers behind a Service. One that signs is enough; that another is missing is said.
 
 use super::{
-    Finding, HSM, READY, STARTING, WATERMARK, WENT_BACK, finding, holds, silence, suspended, unknown, went_back,
+    Finding, HSM, READY, STARTING, WATERMARK, WENT_BACK, finding, heard, holds, suspended, unknown, went_back,
 };
 use crate::controller::claim::Claimed;
 use crate::controller::observe::{Replica, Sight, SignerStatus};
@@ -112,9 +112,9 @@ impl Replicas<'_> {
         let staying = || self.pods.iter().filter(|replica| !replica.ending);
         if self.answers().next().is_none() {
             // What is broken tells more than what is only a matter of time.
-            let mut said = staying().filter_map(|replica| silence(&replica.sight)).collect::<Vec<_>>();
+            let mut said = staying().filter_map(|replica| heard(&replica.sight).err()).collect::<Vec<_>>();
             said.sort_by_key(|(reason, _)| *reason == STARTING);
-            let none = || silence(&Sight::NoPod(self.failure.map(str::to_owned)));
+            let none = || heard(&Sight::NoPod(self.failure.map(str::to_owned))).err();
             if let Some((reason, message)) = said.into_iter().next().or_else(none) {
                 return finding(READY, "False", reason, message);
             }
@@ -127,10 +127,7 @@ impl Replicas<'_> {
 }
 
 fn answer(replica: &Replica) -> Option<(&str, &SignerStatus)> {
-    match &replica.sight {
-        Sight::Answer { pod, status } => Some((pod, status)),
-        _ => None,
-    }
+    heard(&replica.sight).ok()
 }
 
 fn reasons(status: &SignerStatus) -> String {

@@ -110,9 +110,32 @@ fn each_outcome_has_its_conditions() {
             "Ready=False RecordVanished",
             "Accepted=True Valid",
             "WatermarkReady=False RecordVanished",
-            "HsmReady=Unknown NoSigner"
+            "HsmReady=Unknown RecordVanished"
         ]
     );
+}
+
+#[test]
+fn what_ran_before_a_spec_that_is_refused_is_told() {
+    let gone = Refusal::Vanished { record: "watermark-a".to_owned(), key: "tz3a".to_owned() };
+    for outcome in [Outcome::Refused(gone), Outcome::Invalid(Invalid::new("spec.chain", "wrong"))] {
+        let told = |sights: &[Sight], suspended| {
+            let status = status(&TezosSignerStatus::default(), &outcome, Some(1), &time(1));
+            let told = with_what_runs(status, sights, suspended);
+            let ready = told.conditions.into_iter().find(|condition| condition.type_ == READY).unwrap();
+            (told.holder, ready.message.strip_prefix(&message(&outcome)).unwrap().to_owned())
+        };
+        let pod = |name: &str, status| Sight::Answer { pod: name.to_owned(), status };
+        let both = [pod("a", well()), pod("b", standby()), Sight::NoPod(None)];
+        let holder = Some("a".to_owned());
+        assert_eq!(told(&both, false), (holder.clone(), "; what ran before signs on (pod a)".to_owned()));
+        let not = (holder, "; what ran before does not sign either (pod a)".to_owned());
+        assert_eq!(told(&both, true), not, "suspended, and the signer may not know it yet");
+        let mut suspended = well();
+        suspended.keys[0].suspended = true;
+        assert_eq!(told(&[pod("a", suspended)], false), not);
+        assert_eq!(told(&[pod("b", standby())], false), (None, String::new()));
+    }
 }
 
 #[test]

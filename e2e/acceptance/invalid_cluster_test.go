@@ -74,6 +74,13 @@ func TestInvalidTezosSigners(t *testing.T) {
 			of["delegate"], of["extraArguments"] = good.Keys[0].PublicKeyHash, []any{"--without-dal"}
 			spec["baker"] = object{"octez": of}
 		}, "extraArguments[0]"},
+		"own-label": {func(_, spec object) {
+			spec["baker"].(object)["template"].(object)["metadata"] = object{"labels": object{"app.kubernetes.io/instance": "mine"}}
+		}, "spec.baker.template.metadata.labels"},
+		"pin-of-the-signer": {func(_, spec object) {
+			pin := spec["hsm"].(object)["pkcs11"].(object)["pin"].(object)
+			baker(spec)["envFrom"] = []any{object{"secretRef": object{"name": pin["secret"]}}}
+		}, "containers[0].envFrom"},
 		"shared-processes": {func(_, spec object) { podSpec(spec)["shareProcessNamespace"] = true }, "shareProcessNamespace"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -96,6 +103,30 @@ func TestInvalidTezosSigners(t *testing.T) {
 				t.Errorf("the complaint does not name %s", c.field)
 			}
 		})
+	}
+}
+
+// A pod whose Secret does not exist waits for ever: what it needs is named, and after a minute that is not called starting any more.
+func TestAMissingSecretIsNamed(t *testing.T) {
+	t.Parallel()
+	s := newSigner(t, "no-secret", octez.P256)
+	text := changed(t, s, func(_, spec map[string]any) {
+		spec["hsm"].(map[string]any)["pkcs11"].(map[string]any)["pin"].(map[string]any)["secret"] = "forgotten"
+	})
+	if err := theStage.Cluster.Apply(t.Context(), text); err != nil {
+		t.Fatal(err)
+	}
+	var ready kubectl.Condition
+	err := kubectl.Await(t.Context(), 3*time.Minute, func() (bool, error) {
+		var signer kubectl.TezosSigner
+		if err := theStage.Cluster.Get(t.Context(), &signer, "tezossigner", s.Name, "-n", namespace); err != nil {
+			return false, err
+		}
+		ready = signer.Condition("Ready")
+		return ready.Reason == "NoAnswer", nil
+	})
+	if err != nil || !strings.Contains(ready.Message, "Secret forgotten (key pin)") {
+		t.Errorf("%v; it says %s: %s", err, ready.Reason, ready.Message)
 	}
 }
 

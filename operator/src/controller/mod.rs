@@ -236,8 +236,13 @@ async fn is_as_it_was(signer: &TezosSigner, found: &Found, context: &Context, ke
 /// When to look again at what is not well, if nothing changes: watches tell of everything but of what the signers say.
 fn look_again(context: &Context, key: &ObjectRef<Guarded>) -> Action {
     let pods = context.pods.of(key);
-    let asked = pods.iter().any(|pod| pod.status.as_ref().is_some_and(|status| status.pod_ip.is_some()));
-    if asked { Action::requeue(context.backoff.next(key.clone())) } else { Action::await_change() }
+    let asked = |pod: &Pod| pod.status.as_ref().is_some_and(|status| status.pod_ip.is_some());
+    // That a volume does not come, nobody tells.
+    if pods.iter().any(|pod| asked(pod) || observe::waits_for_volumes(pod)) {
+        Action::requeue(context.backoff.next(key.clone()))
+    } else {
+        Action::await_change()
+    }
 }
 
 /// Nothing, but the status says so.

@@ -1,8 +1,13 @@
 //! What can be seen of a TezosSigner's pods, and what the signers in them say of themselves (`GET /status`).
 
+mod volumes;
+
+pub use volumes::waits_for_volumes;
+
 use crate::controller::build::names;
 use crate::controller::validate::Form;
 use futures::future::join_all;
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 use kube::ResourceExt as _;
@@ -205,7 +210,7 @@ fn is_ready(pod: &Pod) -> bool {
 }
 
 fn silent(pod: &Pod) -> Sight {
-    let (starting, reason) = waiting_for(pod);
+    let (starting, reason) = waiting_for(pod, Timestamp::now());
     Sight::Silent { pod: pod.name_any(), reason, starting }
 }
 
@@ -243,7 +248,7 @@ pub fn replica_failure(deployment: &Deployment) -> Option<String> {
 }
 
 /// What a pod waits for whose signer does not answer, and whether that is only a matter of time.
-fn waiting_for(pod: &Pod) -> (bool, String) {
+fn waiting_for(pod: &Pod, now: Timestamp) -> (bool, String) {
     let Some(status) = &pod.status else { return (true, "it was just made".to_owned()) };
     let unscheduled = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
     if let Some(condition) = unscheduled {
@@ -251,6 +256,9 @@ fn waiting_for(pod: &Pod) -> (bool, String) {
     }
     if let Some(reason) = status.init_container_statuses.iter().flatten().find_map(|c| client_failure(pod, c)) {
         return (false, reason);
+    }
+    if waits_for_volumes(pod) {
+        return volumes::waiting_for(pod, now);
     }
     let mut containers = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
     let Some(signer) = containers.find(|container| container.name == names::SIGNER_CONTAINER) else {
@@ -266,7 +274,7 @@ fn waiting_for(pod: &Pod) -> (bool, String) {
     };
     match (waiting.reason.as_deref().unwrap_or_default(), waiting.message.as_deref()) {
         ("PodInitializing" | "ContainerCreating", _) => {
-            (true, "its volumes are being mounted; kubectl describe pod says what is missing if this lasts".to_owned())
+            (true, "its images are being pulled, or what comes before the signer runs".to_owned())
         }
         // These come in turn, with messages that differ: one sentence for them.
         (reason, _) if is_pull_failure(reason) => {

@@ -1,8 +1,8 @@
 //! The pods of TezosSigners as their watch last saw them, without what nobody asks about: a look need not list them.
 
-use super::Guarded;
 use super::watches::{Change, News};
-use k8s_openapi::api::core::v1::Pod;
+use super::{Guarded, observe};
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use kube::ResourceExt as _;
 use kube::runtime::reflector::ObjectRef;
 use std::collections::{BTreeMap, HashMap};
@@ -23,9 +23,10 @@ impl Pods {
         match news {
             News::Complete => None,
             News::Change(Change::Is(mut pod)) => {
-                let of = of(&pod)?;
-                // What it is made of is its Deployment's, and large.
-                pod.spec = None;
+                let (of, waits) = (of(&pod)?, observe::waits_for_volumes(&pod));
+                // What it is made of is its Deployment's, and large; what it mounts is told while it waits for it.
+                let volumes = pod.spec.and_then(|spec| spec.volumes).filter(|_| waits);
+                pod.spec = volumes.map(|volumes| PodSpec { volumes: Some(volumes), ..PodSpec::default() });
                 pods.entry(of.clone()).or_default().insert(pod.name_any(), pod);
                 Some(of)
             }

@@ -17,6 +17,8 @@ pub const OWN_CONTAINERS: [&str; 3] = [SIGNER_CONTAINER, CLIENT_CONTAINER, CONFI
 /// The volumes that the operator adds to the pod; only its own containers mount them.
 pub const OWN_VOLUMES: [&str; 7] =
     [CONFIG_VOLUME, PIN_VOLUME, TOKEN_VOLUME, CLIENT_VOLUME, CLIENT_CONFIG_VOLUME, CLIENT_TLS_VOLUME, TLS_VOLUME];
+/// Those of them that need nothing of the user's.
+pub const SELF_MADE_VOLUMES: [&str; 4] = [CONFIG_VOLUME, TOKEN_VOLUME, CLIENT_VOLUME, CLIENT_CONFIG_VOLUME];
 pub(super) const CONFIG_VOLUME: &str = "signer-config";
 pub(super) const PIN_VOLUME: &str = "signer-pin";
 pub(super) const TOKEN_VOLUME: &str = "signer-token";

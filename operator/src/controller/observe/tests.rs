@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 fn waiting(containers: &Value) -> (bool, String) {
     let pod = json!({"metadata": {"name": "p"}, "status": {"initContainerStatuses": containers}});
-    waiting_for(&serde_json::from_value(pod).unwrap())
+    waiting_for(&serde_json::from_value(pod).unwrap(), Timestamp::now())
 }
 
 fn container(name: &str, state: &Value, last: &Value) -> Value {
@@ -45,7 +45,7 @@ fn a_signer_is_found_beside_a_baker_and_alone() {
         "metadata": {"name": "p"},
         "status": {"containerStatuses": [container("signer", &no_image, &json!({}))]},
     });
-    let (starting, said) = waiting_for(&serde_json::from_value(pod).unwrap());
+    let (starting, said) = waiting_for(&serde_json::from_value(pod).unwrap(), Timestamp::now());
     assert!(!starting && said.contains("the signer's image registry.example/x:1 cannot be pulled"), "{said}");
 }
 
@@ -96,4 +96,38 @@ fn a_baker_that_does_not_run_is_said() {
     assert_eq!(beside(&json!([container("baker", &waiting("PodInitializing", ""), &none)])), None);
     assert_eq!(beside(&json!([container("signer", &waiting("CrashLoopBackOff", ""), &none)])), None);
     assert_eq!(beside(&json!([container("baker", &json!({"running": {}}), &none)])), None);
+}
+
+/// ◆ One that names nothing leaves its user with a pod that starts for ever.
+#[test]
+fn a_volume_that_does_not_come_is_said_after_a_while() {
+    let pod = |set_up: &str| {
+        let pod = json!({
+            "metadata": {"name": "p"},
+            "spec": {"containers": [], "volumes": [
+                {"name": "signer-config", "configMap": {"name": "ours"}},
+                {"name": "signer-pin", "secret": {"secretName": "hsm-pin", "items": [{"key": "pin", "path": "pin"}]}},
+                {"name": "signer-cloudhsm-tls", "projected": {"sources": [
+                    {"configMap": {"name": "ca", "items": [{"key": "a", "path": "a"}]}},
+                    {"secret": {"name": "tls", "items": [{"key": "b", "path": "b"}, {"key": "c", "path": "c"}]}},
+                ]}},
+                {"name": "data", "persistentVolumeClaim": {"claimName": "client"}},
+                {"name": "scratch", "emptyDir": {}},
+            ]},
+            "status": {
+                "startTime": "2026-11-23T08:00:00Z",
+                "conditions": [{"type": "PodReadyToStartContainers", "status": set_up}],
+                "initContainerStatuses": [container("signer", &json!({"waiting": {"reason": "PodInitializing"}}), &json!({}))],
+            },
+        });
+        serde_json::from_value::<Pod>(pod).unwrap()
+    };
+    let at = |time: &str, pod: &Pod| waiting_for(pod, time.parse().unwrap());
+    let needed = "Secret hsm-pin (key pin), ConfigMap ca (key a), Secret tls (keys b, c), PersistentVolumeClaim client";
+    let (starting, said) = at("2026-11-23T08:00:59Z", &pod("False"));
+    assert!(starting && said.contains(needed), "{said}");
+    let (starting, said) = at("2026-11-23T08:01:00Z", &pod("False"));
+    assert!(!starting && said.contains(&format!("missing: {needed}? kubectl describe pod p")), "{said}");
+    let (starting, said) = at("2026-11-23T08:01:00Z", &pod("True"));
+    assert!(starting && said.contains("images are being pulled"), "{said}");
 }

@@ -1,0 +1,82 @@
+//! A pod that waits for its volumes: the kubelet starts nothing in it until each is mounted, and tries for ever. Whether an object is
+//! there that one needs, the operator cannot see: it has no right on Secrets. So it names them all.
+
+use crate::controller::build::names;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{ConfigMapProjection, KeyToPath, Pod, SecretProjection, Volume};
+use kube::ResourceExt as _;
+
+/// For how long this is only a matter of time. A volume of a disk may take as long to come.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(1);
+
+/// Whether a node has taken the pod, and has not got so far as to start anything in it.
+pub fn waits_for_volumes(pod: &Pod) -> bool {
+    let Some(status) = &pod.status else { return false };
+    let is_set_up =
+        status.conditions.iter().flatten().any(|c| c.type_ == "PodReadyToStartContainers" && c.status == "True");
+    let mut containers = status.init_container_statuses.iter().chain(&status.container_statuses).flatten().peekable();
+    let has_begun = containers.peek().is_some();
+    has_begun
+        && !is_set_up
+        && containers.all(|container| {
+            let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+            matches!(
+                waiting.and_then(|waiting| waiting.reason.as_deref()),
+                Some("PodInitializing" | "ContainerCreating")
+            )
+        })
+}
+
+/// What is said of it, and whether it is only a matter of time.
+pub(super) fn waiting_for(pod: &Pod, now: Timestamp) -> (bool, String) {
+    let since = pod.status.as_ref().and_then(|status| status.start_time.as_ref());
+    let starting = since.is_none_or(|since| now.duration_since(since.0) < PATIENCE);
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    let needed = volumes
+        .filter(|volume| !names::SELF_MADE_VOLUMES.contains(&volume.name.as_str()))
+        .flat_map(needs)
+        .collect::<Vec<_>>()
+        .join(", ");
+    if starting {
+        return (true, format!("its volumes are being mounted, of {needed}"));
+    }
+    let reason = format!(
+        "its volumes are not mounted yet, is one of these missing: {needed}? kubectl describe pod {} says what it waits for",
+        pod.name_any()
+    );
+    (false, reason)
+}
+
+/// The objects that the volume is made of, with the keys that they must have.
+fn needs(volume: &Volume) -> Vec<String> {
+    let mut needs = Vec::new();
+    if let Some(secret) = &volume.secret {
+        let name = secret.secret_name.as_deref().unwrap_or_default();
+        needs.push(object("Secret", name, secret.items.as_ref()));
+    }
+    if let Some(config_map) = &volume.config_map {
+        needs.push(object("ConfigMap", &config_map.name, config_map.items.as_ref()));
+    }
+    if let Some(claim) = &volume.persistent_volume_claim {
+        needs.push(object("PersistentVolumeClaim", &claim.claim_name, None));
+    }
+    for source in volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten()) {
+        if let Some(SecretProjection { name, items, .. }) = &source.secret {
+            needs.push(object("Secret", name, items.as_ref()));
+        }
+        if let Some(ConfigMapProjection { name, items, .. }) = &source.config_map {
+            needs.push(object("ConfigMap", name, items.as_ref()));
+        }
+    }
+    needs
+}
+
+/// `Secret hsm-pin (key pin)`.
+fn object(kind: &str, name: &str, items: Option<&Vec<KeyToPath>>) -> String {
+    let keys: Vec<&str> = items.into_iter().flatten().map(|item| item.key.as_str()).collect();
+    match keys[..] {
+        [] => format!("{kind} {name}"),
+        [key] => format!("{kind} {name} (key {key})"),
+        _ => format!("{kind} {name} (keys {})", keys.join(", ")),
+    }
+}

@@ -79,7 +79,7 @@ func (s *Stage) Manifest(signer *Signer) (string, error) {
 		"Signer": signer, "Namespace": s.Namespace, "Run": s.Run, "PlayerImage": player, "OctezImage": standIn, "Delegate": delegate,
 		"NotAfter": signer.NotAfter.UTC().Format(time.RFC3339),
 		"Module":   softhsm.Module, "Token": s.Token.Label, "TokenFiles": files, "TokenMount": tokenMount,
-		"TokenSecret": s.tokenSecret(), "PinSecret": s.pinSecret(), "PinDirectory": strings.TrimSuffix(BakerPinFile, "/pin"),
+		"TokenSecret": s.tokenSecret(), "PinSecret": s.pinSecret(), "BenchPinSecret": s.benchPinSecret(), "PinDirectory": strings.TrimSuffix(BakerPinFile, "/pin"),
 	})
 }
 
@@ -94,6 +94,9 @@ func (s *Stage) ApplySigner(ctx context.Context, signer *Signer) error {
 
 func (s *Stage) tokenSecret() string { return "token-" + s.Run }
 func (s *Stage) pinSecret() string   { return "pin-" + s.Run }
+
+// benchPinSecret has the same PIN: that of a TezosSigner is refused to its baker.
+func (s *Stage) benchPinSecret() string { return "bench-pin-" + s.Run }
 
 // ApplySecrets applies the token's files and, apart from them, its PIN: when all
 // keys are made, and again whenever one is added.
@@ -111,7 +114,8 @@ func (s *Stage) ApplySecrets(ctx context.Context) error {
 		token[file.Key] = file.Content
 	}
 	list, err := json.Marshal(map[string]any{"apiVersion": "v1", "kind": "List", "items": []any{
-		s.secret(s.tokenSecret(), token), s.secret(s.pinSecret(), map[string][]byte{"pin": pin}),
+		s.secret(s.tokenSecret(), token),
+		s.secret(s.pinSecret(), map[string][]byte{"pin": pin}), s.secret(s.benchPinSecret(), map[string][]byte{"pin": pin}),
 	}})
 	if err != nil {
 		return err

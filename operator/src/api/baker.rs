@@ -24,7 +24,8 @@ pub struct BakerSpec {
 
     /// A pod template, as in a Deployment: any field that the cluster's API server knows. The baker in it asks for signatures on
     /// `http://127.0.0.1:6732`. What would hand the signer's secrets or its port to others is refused: `hostNetwork`, `hostPID`,
-    /// `hostIPC`, `shareProcessNamespace`, a ServiceAccount or its token, and the signer's own names, volumes and ports.
+    /// `hostIPC`, `shareProcessNamespace`, a ServiceAccount or its token, the Secrets of `spec.hsm`, and the signer's own names, labels,
+    /// volumes and ports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]
     pub template: Option<Value>,

@@ -152,7 +152,7 @@ pub fn validate(signer: &TezosSigner) -> Result<ValidSigner, Invalid> {
     let (hsm, pin, access) = hsm::validate(&spec.hsm)?;
     let (form, ports) = match (&spec.baker, &spec.service) {
         (Some(baker), None) => {
-            let baker = baker::validate(baker, &keys, &access.reserved_volumes())?;
+            let baker = baker::validate(baker, &keys, &access.reserved(&pin))?;
             (Form::Baker(baker), Ports::of_sidecar())
         }
         (None, Some(service)) => {

@@ -50,6 +50,10 @@ pub const CLIENT_CA_FILE: &str = "/run/secrets/tls/client-ca.crt";
 /// AWS's library, where its package installs it; the library expects its configuration beside it.
 pub const CLOUD_HSM_MODULE: &str = "/opt/cloudhsm/lib/libcloudhsm_pkcs11.so";
 
+/// The labels that the operator sets on pods.
+pub const OWN_LABELS: [&str; 3] = [NAME_LABEL, INSTANCE_LABEL, MANAGED_BY_LABEL];
+/// What an object is.
+const NAME_LABEL: &str = "app.kubernetes.io/name";
 /// Whose work an object is.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// The operator, as a value of [`MANAGED_BY_LABEL`].
@@ -73,7 +77,7 @@ pub fn labels(signer: &Identity) -> BTreeMap<String, String> {
 
 /// What the pods of `signer` have, and no other pod of its namespace. Cannot be changed: a Deployment's selector is for ever.
 pub fn selector(signer: &Identity) -> BTreeMap<String, String> {
-    let pairs = [("app.kubernetes.io/name", "tezos-signer"), (INSTANCE_LABEL, &signer.name)];
+    let pairs = [(NAME_LABEL, "tezos-signer"), (INSTANCE_LABEL, &signer.name)];
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 

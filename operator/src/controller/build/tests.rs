@@ -183,7 +183,7 @@ fn only_the_signer_has_the_token_the_pin_and_the_configuration() {
 fn what_the_user_says_about_the_pod_stays() {
     let mut signer = example();
     let written = serde_json::json!({
-        "metadata": {"labels": {"team": "bakers", "app.kubernetes.io/instance": "stolen"}, "annotations": {"a": "b"}},
+        "metadata": {"labels": {"team": "bakers"}, "annotations": {"a": "b"}},
         "spec": {
             "terminationGracePeriodSeconds": 90,
             "securityContext": {"fsGroup": 1000, "seccompProfile": {"type": "Unconfined"}},

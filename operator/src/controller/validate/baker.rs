@@ -1,6 +1,6 @@
 //! `spec.baker`: which baker, and with which of the keys it signs.
 
-use super::template::{self, Template};
+use super::template::{self, Reserved, Template};
 use super::{Invalid, placement};
 use crate::api::{BakerSpec, LiquidityBakingVote, OctezBakerSpec};
 use serde_json::Value;
@@ -58,8 +58,8 @@ pub struct OctezBaker {
     pub resources: Option<Value>,
 }
 
-/// The baker; its pod may not mount the volumes of `reserved`.
-pub(super) fn validate(spec: &BakerSpec, keys: &[KeyConfig], reserved: &[&str]) -> Result<Baker, Invalid> {
+/// The baker; nothing that is `reserved` may be used in its pod.
+pub(super) fn validate(spec: &BakerSpec, keys: &[KeyConfig], reserved: &Reserved<'_>) -> Result<Baker, Invalid> {
     match (&spec.octez, &spec.template) {
         (Some(spec), None) => Ok(Baker::Octez(Box::new(octez(spec, keys)?))),
         (None, Some(template)) => Ok(Baker::Template(template::validate(template, reserved)?)),

@@ -1,7 +1,8 @@
 //! `spec.hsm`: how the token is reached, as the signer's configuration says it, and what that needs of the pod.
 
 use super::cloud_hsm::{self, CloudHsmClient};
-use super::{Invalid, placement, read, template};
+use super::template::{self, Reserved};
+use super::{Invalid, placement, read};
 use crate::api::{HsmSpec, PinSource, Pkcs11Spec, TokenSpec};
 use crate::controller::build::names;
 use serde::Deserialize;
@@ -33,12 +34,17 @@ pub struct Pkcs11Access {
 }
 
 impl HsmAccess {
-    /// The user's volumes that the baker may not mount.
-    pub(super) fn reserved_volumes(&self) -> Vec<&str> {
-        match self {
+    /// What the baker may not have: the user's volumes for the library, and what it takes to log in.
+    pub(super) fn reserved<'a>(&'a self, pin: &'a PinSource) -> Reserved<'a> {
+        let mut secrets = vec![pin.secret.as_str()];
+        let volumes = match self {
             Self::Pkcs11(access) => access.volumes.iter().filter_map(|volume| volume["name"].as_str()).collect(),
-            Self::CloudHsm(_) => Vec::new(), // they have names of our own
-        }
+            Self::CloudHsm(client) => {
+                secrets.extend(client.mutual_tls_secret.as_deref());
+                Vec::new() // they have names of our own
+            }
+        };
+        Reserved { volumes, secrets }
     }
 }
 

@@ -66,6 +66,28 @@ struct Container {
     volume_mounts: Vec<Named>,
     #[serde(default)]
     volume_devices: Vec<Named>,
+    #[serde(default)]
+    env: Vec<Variable>,
+    #[serde(default)]
+    env_from: Vec<EnvFrom>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Variable {
+    value_from: ValueFrom,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct ValueFrom {
+    secret_key_ref: Option<Named>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct EnvFrom {
+    secret_ref: Option<Named>,
 }
 
 #[derive(Deserialize)]
@@ -83,7 +105,15 @@ struct Named {
 struct Volume {
     name: String,
     #[serde(default)]
+    secret: Option<SecretVolume>,
+    #[serde(default)]
     projected: Option<Projected>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct SecretVolume {
+    secret_name: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -95,12 +125,22 @@ struct Projected {
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Source {
+    secret: Option<Named>,
     service_account_token: Option<Value>,
     pod_certificate: Option<Value>,
 }
 
-/// Checks the template; only the signer's container may mount the volumes of `reserved` and our own.
-pub(super) fn validate(template: &Value, reserved: &[&str]) -> Result<Template, Invalid> {
+/// What of the spec only the signer's container may have, beside what the operator adds itself.
+#[derive(Default)]
+pub(super) struct Reserved<'a> {
+    /// Volumes of the pod.
+    pub(super) volumes: Vec<&'a str>,
+    /// Secrets, by their names.
+    pub(super) secrets: Vec<&'a str>,
+}
+
+/// Checks the template, in which nothing that is `reserved` may be used.
+pub(super) fn validate(template: &Value, reserved: &Reserved<'_>) -> Result<Template, Invalid> {
     let value = placement::without_nulls(template);
     let pod: Pod = read(TEMPLATE, &value)?;
     for name in ["labels", "annotations"] {
@@ -109,6 +149,7 @@ pub(super) fn validate(template: &Value, reserved: &[&str]) -> Result<Template, 
             return Err(Invalid::new(format!("{TEMPLATE}.metadata.{name}"), "expected names with their values"));
         }
     }
+    refuse_own_labels(pod.metadata.as_ref())?;
     let Some(spec) = pod.spec else {
         return Err(Invalid::new(format!("{TEMPLATE}.spec"), "missing; it needs the baker's containers"));
     };
@@ -125,6 +166,19 @@ pub(super) fn validate(template: &Value, reserved: &[&str]) -> Result<Template, 
     }
     let containers = spec.init_containers.into_iter().chain(spec.containers).map(|container| container.name).collect();
     Ok(Template { value, containers })
+}
+
+/// By these the operator, Services and monitoring find the pods: the signer's values must stand there.
+fn refuse_own_labels(metadata: Option<&serde_json::Map<String, Value>>) -> Result<(), Invalid> {
+    let labels = metadata.and_then(|metadata| metadata.get("labels")).and_then(Value::as_object);
+    match names::OWN_LABELS.into_iter().find(|label| labels.is_some_and(|labels| labels.contains_key(*label))) {
+        None => Ok(()),
+        Some(label) => {
+            let reason =
+                format!("the operator sets {label}, by which it finds the pod: leave it out, or use another label");
+            Err(Invalid::new(format!("{TEMPLATE}.metadata.labels"), reason))
+        }
+    }
 }
 
 /// Namespaces that the baker shares with the signer's container, or both with the node.
@@ -154,11 +208,11 @@ fn refuse_account(spec: &PodSpec) -> Result<(), Invalid> {
     Ok(())
 }
 
-fn check_volumes(volumes: &[Volume], reserved: &[&str]) -> Result<(), Invalid> {
+fn check_volumes(volumes: &[Volume], reserved: &Reserved<'_>) -> Result<(), Invalid> {
     for (i, volume) in volumes.iter().enumerate() {
         let field = format!("{TEMPLATE}.spec.volumes[{i}]");
         refuse_own_name(&format!("{field}.name"), &volume.name)?;
-        if reserved.contains(&volume.name.as_str()) {
+        if reserved.volumes.contains(&volume.name.as_str()) {
             return Err(Invalid::new(format!("{field}.name"), "spec.hsm.pkcs11.volumes has a volume of that name"));
         }
         let sources = || volume.projected.iter().flat_map(|projected| &projected.sources);
@@ -171,11 +225,14 @@ fn check_volumes(volumes: &[Volume], reserved: &[&str]) -> Result<(), Invalid> {
             let reason = "a certificate of the pod is the signer's, and could let the baker write the watermark record";
             return Err(Invalid::new(format!("{field}.projected"), reason));
         }
+        let whole = volume.secret.iter().map(|secret| &secret.secret_name);
+        let parts = sources().filter_map(|source| source.secret.as_ref()).map(|secret| &secret.name);
+        refuse_secrets(&field, whole.chain(parts), reserved)?;
     }
     Ok(())
 }
 
-fn check_container(field: &str, container: &Container, reserved: &[&str]) -> Result<(), Invalid> {
+fn check_container(field: &str, container: &Container, reserved: &Reserved<'_>) -> Result<(), Invalid> {
     if names::OWN_CONTAINERS.contains(&container.name.as_str()) {
         let reason = format!("{:?} is the name of a container that the operator adds; choose another", container.name);
         return Err(Invalid::new(format!("{field}.name"), reason));
@@ -188,12 +245,34 @@ fn check_container(field: &str, container: &Container, reserved: &[&str]) -> Res
         );
         return Err(Invalid::new(format!("{field}.ports[{i}].containerPort"), reason));
     }
+    let variables = container.env.iter().filter_map(|variable| variable.value_from.secret_key_ref.as_ref());
+    refuse_secrets(&format!("{field}.env"), variables.map(|secret| &secret.name), reserved)?;
+    let all = container.env_from.iter().filter_map(|from| from.secret_ref.as_ref());
+    refuse_secrets(&format!("{field}.envFrom"), all.map(|secret| &secret.name), reserved)?;
     let mounted = container.volume_mounts.iter().chain(&container.volume_devices).map(|mount| &mount.name);
-    match mounted.into_iter().find(|name| is_own(name) || reserved.contains(&name.as_str())) {
+    match mounted.into_iter().find(|name| is_own(name) || reserved.volumes.contains(&name.as_str())) {
         None => Ok(()),
         Some(name) => {
             let reason = format!("refused: only the signer's container may mount the volume {name:?}");
             Err(Invalid::new(format!("{field}.volumeMounts"), reason))
+        }
+    }
+}
+
+/// ◆ Whoever has the PIN can use the key behind the signer's back.
+fn refuse_secrets<'a>(
+    field: &str,
+    mut named: impl Iterator<Item = &'a String>,
+    reserved: &Reserved<'_>,
+) -> Result<(), Invalid> {
+    match named.find(|name| reserved.secrets.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => {
+            let reason = format!(
+                "refused: only the signer's container may have the Secret {name:?}, which spec.hsm names; put what the baker needs \
+                 into another one"
+            );
+            Err(Invalid::new(field, reason))
         }
     }
 }

@@ -175,6 +175,31 @@ fn what_a_template_would_give_away_is_refused_by_its_name() {
             "spec.baker.template.metadata.labels: expected names",
         ),
         (
+            "/spec/baker/template/metadata",
+            json!({"labels": {"team": "x", "app.kubernetes.io/instance": "mine"}}),
+            "spec.baker.template.metadata.labels: the operator sets app.kubernetes.io/instance",
+        ),
+        (
+            &format!("{template}/volumes"),
+            json!([{"name": "x", "secret": {"secretName": "hsm-pin"}}]),
+            "spec.baker.template.spec.volumes[0]: refused: only the signer's container may have the Secret \"hsm-pin\"",
+        ),
+        (
+            &format!("{template}/volumes"),
+            json!([{"name": "x", "projected": {"sources": [{"secret": {"name": "hsm-pin"}}]}}]),
+            "spec.baker.template.spec.volumes[0]: refused: only the signer's container may have the Secret",
+        ),
+        (
+            &format!("{container}/env"),
+            json!([{"name": "A", "value": "a"}, {"name": "PIN", "valueFrom": {"secretKeyRef": {"name": "hsm-pin", "key": "pin"}}}]),
+            "spec.baker.template.spec.containers[0].env: refused: only the signer's container may have the Secret",
+        ),
+        (
+            &format!("{container}/envFrom"),
+            json!([{"configMapRef": {"name": "hsm-pin"}}, {"secretRef": {"name": "hsm-pin"}}]),
+            "spec.baker.template.spec.containers[0].envFrom: refused: only the signer's container may have the Secret",
+        ),
+        (
             &format!("{template}/initContainers"),
             json!([{"name": "signer"}]),
             "spec.baker.template.spec.initContainers[0].name",

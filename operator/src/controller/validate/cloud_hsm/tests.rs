@@ -107,3 +107,14 @@ fn the_names_of_what_the_operator_adds_are_taken() {
         assert_eq!(error.field, format!("{template}.{list}[0].name"), "{error}");
     }
 }
+
+#[test]
+fn the_baker_may_not_have_the_clients_own_certificate() {
+    let mut signer = cloud_hsm_example();
+    let template = signer.spec.baker.as_mut().unwrap().template.as_mut().unwrap();
+    template["spec"]["volumes"][0] = json!({"name": "data", "secret": {"secretName": "client-tls"}});
+    let with = |mutual_tls: Value| with_field_of(&signer, "/spec/hsm/cloudHsm/mutualTls", mutual_tls);
+    assert!(with(Value::Null).is_ok());
+    let error = with(json!({"secret": "client-tls"})).unwrap_err();
+    assert_eq!(error.field, "spec.baker.template.spec.volumes[0]");
+}

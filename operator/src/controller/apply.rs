@@ -164,7 +164,8 @@ impl<'a> Cluster<'a> {
         let pods = self.pods().await?;
         old.retain(|name| pods.iter().all(|pod| pod.annotations().get(names::CONFIG_ANNOTATION) != Some(name)));
         for name in old {
-            delete(&self.api::<ConfigMap>(), &name).await?;
+            // Which looks whose it is: its label may say something else.
+            self.delete_live::<ConfigMap>(&name).await?;
         }
         Ok(())
     }

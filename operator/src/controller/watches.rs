@@ -142,8 +142,7 @@ impl Tracker {
             }
             Event::InitApply(object) => {
                 self.listed.insert(place(&object));
-                self.known.insert(place(&object), of(&object));
-                vec![News::Change(Change::Is(object))]
+                self.is(place(&object), object, of)
             }
             Event::InitDone => {
                 let listed = std::mem::take(&mut self.listed);
@@ -152,12 +151,17 @@ impl Tracker {
                 news.push(News::Complete);
                 news
             }
-            Event::Apply(object) => {
-                self.known.insert(place(&object), of(&object));
-                vec![News::Change(Change::Is(object))]
-            }
+            Event::Apply(object) => self.is(place(&object), object, of),
             Event::Delete(object) => vec![self.gone(place(&object))],
         }
+    }
+
+    /// ◆ To whom it belonged before, it is gone: somebody has changed the label that says whose it is.
+    fn is<K>(&mut self, place: Place, object: K, of: impl Fn(&K) -> Option<ObjectRef<Guarded>>) -> Vec<News<K>> {
+        let (name, of) = (place.1.clone(), of(&object));
+        let before = self.known.insert(place, of.clone()).flatten().filter(|before| of.as_ref() != Some(before));
+        let gone = before.map(|before| News::Change(Change::Gone(Gone { name, of: Some(before) })));
+        gone.into_iter().chain([News::Change(Change::Is(object))]).collect()
     }
 
     fn gone<K>(&mut self, place: Place) -> News<K> {
@@ -198,6 +202,25 @@ mod tests {
             .collect();
         all.sort();
         all.join(" ")
+    }
+
+    #[test]
+    fn what_belongs_to_another_now_is_gone_for_its_owner() {
+        let mut tracker = Tracker::default();
+        let mut take = |event, owner: Option<&str>| -> Vec<String> {
+            let news = tracker.take(event, |_: &ConfigMap| owner.map(ObjectRef::new));
+            let told = news.into_iter().map(|news| match news {
+                News::Change(Change::Is(_)) => "is".to_owned(),
+                News::Change(Change::Gone(gone)) => format!("gone for {}", gone.of.unwrap().name),
+                News::Complete => "complete".to_owned(),
+            });
+            told.collect()
+        };
+        assert_eq!(take(Event::InitApply(object("a")), Some("one")), ["is"]);
+        assert_eq!(take(Event::Apply(object("a")), Some("one")), ["is"]);
+        assert_eq!(take(Event::Apply(object("a")), Some("two")), ["gone for one", "is"]);
+        assert_eq!(take(Event::InitApply(object("a")), None), ["gone for two", "is"], "its label was taken off");
+        assert_eq!(take(Event::Apply(object("a")), Some("one")), ["is"]);
     }
 
     #[test]

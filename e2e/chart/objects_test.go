@@ -54,6 +54,30 @@ func TestEveryRightHasAReason(t *testing.T) {
 	}
 }
 
+// Whoever may make a TezosSigner can claim a key of anybody's, or spoil it: that is not for everybody who may run pods.
+func TestOnlyAdminsWriteTezosSigners(t *testing.T) {
+	for verb, roles := range map[string]string{"get": "admin edit view", "create": "admin", "delete": "admin"} {
+		var have []string
+		for _, o := range render(t, helms[0]) {
+			rules, _ := at(o.fields, "rules").([]any)
+			may := slices.ContainsFunc(rules, func(rule any) bool {
+				resources, _ := at(rule, "resources").([]any)
+				verbs, _ := at(rule, "verbs").([]any)
+				return slices.Contains(resources, any("tezossigners")) && slices.Contains(verbs, any(verb))
+			})
+			for label := range o.Metadata.Labels {
+				if to, is := strings.CutPrefix(label, "rbac.authorization.k8s.io/aggregate-to-"); is && may {
+					have = append(have, to)
+				}
+			}
+		}
+		slices.Sort(have)
+		if got := strings.Join(have, " "); got != roles {
+			t.Errorf("%s TezosSigners: %q may, not %q", verb, got, roles)
+		}
+	}
+}
+
 // With watchNamespaces the operator has no right outside of them and of the records' namespace.
 func TestWatchedNamespacesAreAllThatTheOperatorReaches(t *testing.T) {
 	everywhere := render(t, helms[0])["ClusterRole "+release]

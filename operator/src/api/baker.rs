@@ -9,8 +9,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A baker. The signer is added to its pod as the first init container (a native sidecar), so that it starts before the baker,
-/// holds it back until it can sign, and ends after it. It answers on `http://127.0.0.1:6732`, in the pod only.
+/// A baker. The signer is added to its pod as a native sidecar, before all init containers of the template, so that it starts before
+/// the baker, holds it back until it can sign, and ends after it; only what brings the CloudHSM client into the pod runs before. It
+/// answers on `http://127.0.0.1:6732`, in the pod only.
 #[derive(Debug, Clone, Default, PartialEq, KubeSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -82,7 +83,8 @@ pub struct OctezBakerSpec {
 
     /// The name of a `PersistentVolumeClaim` for the baker's client directory, where it keeps seed nonces from the block that
     /// commits to one until it reveals it, a cycle later. Default: a directory that goes with the pod; a nonce that is lost with it cannot be
-    /// revealed, which costs rewards. On mainnet, name one.
+    /// revealed, which costs rewards. On mainnet, name one. A `ReadWriteOnce` disk, as EBS, stays with a lost node for about six minutes, and
+    /// the new pod waits for it, unless somebody taints the node `node.kubernetes.io/out-of-service`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(

@@ -127,7 +127,47 @@ func TestTheOperatorIsRestricted(t *testing.T) {
 
 // A selector that selects nothing is silent: no metrics, no policy, no budget.
 func TestSelectorsFindTheirPods(t *testing.T) {
-	objects := render(t, helms[0], "--values", everything)
+	findTheirPods(t, nil)
+}
+
+// Whatever labels somebody wants for his own ends: the chart's own win, then those of one object, then the common ones.
+func TestLabelsThatAreSetTwiceBreakNoSelector(t *testing.T) {
+	args := []string{"--set-json", `commonLabels={"app.kubernetes.io/name":"mine","release":"common","team":"bakers"}`,
+		"--set-json", `podLabels={"app.kubernetes.io/instance":"mine","team":"pods"}`, "--set-json", `podMonitor.labels={"release":"monitor"}`}
+	findTheirPods(t, args)
+	objects := render(t, helms[0], append([]string{"--values", everything}, args...)...)
+	monitor := objects["PodMonitor monitoring/"+release+"-signers"].Metadata.Labels
+	pod, _ := at(objects["Deployment "+namespace+"/"+release].fields, "spec", "template", "metadata", "labels").(map[string]any)
+	if monitor["release"] != "monitor" || monitor["team"] != "bakers" || pod["team"] != "pods" || pod["release"] != "common" {
+		t.Errorf("the PodMonitor has %v, the pod %v", monitor, pod)
+	}
+}
+
+// A namespace may be called 2024, or null.
+func TestNamesAreTexts(t *testing.T) {
+	args := []string{"--values", everything, "--namespace", "2024", "--set-json", `watchNamespaces=["2025"]`}
+	for _, value := range []string{"podMonitor", "serviceMonitor", "prometheusRule", "grafanaDashboard"} {
+		args = append(args, "--set-string", value+".namespace=2026")
+	}
+	args = append(args, "--set-string", "priorityClassName=2027")
+	found := map[string]bool{}
+	for _, o := range render(t, helms[0], args...) {
+		found[o.Metadata.Namespace] = true
+		if subject := at(o.fields, "subjects", 0); at(subject, "kind") == "ServiceAccount" && at(subject, "namespace") != "2024" {
+			t.Errorf("%s: %v", o, subject)
+		}
+	}
+	if !found["2024"] || !found["2025"] || !found["2026"] {
+		t.Errorf("there are objects in %v", found)
+	}
+	if notes := notes(t, "--set-json", `watchNamespaces=["2025"]`); !strings.Contains(notes, `namespace: "2025"}`) {
+		t.Errorf("the example is for another namespace:\n%s", notes)
+	}
+}
+
+func findTheirPods(t *testing.T, args []string) {
+	t.Helper()
+	objects := render(t, helms[0], append([]string{"--values", everything}, args...)...)
 	deployment := objects["Deployment "+namespace+"/"+release]
 	operator := at(deployment.fields, "spec", "template", "metadata", "labels").(map[string]any)
 	for _, selector := range []any{
@@ -160,7 +200,7 @@ func TestSelectorsFindTheirPods(t *testing.T) {
 	finds(t, at(service.fields, "spec", "selector"), operator)
 	byService := objects["ServiceMonitor monitoring/"+release].fields
 	finds(t, at(byService, "spec", "selector", "matchLabels"), at(service.fields, "metadata", "labels").(map[string]any))
-	byPod := render(t, helms[0], "--set", "podMonitor.enabled=true")["PodMonitor "+namespace+"/"+release].fields
+	byPod := render(t, helms[0], append([]string{"--set", "podMonitor.enabled=true"}, args...)...)["PodMonitor "+namespace+"/"+release].fields
 	finds(t, at(byPod, "spec", "selector", "matchLabels"), operator)
 	port := at(deployment.fields, "spec", "template", "spec", "containers", 0, "ports", 0, "name")
 	for what, scraped := range map[string]any{
@@ -227,7 +267,7 @@ func TestTheExamplesFitTheDefinition(t *testing.T) {
 	if len(examples) != 2 {
 		t.Errorf("%d examples", len(examples))
 	}
-	if watched := notes(t, "--set-json", `watchNamespaces=["bakers"]`); !strings.Contains(watched, "namespace: bakers}") {
+	if watched := notes(t, "--set-json", `watchNamespaces=["bakers"]`); !strings.Contains(watched, `namespace: "bakers"}`) {
 		t.Errorf("the example is for a namespace that is not watched:\n%s", watched)
 	}
 	for _, example := range examples {

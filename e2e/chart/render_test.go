@@ -74,8 +74,8 @@ func render(t *testing.T, helm string, args ...string) map[string]object {
 		if err := yaml.Unmarshal([]byte(document), &o); err != nil {
 			t.Fatalf("%v in\n%s", err, document)
 		}
-		if err := yaml.Unmarshal([]byte(document), &o.fields); err != nil {
-			t.Fatal(err)
+		if err := yaml.UnmarshalStrict([]byte(document), &o.fields); err != nil { // no key twice
+			t.Fatalf("%v in\n%s", err, document)
 		}
 		if o.Kind == "" {
 			continue // a comment alone

@@ -154,6 +154,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		`podDisruptionBudget.maxUnavailable=2`:            "/podDisruptionBudget/maxUnavailable",
 		`networkPolicy.apiServerPorts=[]`:                 "/networkPolicy/apiServerPorts",
 		`networkPolicy.apiServerPorts=[70000]`:            "/networkPolicy/apiServerPorts/0",
+		`networkPolicy.apiServerCidrs=["10.0.0.1"]`:       "/networkPolicy/apiServerCidrs/0",
 		`podMonitor={"enabled":true,"interval":"often"}`:  "/podMonitor/interval",
 		`podMonitor={"enabled":true,"namespace":"not a"}`: "/podMonitor/namespace",
 		`serviceMonitor={"enabled":true,"port":1}`:        "port",

@@ -8,17 +8,26 @@
 
 {{- define "operator.selector" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "operator.labels" -}}
+{{ include "operator.labelsWith" (list . dict) }}
+{{- end }}
+
+{{/* With labels of the object's own: of (list $ .labels). Each label stands there once: the chart's own win, by which its objects are
+found, then the object's own, then commonLabels. */}}
+{{- define "operator.labelsWith" -}}
+{{- $root := first . -}}
+{{- $chart := include "operator.chartLabels" $root | fromYaml -}}
+{{ merge $chart (last . | default dict) ($root.Values.commonLabels | default dict) | toYaml }}
+{{- end }}
+
+{{- define "operator.chartLabels" -}}
 {{ include "operator.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
 {{- end }}
 
 {{/* What every pod with a signer has, whichever TezosSigner it is of: operator/src/controller/build/names.rs. */}}

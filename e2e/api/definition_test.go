@@ -149,7 +149,7 @@ func TestTheDefinitionExplainsItself(t *testing.T) {
 		"spec.baker.octez.dalNode":             "--without-dal",
 		"spec.hsm.cloudHsm.sessions":           "Default: 4",
 		"spec.keys.maxFee":                     "in mutez",
-		"spec.resources.limits":                "Default: `{memory: 256Mi}`",
+		"spec.resources.limits":                "`{memory: 256Mi}`",
 	} {
 		if output := server.must(t, "", "explain", "tezossigner."+field); !strings.Contains(output, text) {
 			t.Errorf("%s: %s", field, output)

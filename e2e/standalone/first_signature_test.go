@@ -112,6 +112,11 @@ func TestTheDocumentLeadsFromAFreshDebianToASignature(t *testing.T) {
 		t.Errorf("after the correction the status is %s", status)
 	}
 
+	// A rotated log is whole, and the next line goes to a new one.
+	host.Run(t, "logrotate --force /etc/logrotate.d/tezos-signer")
+	sign()
+	host.Run(t, "cd /var/log/tezos-signer && tezos-signer-run audit verify audit.log.1 audit.log")
+
 	// Killed, it comes back by itself; and after a reboot.
 	before := host.Run(t, "systemctl show --property MainPID tezos-signer; kill -KILL \"$(systemctl show --property MainPID --value tezos-signer)\"")
 	host.awaitReady(t, before)

@@ -43,11 +43,11 @@ func TestOnAnAPIServer(t *testing.T) {
 	}
 
 	// What the notes offer to apply, and what Artifact Hub shows, but for what only the reader knows.
-	manifest, isThere := cutOut(notes(t, "--set-json", `watchNamespaces=["bakers"]`), "<<'EOF'\n", "\n  EOF\n")
+	manifest, isThere := cutOut(notes(t, "--set-json", `watchNamespaces=["bakers"]`), "<<'EOF'\n", "\nEOF\n")
 	if !isThere {
 		t.Fatal("the notes have no manifest")
 	}
-	fill := strings.NewReplacer("p2pk…", "p2pk688cprNqHHt5iodkEVD1NaCNRMKxk3VTDRrkB1KmmFLnnGw9Gpk", "Image: … ", "Image: example ", "image: … ", "image: example ")
+	fill := strings.NewReplacer("p2pk…", "p2pk688cprNqHHt5iodkEVD1NaCNRMKxk3VTDRrkB1KmmFLnnGw9Gpk", "Image: … ", "Image: example ", "image: … ", "image: example ", "level: …", "level: 15181990")
 	manifest = fill.Replace(manifest)
 	var examples []map[string]any
 	annotation(t, chartFile(t), "crdsExamples", &examples)

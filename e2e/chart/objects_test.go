@@ -258,7 +258,7 @@ func TestTheExamplesFitTheDefinition(t *testing.T) {
 
 	var examples []map[string]any
 	annotation(t, chartFile(t), "crdsExamples", &examples)
-	manifest, isThere := cutOut(notes(t), "<<'EOF'\n", "\n  EOF\n")
+	manifest, isThere := cutOut(notes(t), "<<'EOF'\n", "\nEOF\n")
 	var example map[string]any
 	if err := yaml.Unmarshal([]byte(manifest), &example); err != nil || !isThere {
 		t.Fatalf("the notes have no manifest: %v in\n%s", err, manifest)

@@ -327,11 +327,13 @@ impl Held<'_> {
         self.commit(&current, &current.record, deadline).await
     }
 
-    /// Takes the lease in the state `seen`, and in no other.
+    /// Takes the lease in the state `seen`, and in no other. Whoever else was named there did not come: his name goes, or this process
+    /// would let the lease go again, for him.
     pub async fn take(&mut self, seen: &Snapshot, deadline: Instant) -> Result<(), CustodyError> {
         let Some(terms) = &self.custody.terms else { return Ok(()) };
         // Who would refuse everything does not compete.
         self.refuse_after_going_back()?;
+        let is_named = seen.lease.preferred_holder == terms.identity;
         let now = Some(Timestamp::now());
         let lease = Lease {
             holder_identity: terms.identity.clone(),
@@ -339,7 +341,7 @@ impl Held<'_> {
             acquire_time: now,
             renew_time: now,
             leader_transitions: seen.lease.leader_transitions + 1,
-            preferred_holder: seen.lease.preferred_holder.clone(),
+            preferred_holder: if is_named { terms.identity.clone() } else { String::new() },
             holder_address: terms.address,
         };
         self.write(seen, &seen.record, &lease, deadline).await

@@ -87,6 +87,21 @@ fn a_silent_holder_is_replaced_after_the_lease_and_one_that_renews_never() {
 }
 
 #[test]
+fn who_takes_over_after_the_named_one_did_not_come_keeps_the_lease() {
+    in_own_process(async |home| {
+        let store = FaultyStore::leased(&home);
+        set(&store, &home, held("unreachable", "gone as well")).await;
+        let survivor = signer(&home, &store, "survivor").await;
+        held_by(&store, "survivor").await;
+        assert_eq!(store.lease().await.preferred_holder, "");
+        for level in 1..8 {
+            survivor.sign(&attestation(FLOOR + level, 0, 1)).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    });
+}
+
+#[test]
 fn a_preferred_holder_takes_over_at_once_and_the_other_lets_go() {
     in_own_process(async |home| {
         let store = FaultyStore::leased(&home);

@@ -243,6 +243,24 @@ impl SignerConfig {
         if key.authorized_keys.is_empty() { &self.authorized_keys } else { &key.authorized_keys }
     }
 
+    /// Why the peer port would sign for whom the signing port does not: what replicas ask there, anybody could.
+    fn open_to_peers(&self) -> Option<String> {
+        let peer = self.peer.as_ref().filter(|peer| peer.tls.is_none() && !peer.listen.ip().is_loopback())?;
+        let by_certificate = self.tls.as_ref().is_some_and(|tls| tls.client_ca_file.is_some());
+        let by_host = self.listen.ip().is_loopback();
+        let by_key = self.keys.iter().all(|key| !self.authorized_keys_of(key).is_empty());
+        let clients = match (by_certificate, by_host) {
+            (true, _) => "clients with a certificate",
+            (false, true) if !by_key => "clients on this host",
+            _ => return None,
+        };
+        Some(format!(
+            "missing: listen is for {clients} only, and whoever reaches {} could ask in the name of a replica. Give the replicas \
+             certificates (docs/replicas.md)",
+            peer.listen
+        ))
+    }
+
     fn validated(self) -> Result<Self, ConfigError> {
         let wrong = |field: &str, reason: String| Err(ConfigError::Value { field: field.to_owned(), reason });
         if !(100..=60_000).contains(&self.request_deadline_milliseconds) {
@@ -261,6 +279,9 @@ impl SignerConfig {
         if self.peer.is_some() && matches!(self.watermarks, Some(WatermarkConfig::File(_))) {
             let reason = "records in files have one signer, and nobody to forward to: take peer out, or use configMap";
             return wrong("peer", reason.to_owned());
+        }
+        if let Some(reason) = self.open_to_peers() {
+            return wrong("peer.tls", reason);
         }
         for (i, key) in self.keys.iter().enumerate() {
             if self.keys[..i].iter().any(|other| other.hash() == key.hash()) {

@@ -75,6 +75,20 @@ fn the_peer_port_is_read_and_written_and_needs_records_that_several_can_serve() 
     assert!(!SignerConfig::from_yaml(&minimal()).unwrap().to_yaml().unwrap().contains("peer"));
     let plain = minimal() + "peer: {listen: 127.0.0.1:6733}\n";
     assert!(!SignerConfig::from_yaml(&plain).unwrap().to_yaml().unwrap().contains("caFile"));
+    // It is no way around who may ask on the signing port.
+    let open = minimal() + "peer: {listen: 10.0.0.7:6733}\n";
+    let tls = "tls: {certificateFile: /c, privateKeyFile: /k, clientCaFile: /a}\n";
+    for (front, clients) in
+        [("", "clients on this host"), (&format!("listen: 10.0.0.7:6732\n{tls}"), "clients with a certificate")]
+    {
+        let error = SignerConfig::from_yaml(&format!("{front}{open}")).unwrap_err().to_string();
+        assert!(error.contains("peer.tls") && error.contains(clients), "{error}");
+    }
+    for front in
+        ["listen: 10.0.0.7:6732\n", "authorizedKeys: [edpkufnz668CdgnVC4X5KRvJoXCMgicr29Tjmr5vxGzvMdipwkTZmM]\n"]
+    {
+        SignerConfig::from_yaml(&format!("{front}{open}")).unwrap();
+    }
 }
 
 #[test]

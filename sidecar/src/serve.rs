@@ -28,7 +28,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tezos_signer_core::audit::Outcome;
 use tezos_signer_core::config::{SignerConfig, WatermarkConfig};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -44,6 +43,9 @@ const PREFIX: &str = "tezos_signer";
 
 /// What the names of the peer port's metrics begin with.
 const PEER_PREFIX: &str = "tezos_signer_peer";
+
+/// How many connections the admin port keeps open: the kubelet, Prometheus and the operator have a few.
+const ADMIN_CONNECTIONS: u16 = 64;
 
 /// How long each thing that ends may take to do so.
 const HURRY: Duration = Duration::from_secs(1);
@@ -127,7 +129,8 @@ pub async fn serve(config: SignerConfig, path: PathBuf) -> Result<(), ServeError
     };
     let peers = listen_to_peers(&config, &metrics).await?;
     // The pod's UID, or the host's name: a restarted container is the same holder, a replaced pod is another.
-    let identity = std::env::var("POD_UID").unwrap_or_else(|_| uuid::Uuid::new_v4().to_string());
+    let named = std::env::var("POD_UID").ok().filter(|name| !name.is_empty());
+    let identity = named.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     if identity == "localhost" && matches!(watermarks, WatermarkConfig::ConfigMap(_)) {
         return Err(ServeError::Config(
             "this host is called localhost, as the other one may be: give it a name, by which it holds the records (POD_UID)",
@@ -245,24 +248,19 @@ async fn serve_until_terminated(
     given_up.map_or(Ok(()), |reason| Err(ServeError::HsmGivenUp(reason)))
 }
 
-/// Serves `router` on `address` in a task of its own, until `stopped`.
+/// Serves probes, Prometheus and the operator, until `stopped`. Anybody in the network may connect there, so its connections are as
+/// few and its heads as small as those of the signing port: memory that others fill would end the signer.
 async fn serve_admin(
     address: SocketAddr,
     router: Router,
-    mut stopped: watch::Receiver<bool>,
+    stopped: watch::Receiver<bool>,
 ) -> Result<JoinHandle<()>, ServeError> {
     let failed = |source| ServeError::Listen { field: "admin", address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    log_listening("admin", &listener.local_addr().map_err(failed)?);
-    Ok(tokio::spawn(async move {
-        let stop = async move {
-            // The sender lives until it has sent.
-            let _ = stopped.wait_for(|stopped| *stopped).await;
-        };
-        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop).await {
-            tracing::error!(field = "admin", %error, "a listener ended");
-        }
-    }))
+    let listener = Listener::tcp(address, None).await.map_err(failed)?;
+    log_listening("admin", &listener.address().map_err(failed)?);
+    let observer: FaultObserver =
+        Arc::new(|client, fault| tracing::debug!(%client, %fault, "connection to the admin port ended"));
+    Ok(tokio::spawn(listener.serve(Service { router, observer, max_connections: ADMIN_CONNECTIONS }, stopped)))
 }
 
 /// Serves the protocol on each of its listeners, in tasks of their own, until `stopped`.

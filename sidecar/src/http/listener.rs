@@ -1,4 +1,4 @@
-//! The accept loop of the signing port. It never ends by itself, never waits for a client, and never refuses a new one.
+//! The accept loop of each port. It never ends by itself, never waits for a client, and never refuses a new one.
 
 use super::client::Peer;
 use super::connection::{Connection, Protocol};
@@ -9,8 +9,9 @@ use super::tls::Tls;
 use super::unix_socket::UnixSocket;
 pub use super::unix_socket::UnixSocketError;
 use axum::Router;
+use rustix::io::Errno;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -57,7 +58,13 @@ pub struct Service {
 impl Listener {
     /// On a TCP address, with or without TLS.
     pub async fn tcp(address: SocketAddr, tls: Option<Arc<Tls>>) -> io::Result<Self> {
-        Ok(Self { socket: Socket::Tcp { listener: TcpListener::bind(address).await?, tls } })
+        let listener = match TcpListener::bind(address).await {
+            Err(error) if is_missing(&error) && address.ip() == Ipv6Addr::UNSPECIFIED => {
+                TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await?
+            }
+            bound => bound?,
+        };
+        Ok(Self { socket: Socket::Tcp { listener, tls } })
     }
 
     /// On a Unix socket at `path`, for its owner and group. The socket is removed when the listener ends.
@@ -144,6 +151,11 @@ impl Listener {
             })
         });
     }
+}
+
+/// Whether the kernel has no IPv6, as after `ipv6.disable=1`: all interfaces are those of IPv4 then.
+fn is_missing(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error())
 }
 
 /// What both ends of a connection set.

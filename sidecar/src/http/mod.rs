@@ -1,5 +1,5 @@
-//! The two ports. [`admin`] answers probes, Prometheus and the operator. The signing port speaks Octez' remote signer protocol:
-//! [`listener`] accepts connections, `connection` carries requests, [`port`] has the routes, and [`signing`] what they do.
+//! The two ports. [`listener`] accepts connections of each. [`admin`] answers probes, Prometheus and the operator. The signing port speaks
+//! Octez' remote signer protocol: `connection` carries requests, [`port`] has the routes, and [`signing`] what they do.
 
 pub mod admin;
 pub mod body;

@@ -75,6 +75,30 @@ fn two_hundred_slow_heads_and_bodies_hold_up_nobody_and_are_told() {
     assert_eq!(faults(&signer, "head_timeout"), 100);
 }
 
+/// It is open to the network, beside a signing port on loopback.
+#[test]
+fn the_admin_port_keeps_few_connections_and_no_endless_heads() {
+    let home = Home::new();
+    let signer = Signer::start(&home);
+    let address = signer.admin_address();
+    let mut endless = Wire::tcp(address);
+    endless.send(format!("GET /livez HTTP/1.1\r\nx: {}", "a".repeat(20_000)));
+    let answer = endless.answer();
+    assert!((400..500).contains(&answer.status), "{answer:?}");
+    let silent: Vec<_> = (0..200)
+        .map(|_| {
+            let mut wire = Wire::tcp(address);
+            let _ = wire.try_send("GET /livez HTTP/1.1\r\nx: a");
+            wire
+        })
+        .collect();
+    assert_eq!(signer.admin("/livez").status, 200);
+    let key = home.tz3();
+    signer.signature(&key, &attestation(FLOOR + 1, 0, 1));
+    let closed = silent.into_iter().filter_map(|mut wire| wire.is_closed().then_some(())).count();
+    assert!(closed >= 200 - 64, "{closed} of 200 were closed");
+}
+
 #[test]
 fn an_idle_connection_outlives_the_time_outs() {
     let home = Home::new();

@@ -97,6 +97,10 @@ impl Signer {
         self.signing.strip_prefix("http://").unwrap().parse().unwrap()
     }
 
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.admin.strip_prefix("http://").unwrap().parse().unwrap()
+    }
+
     /// Where the peer port is.
     pub(crate) fn peer_address(&mut self) -> SocketAddr {
         self.address("peer").strip_prefix("http://").unwrap().parse().unwrap()

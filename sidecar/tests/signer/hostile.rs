@@ -95,8 +95,9 @@ fn the_admin_port_keeps_few_connections_and_no_endless_heads() {
     assert_eq!(signer.admin("/livez").status, 200);
     let key = home.tz3();
     signer.signature(&key, &attestation(FLOOR + 1, 0, 1));
-    let closed = silent.into_iter().filter_map(|mut wire| wire.is_closed().then_some(())).count();
-    assert!(closed >= 200 - 64, "{closed} of 200 were closed");
+    // Those that it kept are told that they are late.
+    let kept = silent.into_iter().filter_map(|mut wire| wire.try_answer().ok()).count();
+    assert!((1..=64).contains(&kept), "{kept} of 200 were kept");
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn the_admin_port_keeps_few_connections_and_no_endless_heads() {
             wire
         })
         .collect();
-    assert_eq!(signer.admin("/livez").status, 200);
+    assert_eq!(Wire::tcp(address).get("/livez").status, 200);
     let key = home.tz3();
     signer.signature(&key, &attestation(FLOOR + 1, 0, 1));
     // Those that it kept are told that they are late.

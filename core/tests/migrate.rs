@@ -161,7 +161,17 @@ fn the_options_of_octez_signer() {
         quoted.config
     );
     assert_eq!(lost(&quoted), ["the keys"]);
-    assert!(migrate(Source::Octez, "octez-signer launch http signer -M '0x11", None).is_err());
+    for whole in [
+        r#"ExecStart=/bin/sh -c "exec /usr/bin/octez-signer launch http signer -p 6740 -M 0x11,0x12,0x13 -W""#,
+        "command: 'octez-signer launch http signer -p 6740 -M 0x11,0x12,0x13 -W'",
+    ] {
+        let whole = migrate(Source::Octez, whole, None).unwrap();
+        assert!(whole.config.contains("6740"), "{}", whole.config);
+        assert_eq!(lost(&whole), ["the keys"]);
+    }
+    for wrong in ["octez-signer launch http signer -M '0x11", "octez-signer.sh launch http signer"] {
+        assert!(migrate(Source::Octez, wrong, None).is_err(), "{wrong}");
+    }
     // Without its checks it is said that there is nothing to import.
     let bare = migrate(Source::Octez, "octez-signer launch http signer", None).unwrap();
     assert_eq!(lost(&bare), ["no --check-high-watermark", "no --magic-bytes", "the keys"]);

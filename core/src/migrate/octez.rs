@@ -16,14 +16,12 @@ pub(super) fn read(text: &str) -> Result<Draft, MigrateError> {
     let (mut host, mut port, mut transport) = ("127.0.0.1", 6732, "");
     let mut checked = false;
     let mut tls = Vec::new();
-    let words =
-        shlex::split(line).ok_or_else(|| MigrateError("its command line has a quote without its end".to_owned()))?;
-    let mut words =
-        words.iter().map(String::as_str).skip_while(|word| !word.ends_with("octez-signer")).skip(1).flat_map(|word| {
-            let (option, value) =
-                word.split_once('=').filter(|_| word.starts_with("--")).map_or((word, None), |(a, b)| (a, Some(b)));
-            [Some(option), value].into_iter().flatten()
-        });
+    let words = words_of(line)?;
+    let mut words = words.iter().map(String::as_str).skip_while(|word| !is_program(word)).skip(1).flat_map(|word| {
+        let (option, value) =
+            word.split_once('=').filter(|_| word.starts_with("--")).map_or((word, None), |(a, b)| (a, Some(b)));
+        [Some(option), value].into_iter().flatten()
+    });
     while let Some(word) = words.next() {
         match word {
             "launch" => transport = words.next().unwrap_or_default(),
@@ -85,6 +83,28 @@ pub(super) fn read(text: &str) -> Result<Draft, MigrateError> {
     );
     everybody_may_ask(&mut draft);
     Ok(draft)
+}
+
+/// As a shell reads them; also of `sh -c "… octez-signer …"`, where all of it is one word.
+fn words_of(line: &str) -> Result<Vec<String>, MigrateError> {
+    let split = |text: &str| {
+        shlex::split(text).ok_or_else(|| MigrateError("its command line has a quote without its end".to_owned()))
+    };
+    let mut words = split(line)?;
+    if !words.iter().any(|word| is_program(word))
+        && let Some(whole) = words.iter().find(|word| word.contains("octez-signer"))
+    {
+        words = split(whole)?;
+    }
+    if words.iter().any(|word| is_program(word)) {
+        Ok(words)
+    } else {
+        Err(MigrateError("its command line has no program octez-signer".to_owned()))
+    }
+}
+
+fn is_program(word: &str) -> bool {
+    word.ends_with("octez-signer")
 }
 
 fn magic_bytes(draft: &mut Draft, text: &str) -> Vec<PayloadKind> {

@@ -163,8 +163,8 @@ impl Reload {
             }
         };
         self.signer.metrics().reloaded(result);
-        self.refusal.send_replace(reloaded.as_ref().err().map(ToString::to_string));
         service_manager::reloaded();
+        self.refusal.send_replace(reloaded.as_ref().err().map(ToString::to_string));
     }
 }
 

@@ -1,5 +1,5 @@
-//! A pod that waits for its volumes: the kubelet starts nothing in it until each is mounted, and tries for ever. Whether an object is
-//! there that one needs, the operator cannot see: it has no right on Secrets. So it names them all.
+//! A pod that waits for its volumes, or its network: the kubelet starts nothing in it until all are there, and tries for ever. Whether
+//! an object is there that one needs, the operator cannot see: it has no right on Secrets. So it names them all.
 
 use crate::controller::build::names;
 use jiff::{SignedDuration, Timestamp};
@@ -38,10 +38,10 @@ pub(super) fn waiting_for(pod: &Pod, now: Timestamp) -> (bool, String) {
         .collect::<Vec<_>>()
         .join(", ");
     if starting {
-        return (true, format!("its volumes are being mounted, of {needed}"));
+        return (true, format!("its network is being set up, and its volumes, of {needed}"));
     }
     let reason = format!(
-        "its volumes are not mounted yet, is one of these missing: {needed}? kubectl describe pod {} says what it waits for",
+        "its volumes or its network are not there yet, is one of these missing: {needed}? kubectl describe pod {} says what it waits for",
         pod.name_any()
     );
     (false, reason)

@@ -315,6 +315,12 @@ impl Signer {
         loop {
             let holder = match self.sign_here(key, &permitted, digest, deadline, trail).await {
                 Err(SignError::Custody(CustodyError::HeldElsewhere { holder })) => holder,
+                // The time was spent on a holder that could not be asked, and only ran out here.
+                Err(SignError::Custody(CustodyError::Busy | CustodyError::Store(StoreError::Unavailable(_))))
+                    if let Some(failure) = failure.take_if(|_| Instant::now() >= deadline) =>
+                {
+                    return Err(failure);
+                }
                 answer => {
                     if self.forwards() && matches!(answer, Err(SignError::Hsm(_))) {
                         // Perhaps for long enough now to leave it to another.

@@ -7,7 +7,7 @@ pub use volumes::waits_for_volumes;
 use crate::controller::build::names;
 use crate::controller::validate::Form;
 use futures::future::join_all;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 use kube::ResourceExt as _;
@@ -21,6 +21,9 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// 16 keys need a tenth of this. What answers is in somebody's pod, and may be anything.
 const LONGEST_ANSWER: usize = 128 * 1024;
+
+/// For how long a container that was started for the third time or more must run until it is believed that it does not end again.
+const CRASH_LOOP: SignedDuration = SignedDuration::from_mins(1);
 
 /// A client for pods: they are asked directly, and lead nowhere else.
 pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
@@ -160,7 +163,7 @@ pub async fn look(http: &reqwest::Client, form: &Form, failure: Option<String>, 
         Form::Baker(_) => {
             let newest = made.max_by_key(|pod| (pod.metadata.deletion_timestamp.is_none(), pod.creation_timestamp()));
             match newest {
-                Some(pod) => Seen::Baker(look_at(http, pod).await, beside_the_signer(pod)),
+                Some(pod) => Seen::Baker(look_at(http, pod).await, beside_the_signer(pod, Timestamp::now())),
                 None => Seen::Baker(Sight::NoPod(failure), None),
             }
         }
@@ -292,13 +295,19 @@ fn waiting_for(pod: &Pod, now: Timestamp) -> (bool, String) {
 }
 
 /// Why a container of the user's does not run: what is a matter of time is no reason.
-fn beside_the_signer(pod: &Pod) -> Option<String> {
+fn beside_the_signer(pod: &Pod, now: Timestamp) -> Option<String> {
     let status = pod.status.as_ref()?;
     let containers = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
     let mut theirs = containers.filter(|container| !names::OWN_CONTAINERS.contains(&container.name.as_str()));
     theirs.find_map(|container| {
-        let waiting = container.state.as_ref()?.waiting.as_ref()?;
         let (pod, name, image) = (pod.name_any(), &container.name, &container.image);
+        if ends_again_and_again(container, now) {
+            let code = ended(container.last_state.as_ref()).map_or_else(String::new, |code| format!(" with exit code {code}"));
+            return Some(format!(
+                "container {name} ends{code} again and again; kubectl logs {pod} -c {name} --previous says why"
+            ));
+        }
+        let waiting = container.state.as_ref()?.waiting.as_ref()?;
         let message = waiting.message.as_deref().unwrap_or_default();
         match waiting.reason.as_deref()? {
             reason if is_pull_failure(reason) => {
@@ -315,13 +324,19 @@ fn beside_the_signer(pod: &Pod) -> Option<String> {
             "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
                 Some(format!("container {name} cannot be started: {message}"))
             }
-            "CrashLoopBackOff" => {
-                let code = ended(container.last_state.as_ref()).map_or_else(String::new, |code| format!(" with exit code {code}"));
-                Some(format!("container {name} ends{code} again and again; kubectl logs {pod} -c {name} --previous says why"))
-            }
             _ => None,
         }
     })
+}
+
+/// Whether the kubelet starts it anew and anew. Between two ends it looks well for a moment, and is not.
+fn ends_again_and_again(container: &ContainerStatus, now: Timestamp) -> bool {
+    let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+    let waits = waiting.and_then(|waiting| waiting.reason.as_deref()) == Some("CrashLoopBackOff");
+    let last = container.last_state.as_ref().and_then(|state| state.terminated.as_ref()?.finished_at.as_ref());
+    let has_just_ended = last.is_some_and(|at| now.duration_since(at.0) < CRASH_LOOP);
+    let is_done = ended(container.state.as_ref()) == Some(0);
+    waits || container.restart_count >= 2 && has_just_ended && !is_done
 }
 
 fn ended(state: Option<&ContainerState>) -> Option<i32> {

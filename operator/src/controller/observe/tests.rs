@@ -53,7 +53,7 @@ fn a_signer_is_found_beside_a_baker_and_alone() {
 fn a_baker_that_does_not_run_is_said() {
     let beside = |containers: &Value| {
         let pod = json!({"metadata": {"name": "p"}, "status": {"containerStatuses": containers}});
-        beside_the_signer(&serde_json::from_value(pod).unwrap())
+        beside_the_signer(&serde_json::from_value(pod).unwrap(), "2026-11-23T08:00:30Z".parse().unwrap())
     };
     let waiting = |reason: &str, message: &str| json!({"waiting": {"reason": reason, "message": message}});
     let none = json!({});
@@ -96,6 +96,21 @@ fn a_baker_that_does_not_run_is_said() {
     assert_eq!(beside(&json!([container("baker", &waiting("PodInitializing", ""), &none)])), None);
     assert_eq!(beside(&json!([container("signer", &waiting("CrashLoopBackOff", ""), &none)])), None);
     assert_eq!(beside(&json!([container("baker", &json!({"running": {}}), &none)])), None);
+
+    // Between two ends it runs, or has just ended.
+    let crashed = |restarts: u32, finished: &str, state: &Value| {
+        let last = json!({"terminated": {"exitCode": 111, "finishedAt": finished}});
+        let mut container = container("baker", state, &last);
+        container["restartCount"] = restarts.into();
+        beside(&json!([container]))
+    };
+    let (running, failed) = (json!({"running": {}}), json!({"terminated": {"exitCode": 111}}));
+    for state in [&running, &failed] {
+        assert!(crashed(2, "2026-11-23T08:00:20Z", state).unwrap().contains("exit code 111 again and again"));
+    }
+    assert_eq!(crashed(1, "2026-11-23T08:00:20Z", &running), None, "once");
+    assert_eq!(crashed(9, "2026-11-23T07:59:00Z", &running), None, "long ago");
+    assert_eq!(crashed(2, "2026-11-23T08:00:20Z", &json!({"terminated": {"exitCode": 0}})), None, "done");
 }
 
 /// ◆ One that names nothing leaves its user with a pod that starts for ever.

@@ -60,11 +60,7 @@ func startAndRun(m *testing.M) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	kubeconfig, err := plane.Kubeconfig()
-	if err != nil {
-		return 0, err
-	}
-	server = &apiServer{plane, checkout, kubeconfig}
+	server = &apiServer{plane, checkout, plane.Kubeconfig()}
 	for _, args := range [][]string{
 		// Plainly: then all of it stands in an annotation too, which has a limit.
 		{"apply", "--filename", filepath.Join(checkout, "crds")},

@@ -138,11 +138,7 @@ func startAPIServer(t *testing.T) *apiServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kubeconfig, err := plane.Kubeconfig()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &apiServer{plane, filepath.Join(checkout, "target/tools"), kubeconfig}
+	return &apiServer{plane, filepath.Join(checkout, "target/tools"), plane.Kubeconfig()}
 }
 
 func (s *apiServer) must(t *testing.T, stdin string, args ...string) string {

@@ -76,22 +76,20 @@ func (p *Plane) write(name, content string) error {
 	return os.WriteFile(p.file(name), []byte(content), 0o600)
 }
 
-// Kubeconfig writes the administrator's, and returns the file.
-func (p *Plane) Kubeconfig() (string, error) {
+// Kubeconfig is the administrator's file.
+func (p *Plane) Kubeconfig() string { return p.file("kubeconfig") }
+
+func (p *Plane) writeKubeconfig() error {
 	content := fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: test,
   clusters: [{name: test, cluster: {server: "https://127.0.0.1:%d", certificate-authority-data: %s}}],
   users: [{name: test, user: {token: %s}}], contexts: [{name: test, context: {cluster: test, user: test}}]}`,
 		p.Port, base64.StdEncoding.EncodeToString(p.Authority), adminToken)
-	return p.file("kubeconfig"), p.write("kubeconfig", content)
+	return p.write("kubeconfig", content)
 }
 
 // Kubectl runs kubectl as the administrator, and returns all that it printed.
 func (p *Plane) Kubectl(stdin string, args ...string) (string, error) {
-	kubeconfig, err := p.Kubeconfig()
-	if err != nil {
-		return "", err
-	}
-	command := exec.Command(filepath.Join(filepath.Dir(p.program), "kubectl"), append([]string{"--kubeconfig", kubeconfig}, args...)...)
+	command := exec.Command(filepath.Join(filepath.Dir(p.program), "kubectl"), append([]string{"--kubeconfig", p.Kubeconfig()}, args...)...)
 	command.Stdin = strings.NewReader(stdin)
 	output, err := command.CombinedOutput()
 	if err != nil {
@@ -105,6 +103,10 @@ func (p *Plane) AuditLog() string { return p.file("audit.log") }
 
 // StartServer starts the API server, and waits until it is ready.
 func (p *Plane) StartServer(ctx context.Context) error {
+	// Once: programs read it at any time.
+	if err := p.writeKubeconfig(); err != nil {
+		return err
+	}
 	var etcd []string
 	for _, m := range p.Members {
 		etcd = append(etcd, m.client)

@@ -91,9 +91,7 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.kubeconfig, err = s.Kubeconfig(); err != nil {
-		t.Fatal(err)
-	}
+	s.kubeconfig = s.Kubeconfig()
 	if s.token, err = softhsm.NewToken(s.dir, "monitoring"); err != nil {
 		t.Fatal(err)
 	}

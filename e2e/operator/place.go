@@ -67,9 +67,7 @@ func NewBarePlace(t testing.TB) *Place {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.kubeconfig, err = p.Kubeconfig(); err != nil {
-		t.Fatal(err)
-	}
+	p.kubeconfig = p.Kubeconfig()
 	for _, name := range []string{system, Namespace} {
 		p.Must(http.MethodPost, "/api/v1/namespaces", Object{"metadata": Object{"name": name}})
 	}

@@ -172,13 +172,12 @@ func newOffice(t *testing.T) *office {
 	}
 	stop, err := plane.StartControllers()
 	t.Cleanup(stop)
-	kubeconfig, missing := plane.Kubeconfig()
-	if err := errors.Join(err, missing); err != nil {
+	if err != nil {
 		t.Fatal(err)
 	}
 	o := &office{plane: plane, directory: t.TempDir()}
 	tools := filepath.Join(checkout, "target/tools")
-	o.environment = append(os.Environ(), "KUBECONFIG="+kubeconfig, "PATH="+tools+":"+os.Getenv("PATH"), "USER=alice", "HOME="+o.directory)
+	o.environment = append(os.Environ(), "KUBECONFIG="+plane.Kubeconfig(), "PATH="+tools+":"+os.Getenv("PATH"), "USER=alice", "HOME="+o.directory)
 	// The chart is installed from the checkout, by a path that begins there.
 	if err := os.Symlink(filepath.Join(checkout, "charts"), filepath.Join(o.directory, "charts")); err != nil {
 		t.Fatal(err)

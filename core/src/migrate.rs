@@ -157,6 +157,9 @@ fn list<T: fmt::Display>(items: &[T]) -> String {
     format!("[{}]", items.join(", "))
 }
 
+/// What to do where a signer's marks cannot be imported. The key may have signed above the head already.
+const START_ANEW: &str = "start ten levels above the head of the chain, watermarks initialise --level";
+
 impl Draft {
     fn lose(&mut self, what: impl Into<String>, why: impl Into<String>) {
         self.lost.push(Loss { what: what.into(), why: why.into() });

@@ -199,9 +199,10 @@ pub fn written(existing: Option<&SourceFile>, pkh: PublicKeyHash, record: &Recor
         let now = (i64::from(row.position.level.get()), i64::from(row.position.round.get()));
         if before.is_none_or(|before| before < now) {
             let hash = match row.stored {
-                _ if covers == [ConsensusKind::Block] => None,
-                Stored::Floor => None,
-                Stored::Digest(digest) | Stored::Signature { digest, .. } => Some(PayloadHash(digest)),
+                Stored::Digest(digest) | Stored::Signature { digest, .. } if covers != [ConsensusKind::Block] => {
+                    Some(PayloadHash(digest))
+                }
+                _ => None,
             };
             kinds[name] = json!({"level": row.position.level, "round": row.position.round, "hash": hash});
         }

@@ -1,7 +1,7 @@
 //! The options of octez-signer (`src/bin_signer/main_signer.ml` of Octez), from the command line that starts it. Its keys are in its
 //! wallet, and are none of a PKCS#11 token: so they are left open.
 
-use super::{Draft, DraftKey, MigrateError, address, everybody_may_ask};
+use super::{Draft, DraftKey, MigrateError, START_ANEW, address, everybody_may_ask};
 use crate::policy::PayloadKind;
 use crate::position::ConsensusKind;
 
@@ -67,8 +67,9 @@ pub(super) fn read(text: &str) -> Result<Draft, MigrateError> {
     if !checked {
         draft.lose(
             "no --check-high-watermark",
-            "it has remembered nothing, so there is nothing to import: start ten levels above the head of the chain, watermarks initialise \
-             --level. This signer always checks",
+            format!(
+                "it has remembered nothing, so there is nothing to import: {START_ANEW}. This signer always checks"
+            ),
         );
     }
     let allow = allow.unwrap_or_else(|| {

@@ -1,6 +1,6 @@
 //! The Python signer's `keys.json` (tacoinfra/remote-signer, `tezos_signer/config.py`).
 
-use super::{Draft, DraftKey, MigrateError, address, everybody_may_ask};
+use super::{Draft, DraftKey, MigrateError, START_ANEW, address, everybody_may_ask};
 use crate::key::{PublicKey, PublicKeyHash};
 use crate::payload::operation::{OperationKind, Vote};
 use crate::policy::PayloadKind;
@@ -170,7 +170,7 @@ fn read_rest(draft: &mut Draft, config: &Map<String, Value>) -> Result<(), Migra
             ),
             "chain_ratchet" => draft.lose(
                 "chain_ratchet",
-                "it forgot all marks at each restart, so there are none to import: start ten levels above the head of the chain, watermarks initialise --level",
+                format!("it forgot all marks at each restart, so there are none to import: {START_ANEW}"),
             ),
             "ddb_table" | "aws_region" | "boto3_endpoint" => {
                 draft.lose(field, "this signer keeps its records in files or in Kubernetes: the table is needed for its export only");

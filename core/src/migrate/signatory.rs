@@ -1,6 +1,6 @@
 //! Signatory's configuration file (ecadlabs/signatory, `pkg/config/config.go`, and `docs/pkcs11.md` for the vault).
 
-use super::{Draft, DraftKey, MigrateError, address, consensus_kind, everybody_may_ask};
+use super::{Draft, DraftKey, MigrateError, START_ANEW, address, consensus_kind, everybody_may_ask};
 use crate::key::{PublicKey, PublicKeyHash};
 use crate::payload::operation::{OperationKind, Vote};
 use crate::policy::PayloadKind;
@@ -24,15 +24,12 @@ pub(super) fn read(text: &str) -> Result<Draft, MigrateError> {
             "vaults" => read_vaults(&mut draft, value, &mut vault_keys),
             "watermark" => {
                 let driver = value.get("driver").and_then(Value::as_str).unwrap_or("file");
+                let instead = "the record of this signer takes its place. Import the";
                 let why = match driver {
-                    "file" => "the record of this signer takes its place. Import the files: docs/moving/signatory.md",
-                    "aws" => "the record of this signer takes its place. Import the table: docs/moving/signatory.md",
-                    "mem" => {
-                        "it forgot all marks at each restart: start ten levels above the head of the chain, watermarks initialise --level"
-                    }
-                    _ => {
-                        "its marks cannot be imported: start ten levels above the head of the chain, watermarks initialise --level"
-                    }
+                    "file" => format!("{instead} files: docs/moving/signatory.md"),
+                    "aws" => format!("{instead} table: docs/moving/signatory.md"),
+                    "mem" => format!("it forgot all marks at each restart: {START_ANEW}"),
+                    _ => format!("its marks cannot be imported: {START_ANEW}"),
                 };
                 draft.lose(format!("watermark.driver: {driver}"), why);
             }

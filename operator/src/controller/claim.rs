@@ -161,31 +161,34 @@ pub struct Claims {
     me: Identity,
 }
 
+/// What there is of a key's record.
+pub enum Look {
+    /// It, as it is.
+    There(ConfigMap),
+    /// Nothing yet; so it would be made.
+    First(Record),
+}
+
 impl Claims {
     /// For the TezosSigner `me`.
     pub fn new(client: Client, me: Identity) -> Self {
         Self { records: Api::namespaced(client.clone(), RECORDS_NAMESPACE), client, me }
     }
 
-    /// The record of `key` as it is, if there is one, or why it cannot be ours. `seen` is what the status remembers of it. Writes
-    /// nothing.
+    /// The record of `key`, or why it cannot be ours. `seen` is what the status remembers of it. Writes nothing.
     pub async fn look(
         &self,
         key: &KeyConfig,
         initial: Option<&InitialWatermark>,
         seen: Option<&KeyStatus>,
         now: Timestamp,
-    ) -> Result<Option<ConfigMap>, ClaimError> {
+    ) -> Result<Look, ClaimError> {
         let name = key.record_name().to_string();
         let found = self.records.get_opt(&name).await.map_err(|e| ClaimError::Api("read", name.clone(), e))?;
-        match &found {
-            Some(record) => {
-                readable(&name, record)?;
-                self.check_owner(key, record).await?;
-            }
-            None => first_record(key, initial, seen, now).map(drop)?,
-        }
-        Ok(found)
+        let Some(record) = found else { return Ok(Look::First(first_record(key, initial, seen, now)?)) };
+        readable(&name, &record)?;
+        self.check_owner(key, &record).await?;
+        Ok(Look::There(record))
     }
 
     /// Makes the record of `key` ours, or finds out why it cannot be.
@@ -200,8 +203,8 @@ impl Claims {
         let name = key.record_name().to_string();
         for _ in 0..ATTEMPTS {
             let record = match self.look(key, initial, seen, now).await? {
-                Some(record) => record,
-                None => match self.create(key, first_record(key, initial, seen, now)?).await? {
+                Look::There(record) => record,
+                Look::First(first) => match self.create(key, first).await? {
                     Some(record) => record,
                     None => continue,
                 },

@@ -331,12 +331,16 @@ fn beside_the_signer(pod: &Pod, now: Timestamp) -> Option<String> {
 
 /// Whether the kubelet starts it anew and anew. Between two ends it looks well for a moment, and is not.
 fn ends_again_and_again(container: &ContainerStatus, now: Timestamp) -> bool {
-    let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
-    let waits = waiting.and_then(|waiting| waiting.reason.as_deref()) == Some("CrashLoopBackOff");
+    let waits = waits_because(container) == Some("CrashLoopBackOff");
     let last = container.last_state.as_ref().and_then(|state| state.terminated.as_ref()?.finished_at.as_ref());
     let has_just_ended = last.is_some_and(|at| now.duration_since(at.0) < CRASH_LOOP);
     let is_done = ended(container.state.as_ref()) == Some(0);
     waits || container.restart_count >= 2 && has_just_ended && !is_done
+}
+
+/// The kubelet's word for what it waits for before it starts the container.
+fn waits_because(container: &ContainerStatus) -> Option<&str> {
+    container.state.as_ref()?.waiting.as_ref()?.reason.as_deref()
 }
 
 fn ended(state: Option<&ContainerState>) -> Option<i32> {
@@ -353,8 +357,7 @@ fn client_failure(pod: &Pod, container: &ContainerStatus) -> Option<String> {
         return None;
     }
     let (pod, name, image) = (pod.name_any(), &container.name, &container.image);
-    let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
-    if waiting.and_then(|waiting| waiting.reason.as_deref()).is_some_and(is_pull_failure) {
+    if waits_because(container).is_some_and(is_pull_failure) {
         return Some(format!(
             "the image {image} of the CloudHSM client cannot be pulled; kubectl describe pod {pod} says why"
         ));

@@ -1,6 +1,7 @@
 //! A pod that waits for its volumes, or its network: the kubelet starts nothing in it until all are there, and tries for ever. Whether
 //! an object is there that one needs, the operator cannot see: it has no right on Secrets. So it names them all.
 
+use super::waits_because;
 use crate::controller::build::names;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ConfigMapProjection, KeyToPath, Pod, SecretProjection, Volume};
@@ -18,13 +19,7 @@ pub fn waits_for_volumes(pod: &Pod) -> bool {
     let has_begun = containers.peek().is_some();
     has_begun
         && !is_set_up
-        && containers.all(|container| {
-            let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
-            matches!(
-                waiting.and_then(|waiting| waiting.reason.as_deref()),
-                Some("PodInitializing" | "ContainerCreating")
-            )
-        })
+        && containers.all(|container| matches!(waits_because(container), Some("PodInitializing" | "ContainerCreating")))
 }
 
 /// What is said of it, and whether it is only a matter of time.

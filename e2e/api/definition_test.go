@@ -24,7 +24,7 @@ type object = map[string]any
 
 type apiServer struct {
 	*controlplane.Plane
-	checkout, kubeconfig string
+	checkout string
 }
 
 // One for all tests of this package: starting it is most of their time.
@@ -60,7 +60,7 @@ func startAndRun(m *testing.M) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	server = &apiServer{plane, checkout, plane.Kubeconfig()}
+	server = &apiServer{plane, checkout}
 	for _, args := range [][]string{
 		// Plainly: then all of it stands in an annotation too, which has a limit.
 		{"apply", "--filename", filepath.Join(checkout, "crds")},

@@ -34,7 +34,7 @@ func (s *apiServer) startOperator(t *testing.T) {
 		t.Fatal(err)
 	}
 	command := exec.Command(s.checkout+"/target/release/tezos-signer-operator", "run", "--signer-image", "registry.example/tezos-signer:1", "--health-address", address)
-	command.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfig)
+	command.Env = append(os.Environ(), "KUBECONFIG="+s.Kubeconfig())
 	command.Stdout, command.Stderr = log, log
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := command.Start(); err != nil {

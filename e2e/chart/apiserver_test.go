@@ -25,7 +25,7 @@ func TestOnAnAPIServer(t *testing.T) {
 	}
 	helm := func(helm string, args ...string) {
 		t.Helper()
-		if _, err := run(helm, append(args, "--kubeconfig", server.kubeconfig, "--namespace", namespace)...); err != nil {
+		if _, err := run(helm, append(args, "--kubeconfig", server.Kubeconfig(), "--namespace", namespace)...); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -122,7 +122,7 @@ func TestOnAnAPIServer(t *testing.T) {
 
 type apiServer struct {
 	*controlplane.Plane
-	tools, kubeconfig string
+	tools string
 }
 
 func startAPIServer(t *testing.T) *apiServer {
@@ -138,7 +138,7 @@ func startAPIServer(t *testing.T) *apiServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &apiServer{plane, filepath.Join(checkout, "target/tools"), plane.Kubeconfig()}
+	return &apiServer{plane, filepath.Join(checkout, "target/tools")}
 }
 
 func (s *apiServer) must(t *testing.T, stdin string, args ...string) string {

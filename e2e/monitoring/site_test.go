@@ -45,16 +45,15 @@ type object = map[string]any
 
 type site struct {
 	*controlplane.Plane
-	t          *testing.T
-	dir        string
-	kubeconfig string
-	token      *softhsm.Token
-	keys       []*octez.PublicKey
-	client     *http.Client // that believes every certificate: who is asked is known here
-	signers    []signer
-	operator   string // where its metrics are
-	pods       []pod
-	level      int32
+	t        *testing.T
+	dir      string
+	token    *softhsm.Token
+	keys     []*octez.PublicKey
+	client   *http.Client // that believes every certificate: who is asked is known here
+	signers  []signer
+	operator string // where its metrics are
+	pods     []pod
+	level    int32
 }
 
 type signer struct{ base, admin string }
@@ -91,7 +90,6 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.kubeconfig = s.Kubeconfig()
 	if s.token, err = softhsm.NewToken(s.dir, "monitoring"); err != nil {
 		t.Fatal(err)
 	}
@@ -272,7 +270,7 @@ func (s *site) start(name, program string, args []string, environment ...string)
 	}
 	defer log.Close()
 	command := exec.Command(program, args...)
-	command.Env = append(append(os.Environ(), "KUBECONFIG="+s.kubeconfig), environment...)
+	command.Env = append(append(os.Environ(), "KUBECONFIG="+s.Kubeconfig()), environment...)
 	command.Stdout, command.Stderr = log, log
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := command.Start(); err != nil {

@@ -38,10 +38,9 @@ type Object = map[string]any
 // Place is an API server with the chart on it.
 type Place struct {
 	*controlplane.Plane
-	t          testing.TB
-	checkout   string
-	dir        string
-	kubeconfig string // the administrator's
+	t        testing.TB
+	checkout string
+	dir      string
 }
 
 // NewPlace starts an API server, and installs the chart. Everything ends with the test.
@@ -67,7 +66,6 @@ func NewBarePlace(t testing.TB) *Place {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.kubeconfig = p.Kubeconfig()
 	for _, name := range []string{system, Namespace} {
 		p.Must(http.MethodPost, "/api/v1/namespaces", Object{"metadata": Object{"name": name}})
 	}
@@ -77,7 +75,7 @@ func NewBarePlace(t testing.TB) *Place {
 // Install installs the chart, or changes what is installed, with these arguments of helm.
 func (p *Place) Install(args ...string) {
 	p.t.Helper()
-	args = append([]string{"upgrade", "--install", release, filepath.Join(p.checkout, "charts", release), "--namespace", system, "--kubeconfig", p.kubeconfig}, args...)
+	args = append([]string{"upgrade", "--install", release, filepath.Join(p.checkout, "charts", release), "--namespace", system, "--kubeconfig", p.Kubeconfig()}, args...)
 	if output, err := exec.Command(filepath.Join(p.checkout, "target/tools/helm"), args...).CombinedOutput(); err != nil {
 		p.t.Fatalf("helm: %v: %s", err, output)
 	}

@@ -94,16 +94,16 @@ impl Signer {
 
     /// Where the signing port is, in TCP.
     pub(crate) fn signing_address(&self) -> SocketAddr {
-        self.signing.strip_prefix("http://").unwrap().parse().unwrap()
+        socket_address(&self.signing)
     }
 
     pub(crate) fn admin_address(&self) -> SocketAddr {
-        self.admin.strip_prefix("http://").unwrap().parse().unwrap()
+        socket_address(&self.admin)
     }
 
     /// Where the peer port is.
     pub(crate) fn peer_address(&mut self) -> SocketAddr {
-        self.address("peer").strip_prefix("http://").unwrap().parse().unwrap()
+        socket_address(&self.address("peer"))
     }
 
     /// The value of a counter or gauge, by its name and labels as they stand in `/metrics`.
@@ -241,4 +241,8 @@ impl Answer {
         assert!(error["id"].is_string(), "{self:?}");
         error["msg"].as_str().unwrap().to_owned()
     }
+}
+
+fn socket_address(url: &str) -> SocketAddr {
+    url.strip_prefix("http://").unwrap().parse().unwrap()
 }

@@ -31,96 +31,195 @@ demo: images ## See it sign on a real cluster (CLUSTER=current REGISTRY=… for 
 	fi
 	target/tools/demo --cluster $(CLUSTER) --registry '$(REGISTRY)'
 
-.PHONY: test
-test: lint unit-test fuzz-short soak-short e2e-test standalone-test sbom ## Everything that must pass before a change lands
+# The three tiers of tests. Each is a list of parts, which are targets below; the time of each is printed at the end.
+CHECK := packages format module-circles file-length clippy check-tools dependencies rust-test chart-lint go-test
+TEST  := $(CHECK) fuzz-short images hsm-matrix soak-short chart-test monitoring-test api-test cluster-test reconcile-test \
+	standalone-test
+LONG  := model fuzz soak mutants nemesis scale steady operator-down cost upgrade-test sbom images-twice images-arm64 images-engine
 
-.PHONY: lint
-lint: tools ## Formatting, lints, generated files, the chart, dependencies
-	$(call say,lint)
+.PHONY: check
+check: ## After each change: all that needs neither a cluster nor images
+	checks/tier check $(CHECK)
+
+.PHONY: test
+test: ## Before a change lands: check, and the promises on real parts
+	# What takes longest to build is built meanwhile, by what the parts leave of the processors.
+	mkdir -p target
+	nice -n 19 e2e/cluster/install > target/install.log 2>&1 &
+	checks/tier test $(TEST)
+
+.PHONY: test-long
+test-long: ## Before a release: what takes hours
+	checks/tier --keep-going test-long $(LONG)
+
+.PHONY: packages
+packages: # The Debian packages that tests and builds need
+	e2e/cluster/install packages
+
+.PHONY: check-tools
+check-tools: # Pinned programs that need no Kubernetes to be built
+	e2e/cluster/install check
+
+.PHONY: format
+format: # Rust and Go as their formatters write them
+	$(call say,formatting)
 	cargo fmt --all --check
+	test -z "$$(gofmt -l $(GO_MODULES) | tee /dev/stderr)"
+
+.PHONY: module-circles
+module-circles: # No two modules depend on each other, but a module and its children
+	$(call say,circles of modules)
+	checks/module-circles --self-test
+	checks/module-circles
+
+.PHONY: file-length
+file-length: # No Rust or Go source has more than 500 lines
+	$(call say,lengths of files)
+	checks/file-length --self-test
+	checks/file-length
+
+.PHONY: clippy
+clippy: # Lints are errors
+	$(call say,clippy)
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	for module in $(GO_MODULES); do (cd $$module && test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./...); done
-	$(MAKE) crds
-	git diff --exit-code -- crds $(CHART) || { echo 'the CRD files are not what the code generates: commit the result of make crds'; exit 1; }
-	target/tools/actionlint .github/workflows/*.yml
-	for helm in helm helm4; do target/tools/$$helm lint --strict --quiet $(CHART); done
+
+.PHONY: dependencies
+dependencies: # Licences and sources of the crates, and none twice
+	$(call say,dependencies)
 	target/tools/cargo-deny --locked check --hide-inclusion-graph --deny warnings licenses bans sources
 
+.PHONY: chart-lint
+chart-lint: # The chart by both Helms, and the workflows
+	$(call say,chart and workflows)
+	target/tools/actionlint .github/workflows/*.yml
+	for helm in helm helm4; do target/tools/$$helm lint --strict --quiet $(CHART); done
+
+.PHONY: go-test
+go-test: # Go vet, and the Go tests that need no cluster
+	$(call say,Go)
+	for module in $(GO_MODULES); do (cd $$module && go vet ./... && go test ./...); done
+
+.PHONY: rust-test
+rust-test: # The Rust tests; SoftHSM2 is the token
+	$(call say,Rust)
+	cargo test --workspace --locked --no-run
+	# Twice as many as there are processors: most of them wait most of the time.
+	RUST_TEST_THREADS=$$(($$(nproc) * 2)) checks/as-root cargo test --workspace --locked --offline
+
+.PHONY: hsm-matrix
+hsm-matrix: # Every CKR code from every PKCS#11 function
+	$(call say,every CKR code from every PKCS#11 function)
+	cargo test --workspace --locked --test signer -- --ignored --nocapture hsm_matrix
+
 .PHONY: advisories
-advisories: tools ## Known weaknesses of the dependencies, from the RustSec database (needs github.com)
+advisories: check-tools ## Known weaknesses of the dependencies, from the RustSec database (needs github.com)
 	target/tools/cargo-deny --locked check --hide-inclusion-graph advisories
 
-.PHONY: unit-test
-unit-test: tools ## Tests that need no cluster (SoftHSM2 is the token)
-	$(call say,unit and integration tests)
-	cargo test --workspace --locked
-	for module in $(GO_MODULES); do (cd $$module && go test ./...); done
-	$(call say,every CKR code from every PKCS#11 function)
-	cargo test --locked --package tezos-signer --test signer -- --ignored --nocapture hsm_matrix
+.PHONY: model
+model: ## The exhaustive model with its large bounds too (minutes; the small ones are in `make test`)
+	$(call say,the exhaustive model)
+	cargo test --workspace --locked --test model -- --include-ignored --nocapture
 
 .PHONY: fuzz
-fuzz: tools ## Random bytes against all that reads bytes of strangers, 10 minutes (SECONDS_EACH=120)
+fuzz: packages ## Random bytes against all that reads bytes of strangers, 10 minutes (SECONDS_EACH=120)
 	$(call say,fuzzing)
 	fuzz/run $(or $(SECONDS_EACH),120)
 
 .PHONY: fuzz-short
-fuzz-short: tools # A few seconds of it, on the corpus that is checked in
+fuzz-short: packages # A few seconds of it, on the corpus that is checked in
 	$(call say,fuzzing for a few seconds)
 	fuzz/run 5
 
-SOAK := cargo test --locked --package tezos-signer --test signer -- --ignored --exact soak::soak --nocapture
+SOAK := cargo test --workspace --locked --test signer -- --ignored --exact soak::soak --nocapture
 
 .PHONY: soak
 soak: ## Load while the HSM and its network fail at random, then the ledger is checked (MINUTES=30 SEED=…)
 	$(call say,soak)
 	e2e/cluster/install packages
+	go -C e2e build -o ../target/tools/ ./cmd/history-checker
 	SOAK_SECONDS=$$(($(or $(MINUTES),30) * 60)) SEED=$(SEED) $(SOAK)
 
 .PHONY: soak-short
 soak-short: # 40 seconds of it
 	$(call say,soak for 40 seconds)
 	e2e/cluster/install packages
+	go -C e2e build -o ../target/tools/ ./cmd/history-checker
 	SOAK_SECONDS=40 SEED=$(SEED) $(SOAK)
 
+# What is wrong on purpose needs no symbols.
+MUTANTS := CARGO_PROFILE_DEV_DEBUG=0 target/tools/.cargo-mutants/bin/cargo-mutants mutants --minimum-test-timeout 120
+
 .PHONY: mutants
-mutants: ## Weaken every comparison of the decision and the decoder; a test must fail for each (an hour)
-	$(call say,mutants)
-	cargo install --quiet --locked --root target/tools/.cargo-mutants --version 27.1.0 cargo-mutants
-	target/tools/.cargo-mutants/bin/cargo-mutants mutants --package tezos-signer-core --output target \
-		--file core/src/watermark.rs --file 'core/src/payload/**' -- --test watermark --test vectors --test operations \
+mutants: mutants-core mutants-signer ## Weaken every comparison of what decides, signs and remembers; a test must fail for each (hours)
+
+.PHONY: mutants-core
+mutants-core: cargo-mutants # The decision and the decoder: an hour
+	$(call say,mutants of the decision and the decoder)
+	$(MUTANTS) --package tezos-signer-core --output target/mutants-core \
+		--file core/src/admit.rs --file core/src/watermark.rs --file core/src/payload.rs --file 'core/src/payload/**' -- --lib --test watermark --test vectors --test operations \
 		--test operation_rules --test operation_types --test unknown_shapes
+
+# FILES and TESTS: those of one run, by hand. MUTANTS_OPTIONS: of cargo-mutants, as `-F FileStore::writer` for these mutants only.
+FILES ?= signing.rs signing/** records/session.rs lease/** store.rs store/**
+TESTS ?= tests:: audit:: metrics:: signing_path:: silence:: operations:: api_calls:: store_contract:: lease:: rules:: waiting:: intent:: watermark:: \
+	moved_records:: crash:: fencing:: forwarding:: failover:: reload:: late::
+
+.PHONY: mutants-signer
+mutants-signer: cargo-mutants # The signing path, the record session, the lease, both stores: some hours. .cargo/mutants.toml says what is left out, and why
+	$(call say,mutants of the signer)
+	$(MUTANTS) $(MUTANTS_OPTIONS) --package tezos-signer --output target/mutants-signer $(foreach file,$(FILES),--file 'sidecar/src/$(file)') \
+		-- --lib --test signer -- $(TESTS)
+
+.PHONY: cargo-mutants
+cargo-mutants:
+	cargo install --quiet --locked --root target/tools/.cargo-mutants --version 27.1.0 cargo-mutants
 
 .PHONY: standalone-test
 standalone-test: deb ## The package on fresh Debians that boot, by the commands of docs/standalone.md and docs/two-hosts.md
 	$(call say,the package on a fresh Debian)
-	cd e2e && E2E=1 go test -v -count 1 -timeout 10m ./standalone
+	$(E2E) -timeout 20m ./standalone
 
-.PHONY: e2e-test
-e2e-test: images ## The promises, tried on the local cluster
+# A test on real parts, in the folder e2e.
+E2E := E2E=1 go -C e2e test -v -count 1
+
+.PHONY: chart-test
+chart-test: images # The chart on an API server
 	$(call say,the chart on an API server)
-	(cd e2e && E2E=1 go test -v -count 1 -run TestOnAnAPIServer ./chart)
-	$(call say,the monitoring on a real Prometheus)
-	($(MONITORING) -run TestOnARealPrometheus ./monitoring)
-	$(call say,the TezosSigner on an API server)
-	(cd e2e && E2E=1 go test -v -count 1 ./api)
-	$(call say,end-to-end tests)
-	e2e/with-cluster bash -c 'E2E_KUBECONFIG=$$KUBECONFIG cargo test --workspace --locked --test signer -- store_contract lease forwarding fencing handover restore::a_signer reload::a_lease && cd e2e && E2E=1 go test -v -count 1 -parallel 5 -timeout 40m ./acceptance'
-	$(call say,the operator on API servers of its own)
-	(cd e2e && E2E=1 go test -v -count 1 -parallel 4 -timeout 10m ./reconcile && E2E=1 go test -v -count 1 -short -timeout 10m ./scale)
-	$(call say,the cost of the records)
-	$(COST) -short ./cost
+	$(E2E) -run TestOnAnAPIServer ./chart
 
-MONITORING := cd e2e && E2E=1 go test -v -count 1
+.PHONY: monitoring-test
+monitoring-test: images # Alerts and dashboards on a real Prometheus
+	$(call say,the monitoring on a real Prometheus)
+	$(E2E) -run TestOnARealPrometheus ./monitoring
+
+.PHONY: api-test
+api-test: images # The TezosSigner on an API server
+	$(call say,the TezosSigner on an API server)
+	$(E2E) ./api
+
+# The signer's tests that need an API server.
+ON_API_SERVER := store_contract forwarding failover fencing handover restore::a_signer restore::an_etcd reload::a_lease
+
+.PHONY: cluster-test
+cluster-test: images # The promises, on the local cluster
+	$(call say,end-to-end tests)
+	e2e/with-cluster bash -c 'E2E_KUBECONFIG=$$KUBECONFIG cargo test --workspace --locked --test signer -- --include-ignored $(ON_API_SERVER) && $(E2E) -parallel 5 -timeout 40m ./acceptance'
+
+.PHONY: reconcile-test
+reconcile-test: images # The operator on API servers of its own
+	$(call say,the operator on API servers of its own)
+	$(E2E) -parallel 4 -timeout 10m ./reconcile
+	$(E2E) -short -timeout 10m ./scale
 
 .PHONY: monitoring
 monitoring: images ## Alerts and dashboards, on a real Prometheus with real signers (WRITE=1 writes what docs/monitoring.md has of them)
 	$(call say,the monitoring)
-	$(MONITORING) ./monitoring $(if $(WRITE),-write)
+	$(E2E) ./monitoring $(if $(WRITE),-write)
 
 .PHONY: scale
 scale: images ## 1 000 TezosSigners on a real API server: time, memory, requests, and that signatures wake nobody
 	$(call say,many TezosSigners)
-	cd e2e && E2E=1 go test -v -count 1 -timeout 40m ./scale
+	$(E2E) -timeout 40m ./scale
 
 .PHONY: operator-down
 operator-down: images ## That signers sign on without the operator, for an hour (MINUTES=60); 10 seconds of it are in `make test`
@@ -132,26 +231,30 @@ steady: images ## That a steady state makes no write, over 10 minutes (MINUTES=1
 	$(call say,a steady state)
 	cd e2e && E2E=1 E2E_STEADY_MINUTES=$(or $(MINUTES),10) go test -v -count 1 -timeout 90m -run TestASteadyState ./reconcile
 
-COST := cd e2e && E2E=1 go test -v -count 1 -timeout 10m
-
 .PHONY: cost
 cost: images ## What the records cost the API server, and what of its troubles they survive (3 minutes)
 	$(call say,the cost of the records)
-	$(COST) ./cost
+	$(E2E) -timeout 10m ./cost
 
 .PHONY: nemesis
-nemesis: images ## Three replicas broken in every way while clients ask them, 200 histories, each judged (HISTORIES=200 SEED=… FIRST=0)
+nemesis: images ## Three replicas broken in every way while clients ask them, 200 histories, each checked (HISTORIES=200 SEED=… FIRST=0)
 	$(call say,nemesis)
 	HISTORIES=$(or $(HISTORIES),200) SEED=$(SEED) FIRST=$(FIRST) e2e/with-cluster bash -c 'cd e2e && E2E=1 go test -v -count 1 -timeout 120m -run TestNemesis ./acceptance'
 
 .PHONY: upgrade-test
-upgrade-test: images ## The upgrade with the programs of an earlier revision, built from its sources (FROM=2893b44)
-	$(call say,the upgrade from $(or $(FROM),2893b44))
-	e2e/previous-release $(or $(FROM),2893b44)
+upgrade-test: images ## The upgrade with the programs of an earlier revision, built from its sources (FROM=2fe4822)
+	$(call say,the upgrade from $(or $(FROM),2fe4822))
+	e2e/previous-release $(or $(FROM),2fe4822)
 	E2E_PREVIOUS=$(CURDIR)/target/previous e2e/with-cluster bash -c 'cd e2e && E2E=1 go test -v -count 1 -timeout 10m -run TestAnUpgradeIsNotNoticedByASigner ./acceptance'
 
+.PHONY: bench-rust
+bench-rust: # Decoding, deciding, and a signature by SoftHSM2, each by itself (needs the Debian package softhsm2)
+	$(call say,benchmarks)
+	cargo bench --locked --package tezos-signer-core --bench decision
+	cargo bench --locked --package tezos-signer --bench keystore
+
 .PHONY: bench
-bench: demo ## The figures: a vote through the sidecar beside a bare PUT and a bare C_Sign (part of the demo)
+bench: bench-rust demo ## The figures: a vote through the sidecar beside a bare PUT and a bare C_Sign (part of the demo)
 
 .PHONY: verify-cloudhsm
 verify-cloudhsm: ## Try on your CloudHSM cluster what only one can show (CONFIG=signer.yaml WATCH=seconds); docs/cloudhsm.md
@@ -174,7 +277,7 @@ crds: ## Write crds/ and the chart's CRD from the Rust types
 	target/debug/tezos-signer-operator crd --helm > $(CHART)/templates/crd.yaml
 
 .PHONY: chart
-chart: tools ## Write the table of values in the chart's README, and what each value changes (e2e/chart/testdata)
+chart: check-tools ## Write the table of values in the chart's README, and what each value changes (e2e/chart/testdata)
 	cd e2e && go test ./chart -count 1 -write
 
 .PHONY: images

@@ -85,7 +85,7 @@ func TestInstallClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ name, file, checksum, said string }{
-		{"installs", good, hex.EncodeToString(sum[:]), "cloudhsm-pkcs11 5.17.2-1, which links:"},
+		{"installs", good, hex.EncodeToString(sum[:]), "cloudhsm-pkcs11 5.18.1-1, which links:"},
 		{"installs without a checksum", good, "", "libc.so.6"},
 		{"another file", good, strings.Repeat("0", 64), "expected was 0000"},
 		{"an error page", page, "", "is no Debian package"},
@@ -152,7 +152,7 @@ func fakePackage(t *testing.T, directory, file, name, architecture string, withC
 			t.Fatal(err)
 		}
 	}
-	control := fmt.Sprintf("Package: %s\nVersion: 5.17.2-1\nArchitecture: %s\nMaintainer: nobody <nobody@example.com>\nDescription: for a test\n", name, architecture)
+	control := fmt.Sprintf("Package: %s\nVersion: 5.18.1-1\nArchitecture: %s\nMaintainer: nobody <nobody@example.com>\nDescription: for a test\n", name, architecture)
 	write("DEBIAN/control", control, 0o644)
 	if withClient {
 		library, err := os.ReadFile("/usr/lib/softhsm/libsofthsm2.so")

@@ -1,102 +1,30 @@
-//! The audit log: what its lines say, and how they hang together, so that cutting, editing or reordering them is found.
+//! The format of the audit log, and the hash chain that makes removed, edited and reordered lines detectable.
 //!
-//! A process writes one log: JSON lines, numbered from 0, each with the hash of the one before. Before a new signature is
-//! committed, a line that says so (the *intent*) is durable, and its [`AuditAnchor`] goes into the watermark record with the
-//! commit, in place of the one that it names in `replaces`. So the anchored lines of all processes, of all hosts, form one
-//! list for each record, back from what the record holds. [`verify`] walks it; a [`witness`] tells a record that was
-//! set back. Writing files is the signer's business.
+//! A process writes one log: JSON lines, numbered from 0, each with the hash of the previous line. Before a new signature is
+//! committed, an *intent* line is written to disk. The commit stores its [`AuditAnchor`] in the watermark record, and the
+//! line names the anchor that it replaces in `replaces`. The anchored lines of all processes on all hosts therefore form one
+//! linked list for each record, which begins at the record. [`verify`] walks it. [`evidence`] detects a record that was set
+//! back. The signer writes the files.
 
+pub mod evidence;
+mod request_id;
 pub mod verify;
-pub mod witness;
 
-use crate::key::{ChainId, Digest, DigestError, PublicKeyHash};
+pub use request_id::{RequestId, RequestIdError};
+
+use crate::anchor::{AuditAnchor, LogId};
+use crate::key::{ChainId, Digest, PublicKeyHash};
 use crate::payload::operation::OperationKind;
 use crate::position::Position;
 use crate::record::RecordName;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::fmt;
-use std::str::FromStr;
 
-/// The name of one process's log: 16 random bytes. Text: 32 lower-case hex digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LogId([u8; 16]);
-
-impl LogId {
-    /// From random bytes.
-    pub fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
-}
-
-impl FromStr for LogId {
-    type Err = AnchorError;
-    fn from_str(text: &str) -> Result<Self, AnchorError> {
-        let mut bytes = [0; 16];
-        hex::decode_to_slice(text, &mut bytes).map_err(|_| AnchorError::Log)?;
-        if text.bytes().any(|digit| digit.is_ascii_uppercase()) { Err(AnchorError::Log) } else { Ok(Self(bytes)) }
-    }
-}
-
-impl fmt::Display for LogId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
-    }
-}
-
-/// One line of one log: what a watermark record holds of the newest commit. Text: `<log> <sequence> <hash>`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct AuditAnchor {
-    /// The log.
-    pub log: LogId,
-    /// The line's number in it, from 0.
-    pub sequence: u64,
-    /// BLAKE2b-256 of the line's text, without the line end.
-    pub hash: Digest,
-}
-
-/// Why a text is not an [`AuditAnchor`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AnchorError {
-    /// Not three words.
-    #[error("expected three words with one space between them: log sequence hash")]
-    Words,
-    /// Not the id of a log.
-    #[error("the log is not 32 hex digits in lower case")]
-    Log,
-    /// Not a number.
-    #[error("the sequence is no whole number")]
-    Sequence,
-    /// Not a hash.
-    #[error("the hash is {0}")]
-    Hash(#[from] DigestError),
-}
-
-impl FromStr for AuditAnchor {
-    type Err = AnchorError;
-    fn from_str(text: &str) -> Result<Self, AnchorError> {
-        let words: Vec<&str> = text.split(' ').collect();
-        let [log, sequence, hash] = words[..] else {
-            return Err(AnchorError::Words);
-        };
-        let number = sequence.parse().ok().filter(|number: &u64| number.to_string() == sequence);
-        Ok(Self { log: log.parse()?, sequence: number.ok_or(AnchorError::Sequence)?, hash: hash.parse()? })
-    }
-}
-
-impl fmt::Display for AuditAnchor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.log, self.sequence, self.hash)
-    }
-}
-
-crate::key::serde_as_text!(LogId, AuditAnchor);
-
-/// A line.
+/// A line of the audit log, written as one JSON object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
-    /// Whose log.
+    /// The log that the line belongs to: one for each process.
     pub log: LogId,
     /// Its number there, from 0.
     pub sequence: u64,
@@ -104,12 +32,12 @@ pub struct Line {
     pub previous: Option<Digest>,
     /// When it was written, by the clock of the host. Nothing is judged by it.
     pub time: Timestamp,
-    /// What happened.
+    /// The event, with its fields beside those of the line.
     #[serde(flatten)]
     pub event: Event,
 }
 
-/// What happened.
+/// What a line reports; the JSON field `event` names the variant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Event {
@@ -135,9 +63,9 @@ pub enum Event {
         /// What was asked, by whom.
         #[serde(flatten)]
         request: Request,
-        /// The HTTP status.
+        /// The HTTP status of the answer.
         status: u16,
-        /// In one word.
+        /// How the request ended.
         outcome: Outcome,
         /// Why there was no signature: what the client was told. Of a request that was forwarded, to whom.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -148,9 +76,15 @@ pub enum Event {
         /// How long it took.
         microseconds: Microseconds,
     },
+    /// The newest positions that are proved of each record: by the lines before this one, and by what the process read of former logs at
+    /// its start. A signer that reads a log backwards need not go on behind this line, so no amount of other lines hides them.
+    Evidence {
+        /// One entry for each record of which anything is proved.
+        records: Vec<evidence::RecordEvidence>,
+    },
     /// Lines could not be written, and are lost.
     Gap {
-        /// How many.
+        /// How many: at least 1.
         lines: u64,
         /// What the system said.
         reason: String,
@@ -163,6 +97,9 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
+    /// Its id, which a signer that forwards it passes on. Releases before 0.3 wrote none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
     /// Who asked: an address and port, or the name of the Unix socket.
     pub client: String,
     /// The key that signed the request, where requests are authenticated and this one was.
@@ -198,24 +135,24 @@ pub enum Outcome {
     Replayed,
     /// Another signer, which serves the key now, was asked, and this is its answer. Its own log says what it did.
     Forwarded,
-    /// 400.
+    /// HTTP 400: the request or its payload cannot be decoded.
     Malformed,
-    /// 401.
+    /// HTTP 401: the request's authentication is missing or invalid.
     Unauthenticated,
-    /// 403.
+    /// HTTP 403: the policy of the key forbids the payload.
     Forbidden,
-    /// 404 and 405.
+    /// HTTP 404 or 405: no such key, path or method.
     NotFound,
-    /// 409.
+    /// HTTP 409: the watermark record forbids the payload.
     Refused,
     /// 502: may succeed if it is asked again.
     Unavailable,
-    /// 500.
+    /// HTTP 500: the signing task ended without an answer.
     Bug,
 }
 
 impl Outcome {
-    /// The word.
+    /// The value of this outcome in the log and in labels of metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Signed => "signed",
@@ -239,7 +176,7 @@ pub struct Microseconds {
     pub record: Option<u64>,
     /// The token's signature and the intent's way to the disk, which happen at the same time.
     pub signature: Option<u64>,
-    /// The record's write.
+    /// The write of the watermark record, with its answer.
     pub commit: Option<u64>,
     /// From the request's last byte to its answer.
     pub total: u64,
@@ -254,7 +191,7 @@ pub struct LogHead {
 }
 
 impl LogHead {
-    /// An empty log.
+    /// The head of a log without a line: the next line has number 0.
     pub fn new(log: LogId) -> Self {
         Self { log, next: 0, previous: None }
     }

@@ -1,8 +1,9 @@
-//! The signer's configuration file, a contract between two programs: the operator writes it with the types that the signer
-//! reads. Unknown fields are errors; every error names the field and the line.
+//! The signer's configuration file. It is a contract between two programs: the operator writes it with the types that the
+//! signer parses. Unknown fields are errors, and every error names the field and the line.
 
 mod hsm;
 mod key;
+mod listen;
 mod node;
 mod peer;
 
@@ -10,6 +11,7 @@ pub use hsm::{
     DEFAULT_EXIT_AFTER_HANG_SECONDS, DEFAULT_EXIT_AFTER_SECONDS, DEFAULT_SESSIONS, HsmConfig, TokenSelector,
 };
 pub use key::{KeyConfig, KeySelector};
+pub use listen::{DEFAULT_MAX_CONCURRENT_REQUESTS, DEFAULT_MAX_CONNECTIONS, PathPrefix, SocketPath, TlsConfig};
 pub use node::{NodeEndpoint, NodeEndpointError};
 pub use peer::{PeerConfig, PeerTlsConfig};
 
@@ -20,10 +22,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use crate::listener::{
-    DEFAULT_MAX_CONCURRENT_REQUESTS, DEFAULT_MAX_CONNECTIONS, PathPrefix, SocketPath, TlsConfig,
-};
-
 /// The port that Octez' own signer listens on.
 pub const SIGNING_PORT: u16 = 6732;
 
@@ -33,7 +31,7 @@ pub const PEER_PORT: u16 = 6733;
 /// The port of probes, metrics and status.
 pub const ADMIN_PORT: u16 = 9583;
 
-/// The whole file.
+/// The configuration file of the signer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SignerConfig {
@@ -194,7 +192,7 @@ impl TryFrom<WatermarkFields> for WatermarkConfig {
             (Some(directory), None) => Ok(Self::File(directory)),
             (None, Some(config_map)) if config_map.lease_duration_seconds >= 3 => Ok(Self::ConfigMap(config_map)),
             (None, Some(_)) => {
-                Err("watermarks.configMap.leaseDurationSeconds is below 3: an API server that hesitates would cost the lease".to_owned())
+                Err("watermarks.configMap.leaseDurationSeconds is below 3: a short delay of the API server would lose the lease".to_owned())
             }
             _ => Err("watermarks needs either file: <directory>, or configMap: {}".to_owned()),
         }
@@ -210,16 +208,16 @@ impl From<WatermarkConfig> for WatermarkFields {
     }
 }
 
-/// Why a configuration cannot be used.
+/// Why a configuration cannot be used. A retry does not help before it is changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// Not YAML of this shape; the message has field, line and column.
+    /// It is not YAML of this shape; the message has field, line and column.
     #[error("{0}")]
     Yaml(#[from] serde_yaml::Error),
-    /// A value out of its range.
+    /// A value is out of its range, or contradicts another one.
     #[error("{field}: {reason}")]
     Value {
-        /// The field.
+        /// The path of the field, such as `keys[0].label`.
         field: String,
         /// What is wrong, and what is allowed.
         reason: String,
@@ -233,7 +231,7 @@ impl SignerConfig {
         config.validated()
     }
 
-    /// The file's text.
+    /// The configuration as YAML, which [`Self::from_yaml`] reads back.
     pub fn to_yaml(&self) -> Result<String, ConfigError> {
         Ok(serde_yaml::to_string(self)?)
     }
@@ -255,8 +253,8 @@ impl SignerConfig {
             _ => return None,
         };
         Some(format!(
-            "missing: listen is for {clients} only, and whoever reaches {} could ask in the name of a replica. Give the replicas \
-             certificates (docs/replicas.md)",
+            "missing: listen is for {clients} only, but every client that can connect to {} could send requests as a replica. \
+             Configure certificates for the replicas (docs/replicas.md)",
             peer.listen
         ))
     }
@@ -273,11 +271,11 @@ impl SignerConfig {
         }
         // One connection more than can be busy: so there is always one that may be closed for a new client.
         if !(requests + 1..=8192).contains(&connections) {
-            let reason = format!("{connections} is not from {} (maxConcurrentRequests and one) to 8192", requests + 1);
+            let reason = format!("{connections} is not from {} (maxConcurrentRequests + 1) to 8192", requests + 1);
             return wrong("maxConnections", reason);
         }
         if self.peer.is_some() && matches!(self.watermarks, Some(WatermarkConfig::File(_))) {
-            let reason = "records in files have one signer, and nobody to forward to: take peer out, or use configMap";
+            let reason = "records in files are used by one signer, so there is no replica to forward to: remove peer, or use configMap";
             return wrong("peer", reason.to_owned());
         }
         if let Some(reason) = self.open_to_peers() {
@@ -285,7 +283,7 @@ impl SignerConfig {
         }
         for (i, key) in self.keys.iter().enumerate() {
             if self.keys[..i].iter().any(|other| other.hash() == key.hash()) {
-                return wrong(&format!("keys[{i}].publicKey"), format!("{} stands there twice", key.hash()));
+                return wrong(&format!("keys[{i}].publicKey"), format!("{} is listed twice", key.hash()));
             }
         }
         Ok(self)

@@ -5,28 +5,36 @@
 //!
 //! * [`payload`] says what the bytes of a request are;
 //! * [`policy`] says whether a key may sign such a thing at all;
-//! * [`watermark`] says whether it would be a second signature for one level and round;
-//! * [`record`] is the text form of what must be remembered between two signatures;
-//! * [`interchange`] is the file by which records move from one signer to another;
-//! * [`migrate`] turns other signers' configurations into ours;
 //! * [`authentication`] says whether a request is one of a client that may ask;
-//! * [`audit`] is the log of every request, chained so that an edit of it is found;
-//! * [`chain`] is what blocks prove of the signatures that are in them;
+//! * [`admit`] is the order of these checks, and what passes them all;
+//! * [`watermark`] says whether it would be a second signature for one level and round;
+//! * [`record`] is what must be remembered between two signatures, and its text;
+//! * [`lease`] says which of several signers serves a record, and when another may take over;
+//! * [`audit`] is the log of every request, chained so that an edit of it is found; a record holds an [`anchor`] of it;
+//! * [`chain_evidence`] is what blocks prove of the signatures that are in them;
 //! * [`config`] is the signer's configuration file, which the operator writes with the type that the signer reads;
-//! * [`key`] holds the keys, hashes and signatures of Tezos, and their base58check text.
+//! * [`status`] is what a signer reports of itself, which the operator reads with the type that the signer writes;
+//! * [`key`] holds the keys, hashes and signatures of Tezos, and their [`base58`] text;
+//! * [`position`] is where in the chain a block or vote stands: level, round and kind;
+//! * [`cause`] is what an error keeps of the error that caused it.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod admit;
+pub mod anchor;
 pub mod audit;
 pub mod authentication;
-mod base58;
-pub mod chain;
+pub mod base58;
+pub mod cause;
+pub mod chain_evidence;
 pub mod config;
-pub mod interchange;
+pub mod json;
 pub mod key;
-mod listener;
-pub mod migrate;
+pub mod lease;
+mod lower_hex;
 pub mod payload;
 pub mod policy;
 pub mod position;
 pub mod record;
+pub mod serde_text;
+pub mod status;
 pub mod watermark;

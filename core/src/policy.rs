@@ -1,4 +1,4 @@
-//! Whether a key may sign a payload at all, before any watermark is looked at.
+//! Whether a key may sign a payload, independent of the watermark.
 
 use crate::key::ChainId;
 use crate::payload::operation::{Action, Address, Content, Manager, Mutez, Operation, OperationKind, Vote};
@@ -41,7 +41,7 @@ pub enum PayloadKind {
     Operation(OperationKind),
 }
 
-crate::key::serde_as_text!(PayloadKind);
+crate::serde_as_text!(PayloadKind);
 
 impl PayloadKind {
     /// Blocks and votes: what a baker needs.
@@ -50,6 +50,13 @@ impl PayloadKind {
         Self::Consensus(ConsensusKind::Preattestation),
         Self::Consensus(ConsensusKind::Attestation),
     ];
+
+    /// The word behind its article: `a block`, `an attestation`.
+    fn with_article(self) -> String {
+        let word = self.to_string();
+        let article = if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+        format!("{article} {word}")
+    }
 }
 
 impl fmt::Display for PayloadKind {
@@ -61,9 +68,9 @@ impl fmt::Display for PayloadKind {
     }
 }
 
-/// A word that nothing can be allowed by.
+/// A word in `allow` that is no kind of payload. A retry does not help: the message lists the words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is nothing that can be signed: expected block, preattestation, attestation, or one of {all}", all = all_operations())]
+#[error("{0:?} is not a kind of payload: expected block, preattestation, attestation, or one of {all}", all = all_operations())]
 pub struct UnknownPayloadKind(String);
 
 fn all_operations() -> String {
@@ -88,59 +95,58 @@ pub enum Permitted {
     Operation,
 }
 
-/// Why a key may not sign a payload.
+/// Why a key may not sign a payload. A retry helps once the key's configuration is changed, where the reason is one of it: fields are named
+/// in the messages.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Forbidden {
-    /// Nothing at all, for now.
+    /// Signing is suspended in the key's configuration: set `suspend` to false there.
     #[error("signing is suspended for this key (suspend, in its configuration)")]
     Suspended,
-    /// Of another chain.
+    /// The payload is of another chain: the client asks the wrong key, or its node follows the wrong chain.
     #[error("the payload is for chain {payload}, this key signs for {key} only")]
     Chain {
-        /// The payload's.
+        /// The chain of the payload.
         payload: ChainId,
-        /// The key's.
+        /// The chain of the key's configuration.
         key: ChainId,
     },
-    /// Of a kind that is not in `allow`.
-    #[error("this key is not allowed to sign a {0} (allow, in its configuration)")]
+    /// The payload's kind is not in `allow`.
+    #[error("this key is not allowed to sign {} (allow, in its configuration)", .0.with_article())]
     Kind(PayloadKind),
-    /// A generic operation, where none is allowed.
+    /// The payload is a generic operation, and `allow` has none.
     #[error("this key is not allowed to sign generic operations (magic byte 0x03; allow, in its configuration)")]
     Operation,
-    /// A consensus key that would empty its baker's account.
+    /// The operation would empty the baker's account: `drainDelegate` allows that.
     #[error(
-        "this key is not allowed to drain its delegate: that sends the whole balance away, and has a switch of its own (drainDelegate, in its configuration)"
+        "this key is not allowed to drain its delegate, which transfers the whole balance (drainDelegate, in its configuration)"
     )]
     DrainDelegate,
-    /// Another vote than is allowed.
+    /// The ballot is another one than `ballot` has.
     #[error("this key is not allowed to vote {0} (ballot, in its configuration)")]
     Ballot(Vote),
-    /// Too dear.
-    #[error("the fees are {fees} mutez in all, and maxFee of this key is {limit}")]
+    /// The fees are above `maxFee`.
+    #[error("the total fee is {fees} mutez, and maxFee of this key is {limit}")]
     Fee {
-        /// Of all contents.
+        /// The sum of the fees of all contents, in mutez.
         fees: u128,
-        /// The most that is allowed.
+        /// The value of `maxFee`.
         limit: Mutez,
     },
-    /// Too much.
-    #[error("{amount} mutez would be sent away in all, and maxAmount of this key is {limit}")]
+    /// The amounts are above `maxAmount`.
+    #[error("the total amount is {amount} mutez, and maxAmount of this key is {limit}")]
     Amount {
-        /// Of all contents.
+        /// The sum of the amounts of all contents, in mutez.
         amount: u128,
-        /// The most that is allowed.
+        /// The value of `maxAmount`.
         limit: Mutez,
     },
-    /// To whom nothing may go.
+    /// The destination is not in `destinations`.
     #[error("{0} is not in destinations of this key")]
     Destination(Address),
-    /// A contract, which has no address yet that could be in a list.
-    #[error(
-        "a new contract can be in no list of destinations, and this key has one (destinations, in its configuration)"
-    )]
+    /// The operation makes a contract, which has no address yet that `destinations` could have.
+    #[error("a new contract is not in the destinations of this key (destinations, in its configuration)")]
     NewContract,
-    /// Nothing that a baker signs.
+    /// The first byte is that of nothing that a baker signs.
     #[error("magic byte 0x{0:02x} not allowed")]
     Magic(u8),
 }

@@ -1,11 +1,12 @@
-//! Where in the chain a block or vote stands: level, round, and which of the three kinds it is.
+//! The position of a block or vote in the chain: level, round and kind.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Not a whole number of the range that the protocol allows (it encodes levels and rounds as non-negative `int32`).
+/// A text or number is not a whole number of the range that the protocol allows (it encodes levels and rounds as non-negative `int32`). A
+/// retry does not help.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no {1}: expected a whole number from 0 to 2147483647")]
+#[error("{0:?} is not a valid {1}: expected a whole number from 0 to 2147483647")]
 pub struct OutOfRange(String, &'static str);
 
 macro_rules! int31 {
@@ -24,7 +25,7 @@ macro_rules! int31 {
                 u32::try_from(value).ok().map(Self)
             }
 
-            /// As a number.
+            /// The number, 0 to [`Self::MAX`].
             pub fn get(self) -> u32 {
                 self.0
             }
@@ -73,10 +74,54 @@ int31!(
     "round"
 );
 
+/// A level that somebody sets a watermark record to: nothing at or below it is signed. At most [`FloorLevel::MAX`], because rows never
+/// fall: above the chain's levels they would refuse every signature until the chain gets there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FloorLevel(Level);
+
+/// Not a level that a record may be set to. A retry does not help: give another level.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FloorLevelError {
+    /// It is not a level at all.
+    #[error(transparent)]
+    OutOfRange(#[from] OutOfRange),
+    /// It is above what any chain has reached, by a typing error most likely.
+    #[error(
+        "level {0} is above {max}, which no chain has reached. Nothing would be signed below it, and a record is never lowered. \
+         Check the number of digits",
+        max = FloorLevel::MAX.get()
+    )]
+    TooHigh(Level),
+}
+
+impl FloorLevel {
+    /// 100 000 000 levels: more than six times mainnet's level of November 2026 (15.2 million), and 16 years more at 6 seconds a level.
+    pub const MAX: Level = Level(100_000_000);
+
+    /// The floor as a level.
+    pub fn get(self) -> Level {
+        self.0
+    }
+}
+
+impl TryFrom<Level> for FloorLevel {
+    type Error = FloorLevelError;
+    fn try_from(level: Level) -> Result<Self, FloorLevelError> {
+        if level > Self::MAX { Err(FloorLevelError::TooHigh(level)) } else { Ok(Self(level)) }
+    }
+}
+
+impl FromStr for FloorLevel {
+    type Err = FloorLevelError;
+    fn from_str(text: &str) -> Result<Self, FloorLevelError> {
+        text.parse::<Level>()?.try_into()
+    }
+}
+
 /// A level and a round in it. Ordered by level first, as the protocol does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Position {
-    /// The level.
+    /// The level of the block, or of the block that the vote is for.
     pub level: Level,
     /// The round in it.
     pub round: Round,

@@ -68,9 +68,9 @@ fn numbers_have_one_form_and_a_range() {
             numbers[position] = number;
             delegation(&numbers.concat())
         };
-        rule(&with("7f"), &with("8000"), &format!("{field} is a number that ends in a zero byte"));
-        rule(&with("8001"), &with("ff00"), &format!("{field} is a number that ends in a zero byte"));
-        rule(&with("ff8001"), &with("ff8000"), &format!("{field} is a number that ends in a zero byte"));
+        rule(&with("7f"), &with("8000"), &format!("{field} is a number with a trailing zero byte"));
+        rule(&with("8001"), &with("ff00"), &format!("{field} is a number with a trailing zero byte"));
+        rule(&with("ff8001"), &with("ff8000"), &format!("{field} is a number with a trailing zero byte"));
         accepted(&with(top));
         for too_large in [
             "ffffffffffffffffff02",
@@ -79,11 +79,11 @@ fn numbers_have_one_form_and_a_range() {
             "ffffffffffffffffff8101",
             "80808080808080808080808001",
         ] {
-            refused(&with(too_large), &format!("{field} is more than 64 bits can hold"));
+            refused(&with(too_large), &format!("{field} does not fit into 64 bits"));
         }
         if field == "the fee" {
             for too_large in [all, "80808080808080808001"] {
-                refused(&with(too_large), "the fee is more than Octez can hold");
+                refused(&with(too_large), "the fee is larger than Octez allows");
             }
         } else {
             accepted(&with(all));
@@ -92,19 +92,19 @@ fn numbers_have_one_form_and_a_range() {
     let signed = |number: &str| manager(113, &format!("{number}{KT1}"));
     rule(&signed("3f"), &signed("40"), "the amount of storage is negative");
     rule(&signed("bf01"), &signed("c001"), "the amount of storage is negative");
-    rule(&signed("8001"), &signed("8000"), "ends in a zero byte");
-    rule(&signed("bfffffffffffffffff03"), &signed("bfffffffffffffffff04"), "more than 64 bits can hold");
-    refused(&signed("bfffffffffffffffff7f"), "more than 64 bits can hold");
+    rule(&signed("8001"), &signed("8000"), "with a trailing zero byte");
+    rule(&signed("bfffffffffffffffff03"), &signed("bfffffffffffffffff04"), "does not fit into 64 bits");
+    refused(&signed("bfffffffffffffffff7f"), "does not fit into 64 bits");
 }
 
 #[test]
 fn the_highest_amounts_are_those_of_octez() {
     let amount = |number: &str| manager(108, &format!("{number}{TO_TZ3}00"));
-    rule(&amount("ffffffffffffffff7f"), &amount("80808080808080808001"), "the amount is more than Octez can hold");
+    rule(&amount("ffffffffffffffff7f"), &amount("80808080808080808001"), "the amount is larger than Octez allows");
     let balance = |number: &str| manager(109, &format!("{number}0000000002030b00000002030b"));
-    rule(&balance("ffffffffffffffff7f"), &balance("80808080808080808001"), "the balance is more than Octez can hold");
+    rule(&balance("ffffffffffffffff7f"), &balance("80808080808080808001"), "the balance is larger than Octez allows");
     let limit = |number: &str| manager(112, &format!("ff{number}"));
-    rule(&limit("ffffffffffffffff7f"), &limit("80808080808080808001"), "the limit is more than Octez can hold");
+    rule(&limit("ffffffffffffffff7f"), &limit("80808080808080808001"), "the limit is larger than Octez allows");
 }
 
 #[test]
@@ -134,10 +134,13 @@ fn keys_and_addresses_have_their_tags() {
         accepted(&reveal(key));
     }
     accepted(&reveal("0203028fd70c328e4897e23350cce32fdf4efd222f6bec494c89d4d34b47c8f8d09f"));
-    refused(&reveal("0204028fd70c328e4897e23350cce32fdf4efd222f6bec494c89d4d34b47c8f8d09f"), "no point of its curve");
-    refused(&reveal(&SPPK.replacen("0102", "0105", 1)), "the public key is no point of its curve");
-    refused(&reveal(&format!("0102{}", "ff".repeat(32))), "the public key is no point of its curve");
-    refused(&reveal(&format!("0002{}", "00".repeat(31))), "the public key is no point of its curve");
+    refused(
+        &reveal("0204028fd70c328e4897e23350cce32fdf4efd222f6bec494c89d4d34b47c8f8d09f"),
+        "not a point of its curve",
+    );
+    refused(&reveal(&SPPK.replacen("0102", "0105", 1)), "the public key is not a point of its curve");
+    refused(&reveal(&format!("0102{}", "ff".repeat(32))), "the public key is not a point of its curve");
+    refused(&reveal(&format!("0002{}", "00".repeat(31))), "the public key is not a point of its curve");
     refused(&reveal(&format!("04{}", "11".repeat(1312))), "the public key is of an ML-DSA-44 key (tz5)");
     refused(&reveal(&format!("05{}", "11".repeat(32))), "the public key is 5");
 }
@@ -185,9 +188,9 @@ fn what_follows_a_public_key_is_a_proof_or_the_next_content() {
             let batch = format!("{}{delegation}", manager(tag, &format!("{SPPK}{proof}")));
             assert_eq!(accepted(&batch), [kind, OperationKind::Delegation]);
         }
-        refused(&manager(tag, &format!("{SPPK}0000")), "operation tag 0 is of no operation");
+        refused(&manager(tag, &format!("{SPPK}0000")), "operation tag 0 is unknown");
         refused(&manager(tag, &format!("{SPPK}01")), "the payload ends within the level");
-        refused(&manager(tag, &format!("{SPPK}fe")), "operation tag 254 is of no operation");
+        refused(&manager(tag, &format!("{SPPK}fe")), "operation tag 254 is unknown");
     }
 }
 
@@ -222,7 +225,7 @@ fn entrypoints_have_one_form() {
         "set_delegate_parameters",
     ];
     for name in builtin {
-        refused(&named(name.as_bytes()), "the entrypoint has a tag of its own and is written as a name");
+        refused(&named(name.as_bytes()), "the entrypoint has a tag of its own, but is encoded as a name");
         accepted(&named(format!("{name}_").as_bytes()));
     }
 }
@@ -317,7 +320,7 @@ fn enumerations_end() {
     let dissection = |bytes: &str| refute(&format!("010100{:08x}{bytes}", bytes.len() / 2));
     rule(&dissection("0001"), &dissection("0101"), "the dissection is 1, expected 0 or 255");
     refused(&dissection("00"), "the payload ends within the dissection");
-    refused(&dissection("008000"), "the dissection is a number that ends in a zero byte");
+    refused(&dissection("008000"), "the dissection is a number with a trailing zero byte");
     let publish =
         |level: &str, ticks: &str| manager(203, &format!("{SR1}{}{level}{}{ticks}", "aa".repeat(32), "bb".repeat(32)));
     rule(
@@ -398,7 +401,10 @@ fn a_cemented_commitment_is_read_where_it_can_be_nothing_else() {
         assert_eq!(batch, [OperationKind::SmartRollupCement, OperationKind::Delegation]);
     }
     assert_eq!(accepted(&content), [OperationKind::Delegation]);
-    refused(&format!("{cement}{content}"), "what follows the rollup of a smart_rollup_cement can be read in two ways");
+    refused(
+        &format!("{cement}{content}"),
+        "what follows the rollup of a smart_rollup_cement is not in its canonical encoding",
+    );
     refused(&format!("{cement}{commitment}{}", manager(110, "00")), "operation tag 193");
 }
 
@@ -438,7 +444,7 @@ fn every_other_tag_is_refused_with_a_reason() {
             24 => assert_eq!(operation(&body), Err(DecodeError::NotDecoded(OperationKind::DalEntrapmentEvidence))),
             30 | 31 => refused(&body, "is a list of votes"),
             40 | 41 => refused(&body, "is a vote of a tz4 (BLS) key"),
-            150..=157 => refused(&body, "is of transaction rollups"),
+            150..=157 => refused(&body, "belongs to transaction rollups"),
             250 => assert_eq!(operation(&body), Err(DecodeError::NotDecoded(OperationKind::ZkRollupOrigination))),
             251 => assert_eq!(operation(&body), Err(DecodeError::NotDecoded(OperationKind::ZkRollupPublish))),
             252 => assert_eq!(operation(&body), Err(DecodeError::NotDecoded(OperationKind::ZkRollupUpdate))),
@@ -447,7 +453,7 @@ fn every_other_tag_is_refused_with_a_reason() {
                 let error = operation(&body).map(drop);
                 assert!(!matches!(error, Err(DecodeError::OperationTag { tag: found, .. }) if found == tag), "{tag}");
             }
-            tag => refused(&body, &format!("operation tag {tag} is of no operation that this signer knows")),
+            tag => refused(&body, &format!("operation tag {tag} is unknown to this signer")),
         }
     }
 }

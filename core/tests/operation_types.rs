@@ -38,7 +38,7 @@ fn a_vote_has_one_name_everywhere() {
         assert_eq!(serde_json::to_value(vote).unwrap(), name);
         assert_eq!(serde_json::from_value::<Vote>(name.into()).unwrap(), vote);
     }
-    assert_eq!("Yay".parse::<Vote>().unwrap_err().to_string(), "\"Yay\" is no vote: expected yay, nay or pass");
+    assert_eq!("Yay".parse::<Vote>().unwrap_err().to_string(), "\"Yay\" is not a vote: expected yay, nay or pass");
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn an_amount_is_decimal_digits_within_its_range() {
     assert!(error.contains("expected amount in mutez"), "{error}");
     assert_eq!(
         "1e6".parse::<Mutez>().unwrap_err().to_string(),
-        "\"1e6\" is no amount in mutez: expected a whole number from 0 to 9223372036854775807"
+        "\"1e6\" is not a valid amount in mutez: expected a whole number from 0 to 9223372036854775807"
     );
     assert!(Mutez::new(2) > Mutez::new(1));
 }

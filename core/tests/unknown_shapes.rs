@@ -142,10 +142,10 @@ fn the_message_says_what_is_unknown_and_what_to_do() {
     payload.push(7);
     let text = message(&payload);
     assert!(text.contains(&format!("the {} at {}", consensus.kind, consensus.position)), "{text}");
-    assert!(text.contains("1 byte behind the layout that is known"), "{text}");
+    assert!(text.contains("1 byte after the known layout"), "{text}");
     assert!(text.contains("unknownConsensusSuffix: octezCompatible"), "{text}");
     payload.push(7);
-    assert!(message(&payload).contains("2 bytes behind the layout that is known"));
+    assert!(message(&payload).contains("2 bytes after the known layout"));
     payload[37] = 99;
     assert!(message(&payload).contains("the unknown operation tag 99"));
     assert_eq!(Shape::Known.to_string(), "a known layout");

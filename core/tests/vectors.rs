@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 use tezos_signer_core::key::{Digest, PublicKey, Signature};
-use tezos_signer_core::payload::{DecodeError, Payload, UnknownSuffix};
+use tezos_signer_core::payload::{BodyError, DecodeError, Payload, UnknownSuffix, from_body};
 
 fn decode(bytes: &[u8]) -> Result<Payload, DecodeError> {
     tezos_signer_core::payload::decode(bytes, UnknownSuffix::Refuse)
@@ -135,7 +135,7 @@ fn each_embedded_rule_is_checked() {
     let preattestation = find("preattestation slot 96 level 2");
     let with_dal = find("attestation_with_dal slot 161");
 
-    let cases: [(&[u8], usize, &[u8], &str); 26] = [
+    let cases: [(&[u8], usize, &[u8], &str); 27] = [
         (&block, 5, &[0xff], "the level"),
         (&block, 83, &0x22_u32.to_be_bytes(), "the fitness length"),
         (&block, 83, &0x25_u32.to_be_bytes(), "the length of the locked round"),
@@ -162,6 +162,7 @@ fn each_embedded_rule_is_checked() {
         (&preattestation, 37, &[21], "the operation tag is 21, expected 20 after the magic byte 0x12"),
         (&preattestation, 37, &[40], "tz4"),
         (&with_dal, 80, &[0x80], "the DAL attestation"),
+        (&with_dal, 80, &[0x40], "not negative"),
     ];
     for (good, offset, bytes, field) in cases {
         assert!(decode(good).is_ok());
@@ -172,7 +173,8 @@ fn each_embedded_rule_is_checked() {
     }
 
     let mut dal = with_dal.clone();
-    dal[80] = 0xff;
+    // All bits but the sign, 0x40 of the first byte.
+    dal[80] = 0xbf;
     for (last, good) in [(0x00, false), (0x01, true), (0x7f, true)] {
         let longer = [&dal[..], &[last]].concat();
         assert_eq!(decode(&longer).is_ok(), good, "a DAL attestation that ends in {last:02x}");
@@ -196,4 +198,16 @@ fn a_payload_has_a_word_for_its_kind() {
     let delegation = vectors().into_iter().find(|vector| vector.name.starts_with("delegation")).unwrap();
     assert_eq!(word(&delegation.payload), "operation");
     assert_eq!(word(&[5]), "other");
+}
+
+#[test]
+fn a_body_is_a_json_string_of_hex_digits_of_either_case() {
+    assert_eq!(from_body(br#""11aBCd""#), Ok(vec![0x11, 0xab, 0xcd]));
+    assert_eq!(from_body(br#""""#), Ok(vec![]));
+    for body in [&b"11ab"[..], b"", b"\"11ab", b"{}", b"\"\xff\""] {
+        assert_eq!(from_body(body), Err(BodyError::Json), "{body:?}");
+    }
+    for body in [&br#""1""#[..], br#""0x11""#, br#"" 11""#] {
+        assert!(matches!(from_body(body), Err(BodyError::Hex(_))), "{body:?}");
+    }
 }

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"signer.tezos.io/e2e/fixture"
 	"signer.tezos.io/e2e/kubectl"
-	"signer.tezos.io/e2e/octez"
-	"signer.tezos.io/e2e/stage"
+	"signer.tezos.io/e2e/octezclient"
 )
 
 // podLogs are the logs of all pods that a TezosSigner has had, as kubectl logs gave
@@ -24,7 +24,7 @@ type podLogs struct {
 }
 
 // followLogs follows those of the pods that there are.
-func followLogs(t *testing.T, s *stage.Signer) *podLogs {
+func followLogs(t *testing.T, s *fixture.Signer) *podLogs {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	logs := &podLogs{directory: t.TempDir(), stop: stop}
@@ -33,7 +33,7 @@ func followLogs(t *testing.T, s *stage.Signer) *podLogs {
 		if err != nil {
 			t.Fatal(err)
 		}
-		command := theStage.Cluster.Command(ctx, "logs", "--follow", "-n", namespace, pod.Metadata.Name, "-c", "signer")
+		command := suite.Cluster.Command(ctx, "logs", "--follow", "-n", namespace, pod.Metadata.Name, "-c", "signer")
 		command.Stdout = file
 		if err := command.Start(); err != nil {
 			t.Fatal(err)
@@ -53,25 +53,25 @@ func (l *podLogs) file(pod kubectl.Pod) string {
 // verifyAfterAnotherHolder has another pod become the holder, and `tezos-signer audit
 // verify` read the logs of both, beside the record: nothing is wrong. Without one
 // line it is.
-func (l *podLogs) verifyAfterAnotherHolder(t *testing.T, s *stage.Signer, friend *octez.ClientKey, level int32) {
+func (l *podLogs) verifyAfterAnotherHolder(t *testing.T, s *fixture.Signer, friend *octezclient.ClientKey, level int32) {
 	t.Helper()
 	key := s.Keys[0]
 	first := holderPod(t, s, key)
-	if _, err := theStage.Cluster.Run(t.Context(), "", "delete", "pod", first.Metadata.Name, "-n", namespace, "--timeout=60s"); err != nil {
+	if _, err := suite.Cluster.Run(t.Context(), "", "delete", "pod", first.Metadata.Name, "-n", namespace, "--timeout=60s"); err != nil {
 		t.Fatal(err)
 	}
 	second := holderPod(t, s, key)
 	if second.Metadata.UID == first.Metadata.UID {
 		t.Fatal("the holder is deleted, and nobody else is")
 	}
-	client := octez.NewClient(podURL(second)).With(friend)
+	client := octezclient.NewClient(podURL(second)).With(friend)
 	for range 3 {
 		if _, err := client.Sign(t.Context(), key.Parsed(), newBlock(t, level)); err != nil {
 			t.Fatal(err)
 		}
 		level++
 	}
-	time.Sleep(time.Second) // what was said is on its way
+	time.Sleep(time.Second) // the last log lines are still in flight
 	l.stop()
 	l.followers.Wait()
 	// Of those pods that came later, too; what they say is not needed, but true.
@@ -79,7 +79,7 @@ func (l *podLogs) verifyAfterAnotherHolder(t *testing.T, s *stage.Signer, friend
 		if _, err := os.Stat(l.file(pod)); err == nil {
 			continue
 		}
-		text, err := theStage.Cluster.Run(t.Context(), "", "logs", "-n", namespace, pod.Metadata.Name, "-c", "signer")
+		text, err := suite.Cluster.Run(t.Context(), "", "logs", "-n", namespace, pod.Metadata.Name, "-c", "signer")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +87,7 @@ func (l *podLogs) verifyAfterAnotherHolder(t *testing.T, s *stage.Signer, friend
 			t.Fatal(err)
 		}
 	}
-	record, err := theStage.Cluster.Run(t.Context(), "", "get", "configmap", stage.RecordName(key.Parsed()), "-n", stage.RecordsNamespace, "-o", "json")
+	record, err := suite.Cluster.Run(t.Context(), "", "get", "configmap", fixture.RecordName(key.Parsed()), "-n", fixture.RecordsNamespace, "-o", "json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,9 +95,9 @@ func (l *podLogs) verifyAfterAnotherHolder(t *testing.T, s *stage.Signer, friend
 		t.Fatal(err)
 	}
 
-	said, err := l.verify(t)
-	t.Logf("audit verify: %s", said)
-	if err != nil || !strings.Contains(said, "nothing wrong") {
+	output, err := l.verify(t)
+	t.Logf("audit verify: %s", output)
+	if err != nil || !strings.Contains(output, "nothing wrong") {
 		t.Errorf("the logs are whole: %v", err)
 	}
 	// A signature of the first holder.
@@ -120,9 +120,9 @@ func (l *podLogs) verifyAfterAnotherHolder(t *testing.T, s *stage.Signer, friend
 	if err := os.WriteFile(l.file(first), []byte(without), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	said, err = l.verify(t)
-	t.Logf("audit verify without a line: %s", said)
-	if err == nil || !strings.Contains(said, "missing") {
+	output, err = l.verify(t)
+	t.Logf("audit verify without a line: %s", output)
+	if err == nil || !strings.Contains(output, "missing") {
 		t.Errorf("a line is missing, and it is not found: %v", err)
 	}
 }
@@ -134,6 +134,6 @@ func (l *podLogs) verify(t *testing.T) (string, error) {
 		t.Fatal(err)
 	}
 	args := append([]string{"audit", "verify", "--record", filepath.Join(l.directory, "record.json")}, files...)
-	output, err := exec.CommandContext(t.Context(), filepath.Join(theStage.Checkout, "target/release/tezos-signer"), args...).CombinedOutput()
+	output, err := exec.CommandContext(t.Context(), filepath.Join(suite.Checkout, "target/release/tezos-signer"), args...).CombinedOutput()
 	return string(output), err
 }

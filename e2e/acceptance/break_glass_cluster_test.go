@@ -5,15 +5,15 @@ import (
 	"strings"
 	"testing"
 
+	"signer.tezos.io/e2e/fixture"
 	"signer.tezos.io/e2e/kubectl"
-	"signer.tezos.io/e2e/octez"
-	"signer.tezos.io/e2e/stage"
+	"signer.tezos.io/e2e/octezclient"
 )
 
-// obeysBreakGlass changes the record of a signer that runs by `tezos-signer
+// checkBreakGlassEdits changes the record of a signer that runs by `tezos-signer
 // watermarks`, with the kubeconfig that docs/record.md shows. Each change is obeyed by
 // the next request; without the group nothing is changed. It returns the next level.
-func obeysBreakGlass(t *testing.T, s *stage.Signer, friend *octez.ClientKey, level int32) int32 {
+func checkBreakGlassEdits(t *testing.T, s *fixture.Signer, friend *octezclient.ClientKey, level int32) int32 {
 	t.Helper()
 	key := s.Keys[0].Parsed()
 	host := newHostSigner(t, s.Keys[0])
@@ -25,9 +25,9 @@ func obeysBreakGlass(t *testing.T, s *stage.Signer, friend *octez.ClientKey, lev
 		}
 		return string(output)
 	}
-	var clients []*octez.Client // of both replicas
+	var clients []*octezclient.Client // of both replicas
 	for _, pod := range pods(t, s.Name) {
-		clients = append(clients, octez.NewClient(podURL(pod)).With(friend))
+		clients = append(clients, octezclient.NewClient(podURL(pod)).With(friend))
 	}
 	signs := func(level int32) {
 		t.Helper()

@@ -10,10 +10,10 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"signer.tezos.io/e2e/fixture"
 	"signer.tezos.io/e2e/kubectl"
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 	"signer.tezos.io/e2e/payload"
-	"signer.tezos.io/e2e/stage"
 )
 
 // spec.hsm.cloudHsm on a real kubelet: the client comes from an image into the pod, with its configuration and the
@@ -22,10 +22,10 @@ import (
 func TestTheCloudHSMClientComesIntoThePod(t *testing.T) {
 	t.Parallel()
 	client, signer := cloudHSMImages(t)
-	if err := theStage.Cluster.Apply(t.Context(), `
+	if err := suite.Cluster.Apply(t.Context(), `
 apiVersion: v1
 kind: ConfigMap
-metadata: {name: cloudhsm-ca, namespace: `+namespace+`, labels: {tezos-signer-e2e/run: "`+theStage.Run+`"}}
+metadata: {name: cloudhsm-ca, namespace: `+namespace+`, labels: {tezos-signer-e2e/run: "`+suite.Run+`"}}
 data: {customerCA.crt: the customer's certificate}
 `); err != nil {
 		t.Fatal(err)
@@ -39,12 +39,12 @@ data: {customerCA.crt: the customer's certificate}
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newSigner(t, name, octez.P256)
+			s := newSigner(t, name, octezclient.P256)
 			applyCloudHSM(t, s, signer, c.fields)
-			if err := theStage.Cluster.AwaitReady(t.Context(), namespace, s.Name, readyTimeout, func(text string) { t.Log(text) }); err != nil {
+			if err := suite.Cluster.AwaitReady(t.Context(), namespace, s.Name, readyTimeout, func(text string) { t.Log(text) }); err != nil {
 				t.Fatal(err)
 			}
-			pod, err := theStage.Cluster.AwaitPod(t.Context(), namespace, s.Name, "", readyTimeout)
+			pod, err := suite.Cluster.AwaitPod(t.Context(), namespace, s.Name, "", readyTimeout)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -52,7 +52,7 @@ data: {customerCA.crt: the customer's certificate}
 			if err != nil {
 				t.Fatal(err)
 			}
-			baker := octez.NewClient(forward(t, pod.Metadata.Name))
+			baker := octezclient.NewClient(forward(t, pod.Metadata.Name))
 			defer baker.Close()
 			if _, err := baker.Sign(t.Context(), s.Keys[0].Parsed(), vote); err != nil {
 				t.Fatal(err)
@@ -63,12 +63,12 @@ data: {customerCA.crt: the customer's certificate}
 				"/opt/cloudhsm/etc/cloudhsm-pkcs11.cfg": "`" + c.config + "`",
 				"/run/secrets/cloudhsm/customerCA.crt":  "the customer's certificate",
 			} {
-				if said := readBySigner(t, pod.Metadata.Name, file); !strings.Contains(said, found) {
-					t.Errorf("%s: wanted %s in: %s", file, found, said)
+				if output := readFileInSigner(t, pod.Metadata.Name, file); !strings.Contains(output, found) {
+					t.Errorf("%s: wanted %s in: %s", file, found, output)
 				}
 			}
 			if name == "hsm-configure" {
-				log, err := theStage.Cluster.Run(t.Context(), "", "logs", pod.Metadata.Name, "-n", namespace, "-c", "signer-cloudhsm-configure")
+				log, err := suite.Cluster.Run(t.Context(), "", "logs", pod.Metadata.Name, "-n", namespace, "-c", "signer-cloudhsm-configure")
 				want := "-a 10.0.1.6 hsm.example --hsm-ca-cert /run/secrets/cloudhsm/customerCA.crt --log-type term --log-level info" +
 					" --disable-key-availability-check --enable-validate-key-at-init --default-retry-mode off\n"
 				if err != nil || log != want {
@@ -79,9 +79,9 @@ data: {customerCA.crt: the customer's certificate}
 	}
 	t.Run("hsm-no-image", func(t *testing.T) {
 		t.Parallel()
-		s := newSigner(t, "hsm-no-image", octez.P256)
+		s := newSigner(t, "hsm-no-image", octezclient.P256)
 		applyCloudHSM(t, s, signer, map[string]any{"clientImage": "tezos-signer.local/no-such-client:1"})
-		complaint := awaitNamed(t, s.Name, "no-such-client:1 of the CloudHSM client cannot be pulled")
+		complaint := awaitConditionNaming(t, s.Name, "no-such-client:1 of the CloudHSM client cannot be pulled")
 		if !strings.Contains(complaint, "of the CloudHSM client cannot be pulled") {
 			t.Errorf("no condition says that the client's image is missing: %s", complaint)
 		}
@@ -89,9 +89,9 @@ data: {customerCA.crt: the customer's certificate}
 }
 
 // applyCloudHSM applies the TezosSigner with spec.hsm.cloudHsm.
-func applyCloudHSM(t *testing.T, s *stage.Signer, image string, fields map[string]any) {
+func applyCloudHSM(t *testing.T, s *fixture.Signer, image string, fields map[string]any) {
 	t.Helper()
-	manifest, err := theStage.Manifest(s)
+	manifest, err := suite.Manifest(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func applyCloudHSM(t *testing.T, s *stage.Signer, image string, fields map[strin
 	cloudHSM := map[string]any{
 		"addresses":  []string{"10.0.1.6", "hsm.example"},
 		"customerCa": map[string]any{"configMap": "cloudhsm-ca"},
-		"token":      theStage.Token.Label,
+		"token":      suite.Token.Label,
 		"pin":        spec["hsm"].(map[string]any)["pkcs11"].(map[string]any)["pin"],
 	}
 	for name, value := range fields {
@@ -115,15 +115,15 @@ func applyCloudHSM(t *testing.T, s *stage.Signer, image string, fields map[strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := theStage.Cluster.Apply(t.Context(), string(text)); err != nil {
+	if err := suite.Cluster.Apply(t.Context(), string(text)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// readBySigner is what the signer's program says of a file in its container.
-func readBySigner(t *testing.T, pod, file string) string {
+// readFileInSigner is what the signer's program says of a file in its container.
+func readFileInSigner(t *testing.T, pod, file string) string {
 	t.Helper()
-	_, err := theStage.Cluster.Run(t.Context(), "", "exec", pod, "-n", namespace, "-c", "signer", "--", "/usr/bin/tezos-signer", "check", "--config", file)
+	_, err := suite.Cluster.Run(t.Context(), "", "exec", pod, "-n", namespace, "-c", "signer", "--", "/usr/bin/tezos-signer", "check", "--config", file)
 	var failed *kubectl.CommandError
 	if !errors.As(err, &failed) {
 		t.Fatalf("%s was taken for a configuration of the signer: %v", file, err)
@@ -155,12 +155,12 @@ func cloudHSMImages(t *testing.T) (client, signer string) {
 		}
 		write(path, content, 0o755)
 	}
-	take("target/tools/images", filepath.Join(theStage.Checkout, "target/tools/images"))
-	take("tezos-signer", filepath.Join(theStage.Checkout, "target/release/tezos-signer"))
+	take("target/tools/images", filepath.Join(suite.Checkout, "target/tools/images"))
+	take("tezos-signer", filepath.Join(suite.Checkout, "target/release/tezos-signer"))
 	take("cp", "/usr/bin/cp")
 	take("sh", "/usr/bin/dash")
 	take("client/lib/libcloudhsm_pkcs11.so", "/usr/lib/softhsm/libsofthsm2.so")
-	files, err := theStage.Token.PackFor("/opt/cloudhsm/lib")
+	files, err := suite.Token.PackFor("/opt/cloudhsm/lib")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,8 +190,8 @@ echo "configured: true" > /opt/cloudhsm/etc/cloudhsm-pkcs11.cfg
 	run(filepath.Join(checkout, "target/tools/images"), append([]string{"build"}, names...)...)
 	references := map[string]string{}
 	for _, name := range names {
-		run(filepath.Join(theStage.Checkout, "target/tools/cluster"), "import", filepath.Join(checkout, "target/images", name+".tar"))
-		if references[name], err = stage.Image(checkout, name); err != nil {
+		run(filepath.Join(suite.Checkout, "target/tools/cluster"), "import", filepath.Join(checkout, "target/images", name+".tar"))
+		if references[name], err = fixture.Image(checkout, name); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -39,13 +39,13 @@ func containerOf(t *testing.T, pod, name string) string {
 				Containers []containerStatus `json:"containerStatuses"`
 			} `json:"status"`
 		}
-		if err := theStage.Cluster.Get(t.Context(), &found, "pod", pod, "-n", namespace); err != nil {
+		if err := suite.Cluster.Get(t.Context(), &found, "pod", pod, "-n", namespace); err != nil {
 			return false, err
 		}
 		all := append(found.Status.Sidecars, found.Status.Containers...)
 		at := slices.IndexFunc(all, func(c containerStatus) bool { return c.Name == name })
 		if at < 0 {
-			return false, nil // not told of yet
+			return false, nil // not in the status yet
 		}
 		_, id, _ = strings.Cut(all[at].ContainerID, "://")
 		return all[at].State.Running != nil && id != "", nil
@@ -60,7 +60,7 @@ func containerOf(t *testing.T, pod, name string) string {
 // ended meanwhile is an error.
 func signalContainer(t *testing.T, id, signal string) error {
 	t.Helper()
-	tool := filepath.Join(theStage.Checkout, "target/tools/cluster")
+	tool := filepath.Join(suite.Checkout, "target/tools/cluster")
 	command := exec.CommandContext(t.Context(), tool, "exec", "/run/tools/ctr", "-n", "k8s.io", "tasks", "kill", "--signal", signal, id)
 	if output, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s to container %.12s: %w: %s", signal, id, err, output)

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"signer.tezos.io/e2e/fixture"
 	"signer.tezos.io/e2e/kubectl"
-	"signer.tezos.io/e2e/octez"
-	"signer.tezos.io/e2e/stage"
+	"signer.tezos.io/e2e/octezclient"
 )
 
 // The last commit whose chart knew no writers of a record: rows rose, and records stayed.
@@ -21,22 +21,22 @@ const chartBeforeWriters = "2bdf122"
 // records stay, the guard stays, and the pod signs through all of it. Not parallel:
 // there is one chart on a cluster.
 func TestTheGuardOutlivesItsChart(t *testing.T) {
-	older := chartOf(t, chartBeforeWriters)
+	older := chartAtCommit(t, chartBeforeWriters)
 	t.Cleanup(func() {
 		// The other tests need the chart, however this one ends.
-		if err := theStage.InstallChart(context.Background()); err != nil {
+		if err := suite.InstallChart(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
 	run := func(args ...string) {
 		t.Helper()
-		if _, err := theStage.Cluster.Run(t.Context(), "", args...); err != nil {
+		if _, err := suite.Cluster.Run(t.Context(), "", args...); err != nil {
 			t.Fatal(err)
 		}
 	}
 	helm := func(args ...string) {
 		t.Helper()
-		if _, err := theStage.Cluster.RunHelm(t.Context(), append(args, "--namespace", stage.SystemNamespace)...); err != nil {
+		if _, err := suite.Cluster.RunHelm(t.Context(), append(args, "--namespace", fixture.SystemNamespace)...); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -51,24 +51,24 @@ func TestTheGuardOutlivesItsChart(t *testing.T) {
 	for _, kind := range []string{"validatingadmissionpolicybinding", "validatingadmissionpolicy"} {
 		run("delete", kind, "-l", "app.kubernetes.io/name=tezos-signer-operator")
 	}
-	run("delete", "role,rolebinding", "tezos-signer-break-glass", "-n", stage.RecordsNamespace)
-	if err := theStage.InstallChartFrom(t.Context(), older); err != nil {
+	run("delete", "role,rolebinding", "tezos-signer-break-glass", "-n", fixture.RecordsNamespace)
+	if err := suite.InstallChartFrom(t.Context(), older); err != nil {
 		t.Fatal(err)
 	}
 	// The images are today's: the operator writes a status that the older definition does not know, and asks for kinds
 	// that the older chart gives it no right to.
-	run("apply", "--server-side", "--force-conflicts", "-f", filepath.Join(theStage.Checkout, "crds/tezossigners.signer.tezos.io.yaml"))
+	run("apply", "--server-side", "--force-conflicts", "-f", filepath.Join(suite.Checkout, "crds/tezossigners.signer.tezos.io.yaml"))
 	const rights = "tezos-signer-operator-of-today"
 	run("create", "clusterrolebinding", rights, "--clusterrole=cluster-admin",
-		"--serviceaccount="+stage.SystemNamespace+":tezos-signer-operator")
+		"--serviceaccount="+fixture.SystemNamespace+":tezos-signer-operator")
 	t.Cleanup(func() {
-		theStage.Cluster.Run(context.Background(), "", "delete", "clusterrolebinding", rights, "--ignore-not-found")
+		suite.Cluster.Run(context.Background(), "", "delete", "clusterrolebinding", rights, "--ignore-not-found")
 	})
-	s := newSigner(t, "outlive", octez.Secp256k1)
+	s := newSigner(t, "outlive", octezclient.Secp256k1)
 	pod := applyReady(t, s)
 	key := s.Keys[0].Parsed()
-	record := stage.RecordName(key)
-	client := octez.NewClient(forward(t, pod.Metadata.Name))
+	record := fixture.RecordName(key)
+	client := octezclient.NewClient(forward(t, pod.Metadata.Name))
 	level := int32(firstLevel)
 	signs := func(when string) {
 		t.Helper()
@@ -79,26 +79,26 @@ func TestTheGuardOutlivesItsChart(t *testing.T) {
 	}
 	guarded := func(when string) {
 		t.Helper()
-		mustRefuse(t, when+", deletion", asking(t, clusterAdmin, "", "delete", "configmap", record), "may delete one")
-		mustRefuse(t, when+", the namespace", asking(t, clusterAdmin, "", "delete", "namespace", stage.RecordsNamespace, "--wait=false"), "may delete one")
-		mustRefuse(t, when+", falling", change(t, breakGlass, record, data(values{"block": "1 0 - -"}), false), "only rises")
-		mustRefuse(t, when+", raising", change(t, clusterAdmin, record, data(values{"attestation": floor(int(level))}), false), "row attestation is written by")
-		if err := change(t, []string{"--as=anybody", "--as-group=tezos-signer:break-glass"}, record, data(values{"attestation": floor(int(level))}), true); err != nil {
+		mustRefuse(t, when+", deletion", runAs(t, clusterAdmin, "", "delete", "configmap", record), "may delete one")
+		mustRefuse(t, when+", the namespace", runAs(t, clusterAdmin, "", "delete", "namespace", fixture.RecordsNamespace, "--wait=false"), "may delete one")
+		mustRefuse(t, when+", falling", patchRecord(t, breakGlass, record, dataPatch(values{"block": "1 0 - -"}), false), "only rises")
+		mustRefuse(t, when+", raising", patchRecord(t, clusterAdmin, record, dataPatch(values{"attestation": floor(int(level))}), false), "row attestation is written by")
+		if err := patchRecord(t, []string{"--as=anybody", "--as-group=tezos-signer:break-glass"}, record, dataPatch(values{"attestation": floor(int(level))}), true); err != nil {
 			t.Errorf("%s, raising as break-glass: %v", when, err)
 		}
 	}
 	signs("under the older chart")
-	if err := change(t, clusterAdmin, record, data(values{"attestation": floor(int(level))}), true); err != nil {
+	if err := patchRecord(t, clusterAdmin, record, dataPatch(values{"attestation": floor(int(level))}), true); err != nil {
 		t.Fatalf("the older chart let an administrator raise a row, or this test shows nothing: %v", err)
 	}
 
-	if err := theStage.InstallChart(t.Context()); err != nil {
+	if err := suite.InstallChart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	run("delete", "clusterrolebinding", rights)
 	// The API server takes a new policy up a moment after it was written.
 	if err := kubectl.Await(t.Context(), 30*time.Second, func() (bool, error) {
-		return change(t, clusterAdmin, record, data(values{"attestation": floor(int(level))}), true) != nil, nil
+		return patchRecord(t, clusterAdmin, record, dataPatch(values{"attestation": floor(int(level))}), true) != nil, nil
 	}); err != nil {
 		t.Fatalf("after the upgrade an administrator may still raise a row: %v", err)
 	}
@@ -112,7 +112,7 @@ func TestTheGuardOutlivesItsChart(t *testing.T) {
 		t.Fatal("the record went with the chart")
 	}
 
-	if err := theStage.InstallChart(t.Context()); err != nil {
+	if err := suite.InstallChart(t.Context()); err != nil {
 		t.Fatalf("installing again over what was kept: %v", err)
 	}
 	guarded("installed again")
@@ -121,7 +121,7 @@ func TestTheGuardOutlivesItsChart(t *testing.T) {
 	for _, suspend := range []string{"true", "false"} {
 		run("patch", "tezossigner", s.Name, "-n", namespace, "--type=merge", "-p", `{"spec":{"suspend":`+suspend+`}}`)
 		if err := kubectl.Await(t.Context(), time.Minute, func() (bool, error) {
-			now, err := theStage.Record(t.Context(), key)
+			now, err := suite.Record(t.Context(), key)
 			return err == nil && (now.Data["suspend"] == "true") == (suspend == "true"), err
 		}); err != nil {
 			t.Fatalf("spec.suspend: %s: %v", suspend, err)
@@ -129,7 +129,7 @@ func TestTheGuardOutlivesItsChart(t *testing.T) {
 	}
 	signs("after it was suspended")
 
-	now, err := theStage.Cluster.AwaitPod(t.Context(), namespace, s.Name, "", readyTimeout)
+	now, err := suite.Cluster.AwaitPod(t.Context(), namespace, s.Name, "", readyTimeout)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,14 +138,14 @@ func TestTheGuardOutlivesItsChart(t *testing.T) {
 	}
 }
 
-// chartOf unpacks the chart as it was at that commit.
-func chartOf(t *testing.T, commit string) string {
+// chartAtCommit unpacks the chart as it was at that commit.
+func chartAtCommit(t *testing.T, commit string) string {
 	t.Helper()
 	directory := t.TempDir()
 	archive := filepath.Join(directory, "chart.tar")
 	const chart = "charts/tezos-signer-operator"
 	for _, args := range [][]string{
-		{"git", "-C", theStage.Checkout, "archive", "--output", archive, commit, chart},
+		{"git", "-C", suite.Checkout, "archive", "--output", archive, commit, chart},
 		{"tar", "--extract", "--file", archive, "--directory", directory},
 	} {
 		if text, err := exec.CommandContext(t.Context(), args[0], args[1:]...).CombinedOutput(); err != nil {

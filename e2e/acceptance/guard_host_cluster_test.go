@@ -13,27 +13,28 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"signer.tezos.io/e2e/fixture"
 	"signer.tezos.io/e2e/kubectl"
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
+	"signer.tezos.io/e2e/ports"
 	"signer.tezos.io/e2e/softhsm"
-	"signer.tezos.io/e2e/stage"
 )
 
 // A signer on a host outside the cluster, with its records in it: as break-glass it
 // makes one, and it signs when the record exempts its user, no sooner and no longer.
 func TestASignerOutsideTheClusterIsExemptedByName(t *testing.T) {
 	t.Parallel()
-	key := takeKey(t, octez.Secp256k1)
-	record := stage.RecordName(key.Parsed())
+	key := takeKey(t, octezclient.Secp256k1)
+	record := fixture.RecordName(key.Parsed())
 	signer := newHostSigner(t, key)
 	t.Cleanup(func() {
-		if err := theStage.DeleteRecord(context.Background(), record); err != nil {
+		if err := suite.DeleteRecord(context.Background(), record); err != nil {
 			t.Error(err)
 		}
 	})
 
 	initialise := []string{"watermarks", "initialise", "--level", fmt.Sprint(firstLevel - 1)}
-	if text, err := signer.command(t, signer.plain, initialise...).CombinedOutput(); err == nil || !strings.Contains(string(text), "is made by the operator") {
+	if text, err := signer.command(t, signer.plain, initialise...).CombinedOutput(); err == nil || !strings.Contains(string(text), "is created by the operator") {
 		t.Fatalf("a record is made without break-glass: %v: %s", err, text)
 	}
 	if text, err := signer.command(t, signer.breakGlass, initialise...).CombinedOutput(); err != nil {
@@ -46,7 +47,7 @@ func TestASignerOutsideTheClusterIsExemptedByName(t *testing.T) {
 	if err == nil {
 		t.Fatal("a signer that is no pod signs without an exemption")
 	}
-	if err := theStage.ExemptSigner(t.Context(), record, hostUser); err != nil {
+	if err := suite.ExemptSigner(t.Context(), record, hostUser); err != nil {
 		t.Fatal(err)
 	}
 	signs := func(level int32) func() (bool, error) {
@@ -58,13 +59,13 @@ func TestASignerOutsideTheClusterIsExemptedByName(t *testing.T) {
 	if err := kubectl.Await(t.Context(), 30*time.Second, signs(firstLevel)); err != nil {
 		t.Fatalf("with an exemption: %v", err)
 	}
-	if err := asking(t, breakGlass, "", "annotate", "configmap", record, externalAnnotation+"-"); err != nil {
+	if err := runAs(t, breakGlass, "", "annotate", "configmap", record, externalAnnotation+"-"); err != nil {
 		t.Fatal(err)
 	}
 	if yes, _ := signs(firstLevel + 1)(); yes {
 		t.Error("it signs after its exemption was taken back")
 	}
-	now, err := theStage.Record(t.Context(), key.Parsed())
+	now, err := suite.Record(t.Context(), key.Parsed())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,13 +79,13 @@ type hostSigner struct {
 	config, plain, breakGlass, nobody, address, admin string
 }
 
-func newHostSigner(t *testing.T, key *stage.Key) *hostSigner {
+func newHostSigner(t *testing.T, key *fixture.Key) *hostSigner {
 	t.Helper()
 	directory := t.TempDir()
 	s := &hostSigner{config: filepath.Join(directory, "signer.yaml"), address: freeAddress(t), admin: freeAddress(t)}
 	config, err := yaml.Marshal(values{
 		"listen": s.address, "admin": s.admin,
-		"hsm":        values{"module": softhsm.Module, "token": theStage.Token.Label, "pinFile": theStage.Token.PinFile},
+		"hsm":        values{"module": softhsm.Module, "token": suite.Token.Label, "pinFile": suite.Token.PinFile},
 		"keys":       []any{values{"publicKey": key.PublicKey, "label": key.Label, "chain": "mainnet"}},
 		"watermarks": values{"configMap": values{}},
 		"audit":      values{"file": filepath.Join(directory, "audit.log")},
@@ -97,11 +98,11 @@ func newHostSigner(t *testing.T, key *stage.Key) *hostSigner {
 	}
 	// What docs/record.md shows: the administrator's kubeconfig, acting as somebody else.
 	var admin values
-	text, err := theStage.Cluster.Run(t.Context(), "", "config", "view", "--raw", "--flatten", "-o", "json")
+	text, err := suite.Cluster.Run(t.Context(), "", "config", "view", "--raw", "--flatten", "-o", "json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	acting := func(as values) string {
+	kubeconfigAs := func(as values) string {
 		if err := yaml.Unmarshal([]byte(text), &admin); err != nil {
 			t.Fatal(err)
 		}
@@ -111,30 +112,29 @@ func newHostSigner(t *testing.T, key *stage.Key) *hostSigner {
 		}
 		return accessFile(t, marshalled(t, admin))
 	}
-	s.plain = acting(values{"as": hostUser, "as-groups": []string{"system:masters"}})
-	s.breakGlass = acting(values{"as": hostUser, "as-groups": []string{"tezos-signer:break-glass"}})
-	s.nobody = acting(values{"as": hostUser})
+	s.plain = kubeconfigAs(values{"as": hostUser, "as-groups": []string{"system:masters"}})
+	s.breakGlass = kubeconfigAs(values{"as": hostUser, "as-groups": []string{"tezos-signer:break-glass"}})
+	s.nobody = kubeconfigAs(values{"as": hostUser})
 	return s
 }
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := ports.ReserveAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	return address
 }
 
 func (s *hostSigner) command(t *testing.T, kubeconfig string, args ...string) *exec.Cmd {
-	command := exec.CommandContext(t.Context(), filepath.Join(theStage.Checkout, "target/release/tezos-signer"), append(args, "--config", s.config)...)
-	command.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "SOFTHSM2_CONF="+theStage.Token.ConfigFile())
+	command := exec.CommandContext(t.Context(), filepath.Join(suite.Checkout, "target/release/tezos-signer"), append(args, "--config", s.config)...)
+	command.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "SOFTHSM2_CONF="+suite.Token.ConfigFile())
 	return command
 }
 
 // serve runs the signer for the time of the test, and waits until it answers.
-func (s *hostSigner) serve(t *testing.T) *octez.Client {
+func (s *hostSigner) serve(t *testing.T) *octezclient.Client {
 	t.Helper()
 	command := s.command(t, s.plain, "serve")
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
@@ -163,5 +163,5 @@ func (s *hostSigner) serve(t *testing.T) *octez.Client {
 	}); err != nil {
 		t.Fatalf("the signer does not listen: %v", err)
 	}
-	return octez.NewClient("http://" + s.address)
+	return octezclient.NewClient("http://" + s.address)
 }

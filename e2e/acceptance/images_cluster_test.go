@@ -20,7 +20,7 @@ func TestTheImagesHoldNothingElse(t *testing.T) {
 	expected := regexp.MustCompile(`^(bin|lib|lib64|tmp/|etc/(passwd|group|nsswitch\.conf|ssl/certs/ca-certificates\.crt)?|etc/ssl/(certs/)?` +
 		`|usr/|usr/bin/|usr/lib64/|usr/lib/|usr/lib/[^/]+-linux-gnu/|usr/lib(64)?/(.*-linux-gnu/)?(ld-linux-[^/]+|lib(c|m|dl|rt|pthread|gcc_s)\.so\.[0-9]+))$`)
 	for _, name := range []string{"tezos-signer", "tezos-signer-operator"} {
-		files := unpack(t, filepath.Join(theStage.Checkout, "target/images", name+".tar"))
+		files := unpack(t, filepath.Join(suite.Checkout, "target/images", name+".tar"))
 		var manifest []struct {
 			Config string
 			Layers []string

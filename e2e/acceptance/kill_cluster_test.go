@@ -2,9 +2,6 @@ package acceptance
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
-	"io"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -12,7 +9,7 @@ import (
 	"time"
 
 	"signer.tezos.io/e2e/history"
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 )
 
 // The sidecar is killed at random moments under load: nothing is signed twice, and
@@ -22,14 +19,14 @@ func TestTheSignerIsKilledUnderLoad(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv("E2E_KILLS")); err == nil {
 		kills = n
 	}
-	s := newSigner(t, "kill", octez.P256, octez.Secp256k1)
+	s := newSigner(t, "kill", octezclient.P256, octezclient.Secp256k1)
 	pod := applyReady(t, s)
 
 	args := []string{"exec", "-i", "-n", namespace, pod.Metadata.Name, "-c", "baker", "--", "octez-player", "load"}
 	for _, key := range s.Keys {
 		args = append(args, "--public-key", key.PublicKey)
 	}
-	command := theStage.Cluster.Command(t.Context(), args...)
+	command := suite.Cluster.Command(t.Context(), args...)
 	var lines bytes.Buffer
 	command.Stdout, command.Stderr = &lines, os.Stderr
 	stdin, err := command.StdinPipe()
@@ -45,7 +42,7 @@ func TestTheSignerIsKilledUnderLoad(t *testing.T) {
 		if err := signalContainer(t, container, "SIGKILL"); err != nil {
 			t.Fatal(err)
 		}
-		awaitAnother(t, pod.Metadata.Name, container)
+		awaitOtherContainer(t, pod.Metadata.Name, container)
 		if (n+1)%10 == 0 {
 			t.Logf("%d kills", n+1)
 		}
@@ -56,28 +53,22 @@ func TestTheSignerIsKilledUnderLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	var entries []history.Entry
-	for decoder := json.NewDecoder(&lines); ; {
-		var entry history.Entry
-		if err := decoder.Decode(&entry); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		entries = append(entries, entry)
+	events, err := history.Read(&lines)
+	if err != nil {
+		t.Fatal(err)
 	}
-	broken, summary := history.Check(entries)
-	t.Logf("%d answers: %+v", len(entries), summary)
-	for _, sentence := range broken {
+	verdict := history.CheckLog(events)
+	t.Logf("%+v", verdict.Counts)
+	for _, sentence := range verdict.Broken {
 		t.Error(sentence)
 	}
-	if summary.Signed < kills || summary.Replayed < kills || summary.NoAnswer == 0 {
-		t.Errorf("the load hardly met the kills: %+v", summary)
+	if c := verdict.Counts; c.Signed < kills || c.Replayed < kills || c.NoAnswer == 0 {
+		t.Errorf("the load hardly met the kills: %+v", c)
 	}
 }
 
-// awaitAnother waits until the sidecar runs again, in another container.
-func awaitAnother(t *testing.T, pod, than string) {
+// awaitOtherContainer waits until the sidecar runs again, in another container.
+func awaitOtherContainer(t *testing.T, pod, than string) {
 	t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for signerContainer(t, pod) == than {

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"signer.tezos.io/e2e/kubectl"
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 )
 
 const (
@@ -20,14 +20,14 @@ const (
 // the new one signs.
 func TestABakerOnALostNodeIsReplaced(t *testing.T) {
 	t.Parallel()
-	s := newSigner(t, "lost-node", octez.P256)
+	s := newSigner(t, "lost-node", octezclient.P256)
 	s.OnSpareNode = true
 	old := applyReady(t, s)
 	if old.Spec.NodeName != spareNode {
 		t.Fatalf("the baker is on node %s", old.Spec.NodeName)
 	}
 	key := s.Keys[0].Parsed()
-	insideOld := insideOf(t, signerContainer(t, old.Metadata.Name))
+	insideOld := clientInPod(t, signerContainer(t, old.Metadata.Name))
 	if _, err := insideOld.Sign(t.Context(), key, newBlock(t, firstLevel)); err != nil {
 		t.Fatal(err)
 	}
@@ -54,8 +54,8 @@ func TestABakerOnALostNodeIsReplaced(t *testing.T) {
 		t.Fatalf("no pod replaces the lost one: %v", err)
 	}
 	t.Logf("the next pod is scheduled to node %s %s after the node was lost", next.Spec.NodeName, time.Since(lost).Round(100*time.Millisecond))
-	insideNext := insideOf(t, signerContainer(t, next.Metadata.Name))
-	took := untilSigned(t, insideNext, key, "block", firstLevel+2, lost, toleration+time.Minute)
+	insideNext := clientInPod(t, signerContainer(t, next.Metadata.Name))
+	took := timeToSignature(t, insideNext, key, "block", firstLevel+2, lost, toleration+time.Minute)
 	t.Logf("it signs %s after the node was lost", took.Round(100*time.Millisecond))
 	if took > toleration+10*time.Second {
 		t.Errorf("the next pod signs only %s after the node was lost", took)
@@ -67,7 +67,7 @@ func TestABakerOnALostNodeIsReplaced(t *testing.T) {
 	controlComponent(t, "resume", "kubelet-spare")
 }
 
-// isUnreachable tells whether Kubernetes has marked the node as one that pods leave.
+// isUnreachable reports whether Kubernetes has marked the node as one that pods leave.
 func isUnreachable(t *testing.T, name string) bool {
 	t.Helper()
 	var node struct {
@@ -75,7 +75,7 @@ func isUnreachable(t *testing.T, name string) bool {
 			Taints []struct{ Key, Effect string } `json:"taints"`
 		} `json:"spec"`
 	}
-	if err := theStage.Cluster.Get(t.Context(), &node, "node", name); err != nil {
+	if err := suite.Cluster.Get(t.Context(), &node, "node", name); err != nil {
 		t.Fatal(err)
 	}
 	for _, taint := range node.Spec.Taints {

@@ -10,7 +10,7 @@ import (
 
 	"signer.tezos.io/e2e/history"
 	"signer.tezos.io/e2e/nemesis"
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 )
 
 // A few histories in the time that there is for it, without what later tests would
@@ -19,30 +19,30 @@ const fewHistories = 4
 
 // Clients ask three replicas for conflicting and identical payloads, while those and
 // what they stand on are killed, frozen, cut off, delayed and restarted, and their
-// records are edited; a judge who knows the promise alone finds it kept.
+// records are edited; a checker that knows only the promise finds it kept.
 func TestNemesis(t *testing.T) {
-	histories, first := number(t, "HISTORIES", fewHistories), number(t, "FIRST", 0)
-	seed := uint64(number(t, "SEED", rand.IntN(1_000_000)))
+	histories, first := envNumber(t, "HISTORIES", fewHistories), envNumber(t, "FIRST", 0)
+	seed := uint64(envNumber(t, "SEED", rand.IntN(1_000_000)))
 	const replicas = 3
-	s := newService(t, "nemesis", replicas, octez.P256, octez.Secp256k1)
-	field := &nemesis.Field{Checkout: theStage.Checkout, Namespace: namespace, Name: s.Name, Replicas: replicas, Service: serviceURL(t, s.Name)}
+	s := newService(t, "nemesis", replicas, octezclient.P256, octezclient.Secp256k1)
+	target := &nemesis.Target{Checkout: suite.Checkout, Namespace: namespace, Name: s.Name, Replicas: replicas, Service: serviceURL(t, s.Name)}
 	for _, key := range s.Keys {
-		field.Keys = append(field.Keys, key.Parsed())
+		target.Keys = append(target.Keys, key.Parsed())
 	}
-	if err := field.Open(t.Context()); err != nil {
+	if err := target.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	directory := filepath.Join(theStage.Checkout, "target/nemesis")
+	directory := filepath.Join(suite.Checkout, "target/nemesis")
 	t.Logf("SEED=%d, %d histories from FIRST=%d; their logs are in %s", seed, histories, first, directory)
 
 	var all history.Counts
 	violations, slowest, begin := 0, time.Duration(0), time.Now()
 	for i := range histories {
-		which := nemesis.Which{
+		which := nemesis.HistorySpec{
 			Seed: seed, Number: first + i, FirstLevel: int32(firstLevel + i*nemesis.LevelsOfAHistory),
 			Undisruptive: os.Getenv("HISTORIES") == "",
 		}
-		result, err := field.Run(t.Context(), which, directory)
+		result, err := target.Run(t.Context(), which, directory)
 		if err != nil {
 			t.Fatalf("history %d of SEED=%d: %v", which.Number, seed, err)
 		}
@@ -65,7 +65,7 @@ func TestNemesis(t *testing.T) {
 	}
 }
 
-func number(t *testing.T, variable string, otherwise int) int {
+func envNumber(t *testing.T, variable string, otherwise int) int {
 	t.Helper()
 	text := os.Getenv(variable)
 	if text == "" {

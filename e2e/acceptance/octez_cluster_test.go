@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"signer.tezos.io/e2e/kubectl"
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 )
 
 // The operator writes the pod of an Octez baker: the key is imported from the signer
@@ -15,13 +15,13 @@ import (
 // the TezosSigner's sentence.
 func TestAnOctezBaker(t *testing.T) {
 	t.Parallel()
-	s := newSigner(t, "octez", octez.Secp256k1, octez.P256)
+	s := newSigner(t, "octez", octezclient.Secp256k1, octezclient.P256)
 	s.Octez = true
 	pod := applyReady(t, s)
 
 	logs := ""
 	err := kubectl.Await(t.Context(), time.Minute, func() (done bool, err error) {
-		logs, err = theStage.Cluster.Run(t.Context(), "", "logs", pod.Metadata.Name, "-n", namespace, "-c", "baker")
+		logs, err = suite.Cluster.Run(t.Context(), "", "logs", pod.Metadata.Name, "-n", namespace, "-c", "baker")
 		return strings.Contains(logs, "verified"), err
 	})
 	t.Log(logs)
@@ -29,7 +29,7 @@ func TestAnOctezBaker(t *testing.T) {
 		t.Fatalf("the baker has no signature by %s: %v", s.Keys[1].PublicKeyHash, err)
 	}
 	for i, signed := range []bool{false, true} {
-		record, err := theStage.Record(t.Context(), s.Keys[i].Parsed())
+		record, err := suite.Record(t.Context(), s.Keys[i].Parsed())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -37,22 +37,22 @@ func TestAnOctezBaker(t *testing.T) {
 			t.Errorf("the record of %s: %s", s.Keys[i].PublicKeyHash, row)
 		}
 	}
-	seesNoSecret(t, pod)
+	checkNoSecretVisible(t, pod)
 
 	s.BakerArguments = []string{"--no-such-option"}
 	apply(t, s)
-	if complaint := awaitNamed(t, s.Name, "container baker ends"); !strings.Contains(complaint, "BakerNotRunning") {
+	if complaint := awaitConditionNaming(t, s.Name, "container baker ends"); !strings.Contains(complaint, "BakerNotRunning") {
 		t.Error(complaint)
 	}
 	s.BakerArguments = []string{"--pre-emptive-forge-time", `"1"`}
 	apply(t, s)
-	if err := theStage.Cluster.AwaitReady(t.Context(), namespace, s.Name, readyTimeout, func(text string) { t.Log(text) }); err != nil {
+	if err := suite.Cluster.AwaitReady(t.Context(), namespace, s.Name, readyTimeout, func(text string) { t.Log(text) }); err != nil {
 		t.Error(err)
 	}
 }
 
-// seesNoSecret looks for secrets in all containers of a pod but the signer's.
-func seesNoSecret(t *testing.T, pod *kubectl.Pod) {
+// checkNoSecretVisible looks for secrets in all containers of a pod but the signer's.
+func checkNoSecretVisible(t *testing.T, pod *kubectl.Pod) {
 	t.Helper()
 	var found struct {
 		Spec struct {
@@ -62,7 +62,7 @@ func seesNoSecret(t *testing.T, pod *kubectl.Pod) {
 			}
 		}
 	}
-	if err := theStage.Cluster.Get(t.Context(), &found, "pod", pod.Metadata.Name, "-n", namespace); err != nil {
+	if err := suite.Cluster.Get(t.Context(), &found, "pod", pod.Metadata.Name, "-n", namespace); err != nil {
 		t.Fatal(err)
 	}
 	for _, container := range append(found.Spec.InitContainers, found.Spec.Containers...) {
@@ -80,48 +80,48 @@ func seesNoSecret(t *testing.T, pod *kubectl.Pod) {
 // broken later is suspended all the same.
 func TestATemplateIsTriedBeforeAnythingIsWritten(t *testing.T) {
 	t.Parallel()
-	s := newSigner(t, "template", octez.P256)
+	s := newSigner(t, "template", octezclient.P256)
 	change := func(change func(spec map[string]any)) {
 		t.Helper()
-		if err := theStage.Cluster.Apply(t.Context(), changed(t, s, func(_, spec map[string]any) { change(spec) })); err != nil {
+		if err := suite.Cluster.Apply(t.Context(), editedManifest(t, s, func(_, spec map[string]any) { change(spec) })); err != nil {
 			t.Fatal(err)
 		}
 	}
 	misspelt := func(spec map[string]any) { podSpec(spec)["contaienrs"] = []any{} }
 	change(misspelt)
-	t.Log(awaitNamed(t, s.Name, "spec.baker.template.spec.contaienrs: unknown field"))
+	t.Log(awaitConditionNaming(t, s.Name, "spec.baker.template.spec.contaienrs: unknown field"))
 	if recordExists(t, s.Keys[0]) {
 		t.Error("there is a record")
 	}
-	made, err := theStage.Cluster.Run(t.Context(), "", "get", "deployments,serviceaccounts,configmaps", "-n", namespace,
+	made, err := suite.Cluster.Run(t.Context(), "", "get", "deployments,serviceaccounts,configmaps", "-n", namespace,
 		"-l", "app.kubernetes.io/instance="+s.Name, "-o", "name")
 	if err != nil || made != "" {
 		t.Errorf("there is %s, %v", made, err)
 	}
 
 	change(func(spec map[string]any) { podSpec(spec)["hostnameOverride"] = "as-the-user-said" }) // of Kubernetes 1.34
-	if err := theStage.Cluster.AwaitReady(t.Context(), namespace, s.Name, readyTimeout, func(text string) { t.Log(text) }); err != nil {
+	if err := suite.Cluster.AwaitReady(t.Context(), namespace, s.Name, readyTimeout, func(text string) { t.Log(text) }); err != nil {
 		t.Fatal(err)
 	}
-	pod, err := theStage.Cluster.AwaitPod(t.Context(), namespace, s.Name, "", readyTimeout)
+	pod, err := suite.Cluster.AwaitPod(t.Context(), namespace, s.Name, "", readyTimeout)
 	if err != nil {
 		t.Fatal(err)
 	}
-	name, err := theStage.Cluster.Run(t.Context(), "", "get", "pod", pod.Metadata.Name, "-n", namespace, "-o", "jsonpath={.spec.hostnameOverride}")
+	name, err := suite.Cluster.Run(t.Context(), "", "get", "pod", pod.Metadata.Name, "-n", namespace, "-o", "jsonpath={.spec.hostnameOverride}")
 	if err != nil || name != "as-the-user-said" {
 		t.Errorf("hostnameOverride is %q, %v", name, err)
 	}
 
 	change(func(spec map[string]any) { misspelt(spec); spec["suspend"] = true })
-	awaitNamed(t, s.Name, "contaienrs")
+	awaitConditionNaming(t, s.Name, "contaienrs")
 	err = kubectl.Await(t.Context(), 30*time.Second, func() (bool, error) {
-		record, err := theStage.Record(t.Context(), s.Keys[0].Parsed())
+		record, err := suite.Record(t.Context(), s.Keys[0].Parsed())
 		return err == nil && record.Data["suspend"] == "true", err
 	})
 	if err != nil {
 		t.Errorf("it is not suspended: %v", err)
 	}
-	if now, err := theStage.Cluster.Pods(t.Context(), namespace, s.Name); err != nil || len(now) != 1 || now[0].Metadata.UID != pod.Metadata.UID {
+	if now, err := suite.Cluster.Pods(t.Context(), namespace, s.Name); err != nil || len(now) != 1 || now[0].Metadata.UID != pod.Metadata.UID {
 		t.Errorf("what ran does not run any more: %v, %v", now, err)
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"signer.tezos.io/e2e/fixture"
 	"signer.tezos.io/e2e/kubectl"
-	"signer.tezos.io/e2e/octez"
-	"signer.tezos.io/e2e/stage"
+	"signer.tezos.io/e2e/octezclient"
 )
 
 // Signers need the operator for nothing that they do: while it is down they sign, replace each other, and come back after a
@@ -21,8 +21,8 @@ func TestSignersDoNotNeedTheOperator(t *testing.T) {
 	if minutes, err := strconv.Atoi(os.Getenv("E2E_OPERATOR_DOWN_MINUTES")); err == nil {
 		down = time.Duration(minutes) * time.Minute
 	}
-	service := newService(t, "alone", 2, octez.P256)
-	baker := newSigner(t, "alone-baker", octez.Secp256k1)
+	service := newService(t, "alone", 2, octezclient.P256)
+	baker := newSigner(t, "alone-baker", octezclient.Secp256k1)
 	pod := applyReady(t, baker)
 	generations := func() string {
 		return deploymentField(t, service.Name, ".metadata.generation") + " " + deploymentField(t, baker.Name, ".metadata.generation")
@@ -32,9 +32,9 @@ func TestSignersDoNotNeedTheOperator(t *testing.T) {
 	t.Cleanup(func() { scaleOperator(t, "1") })
 	scaleOperator(t, "0")
 	behindService := startLoad(t, serviceURL(t, service.Name), service.Keys[0], firstLevel)
-	defer behindService.end()
+	defer behindService.stop()
 	besideBaker := startLoad(t, forward(t, pod.Metadata.Name), baker.Keys[0], firstLevel)
-	defer besideBaker.end()
+	defer besideBaker.stop()
 	for left := down; left > 0; left -= time.Minute {
 		if n := besideBaker.signed.Load(); down > time.Minute {
 			t.Logf("%s to go: %d and %d signed", left, behindService.signed.Load(), n)
@@ -43,7 +43,7 @@ func TestSignersDoNotNeedTheOperator(t *testing.T) {
 	}
 	// What Kubernetes does by itself it does without the operator: another replica takes over, and a new pod comes.
 	holder := holderPod(t, service, service.Keys[0])
-	if _, err := theStage.Cluster.Run(t.Context(), "", "delete", "pod", holder.Metadata.Name, "-n", namespace); err != nil {
+	if _, err := suite.Cluster.Run(t.Context(), "", "delete", "pod", holder.Metadata.Name, "-n", namespace); err != nil {
 		t.Fatal(err)
 	}
 	err := kubectl.Await(t.Context(), time.Minute, func() (bool, error) {
@@ -53,8 +53,8 @@ func TestSignersDoNotNeedTheOperator(t *testing.T) {
 	if err != nil {
 		t.Errorf("the deleted holder was not replaced: %v", err)
 	}
-	behindService.end()
-	besideBaker.end()
+	behindService.stop()
+	besideBaker.stop()
 	for name, load := range map[string]*steadyLoad{"service": behindService, "baker": besideBaker} {
 		t.Logf("%s: %d signed, %d lost, the slowest took %s", name, load.signed.Load(), load.lost.Load(), load.slowest.Round(time.Millisecond))
 		if load.lost.Load() != 0 || load.signed.Load() < int32(down/time.Second) {
@@ -74,7 +74,7 @@ func TestSignersDoNotNeedTheOperator(t *testing.T) {
 func scaleOperator(t *testing.T, replicas string) {
 	t.Helper()
 	run := func(args ...string) string {
-		text, err := theStage.Cluster.Run(context.Background(), "", append(args, "-n", stage.SystemNamespace)...)
+		text, err := suite.Cluster.Run(context.Background(), "", append(args, "-n", fixture.SystemNamespace)...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +90,7 @@ func scaleOperator(t *testing.T, replicas string) {
 // deploymentField is a field of a TezosSigner's Deployment, by its path.
 func deploymentField(t *testing.T, name, path string) string {
 	t.Helper()
-	text, err := theStage.Cluster.Run(t.Context(), "", "get", "deployment", name, "-n", namespace, "-o", "jsonpath={"+path+"}")
+	text, err := suite.Cluster.Run(t.Context(), "", "get", "deployment", name, "-n", namespace, "-o", "jsonpath={"+path+"}")
 	if err != nil {
 		t.Fatal(err)
 	}

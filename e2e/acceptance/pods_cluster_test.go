@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"signer.tezos.io/e2e/kubectl"
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 )
 
 // loopback is where the signer of a pod listens for those in the pod.
@@ -30,17 +30,17 @@ func podURL(pod kubectl.Pod) string {
 	return fmt.Sprintf("http://%s:%d", pod.Status.PodIP, signingPort)
 }
 
-// onNode runs a command where the pods run.
-func onNode(ctx context.Context, args ...string) error {
-	tool := filepath.Join(theStage.Checkout, "target/tools/cluster")
+// runOnNode runs a command where the pods run.
+func runOnNode(ctx context.Context, args ...string) error {
+	tool := filepath.Join(suite.Checkout, "target/tools/cluster")
 	if output, err := exec.CommandContext(ctx, tool, append([]string{"exec"}, args...)...).CombinedOutput(); err != nil {
 		return fmt.Errorf("on the node, %s: %w: %s", strings.Join(args, " "), err, output)
 	}
 	return nil
 }
 
-// processOf is the first process of a container, by its id on this machine.
-func processOf(t *testing.T, container string) int {
+// firstProcessOf is the first process of a container, by its id on this machine.
+func firstProcessOf(t *testing.T, container string) int {
 	t.Helper()
 	first := 0
 	found, err := filepath.Glob("/proc/[0-9]*/cgroup")
@@ -66,8 +66,8 @@ func processOf(t *testing.T, container string) int {
 	return first
 }
 
-// awaitEnd waits for the end of a process, and returns when it was.
-func awaitEnd(t *testing.T, pid int, timeout time.Duration) time.Time {
+// awaitExit waits for the end of a process, and returns when it was.
+func awaitExit(t *testing.T, pid int, timeout time.Duration) time.Time {
 	t.Helper()
 	for begin := time.Now(); time.Since(begin) < timeout; time.Sleep(5 * time.Millisecond) {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -79,16 +79,16 @@ func awaitEnd(t *testing.T, pid int, timeout time.Duration) time.Time {
 	panic("not reached")
 }
 
-// insideOf is a client in the network of the pod that a container belongs to, as
+// clientInPod is a client in the network of the pod that a container belongs to, as
 // its baker is. It goes on when the container is restarted.
-func insideOf(t *testing.T, container string) *octez.Client {
+func clientInPod(t *testing.T, container string) *octezclient.Client {
 	t.Helper()
-	network, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", processOf(t, container)))
+	network, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", firstProcessOf(t, container)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { network.Close() })
-	return octez.NewClientBy(func(ctx context.Context, kind, address string) (net.Conn, error) {
+	return octezclient.NewClientBy(func(ctx context.Context, kind, address string) (net.Conn, error) {
 		type result struct {
 			connection net.Conn
 			err        error
@@ -111,8 +111,8 @@ func insideOf(t *testing.T, container string) *octez.Client {
 
 const sysSetns = 308 // of Linux on amd64, which package syscall does not name
 
-// cutOff drops all that a pod sends and is sent, but within it.
-func cutOff(t *testing.T, pod kubectl.Pod) (heal func() error) {
+// cutNetwork drops all that a pod sends and is sent, but within it.
+func cutNetwork(t *testing.T, pod kubectl.Pod) (heal func() error) {
 	t.Helper()
 	address := pod.Status.PodIP
 	table := "ip e2e-cut-" + strings.ReplaceAll(address, ".", "-")
@@ -122,10 +122,10 @@ func cutOff(t *testing.T, pod kubectl.Pod) (heal func() error) {
 		"add rule " + table + " everything ip saddr " + address + " drop",
 		"add rule " + table + " everything ip daddr " + address + " drop",
 	}
-	if err := onNode(t.Context(), "nft", strings.Join(rules, "; ")); err != nil {
+	if err := runOnNode(t.Context(), "nft", strings.Join(rules, "; ")); err != nil {
 		t.Fatal(err)
 	}
-	heal = func() error { return onNode(context.Background(), "nft", "delete table "+table) }
+	heal = func() error { return runOnNode(context.Background(), "nft", "delete table "+table) }
 	t.Cleanup(func() {
 		if t.Failed() {
 			heal()
@@ -134,12 +134,12 @@ func cutOff(t *testing.T, pod kubectl.Pod) (heal func() error) {
 	return heal
 }
 
-// takeToken has a pod's token be unreadable, and gives it back.
-func takeToken(t *testing.T, pod kubectl.Pod) (giveBack func() error) {
+// hideToken has a pod's token be unreadable, and gives it back.
+func hideToken(t *testing.T, pod kubectl.Pod) (giveBack func() error) {
 	t.Helper()
 	files := fmt.Sprintf("/var/lib/kubelet/pods/%s/volumes/kubernetes.io~secret/token/..data", pod.Metadata.UID)
-	if err := onNode(t.Context(), "chmod", "0", files); err != nil {
+	if err := runOnNode(t.Context(), "chmod", "0", files); err != nil {
 		t.Fatal(err)
 	}
-	return func() error { return onNode(context.Background(), "chmod", "755", files) }
+	return func() error { return runOnNode(context.Background(), "chmod", "755", files) }
 }

@@ -8,10 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"signer.tezos.io/e2e/fixture"
 	"signer.tezos.io/e2e/kubectl"
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 	"signer.tezos.io/e2e/payload"
-	"signer.tezos.io/e2e/stage"
 )
 
 func newBlock(t *testing.T, level int32) []byte {
@@ -27,19 +27,19 @@ func newBlock(t *testing.T, level int32) []byte {
 // for a pod that comes after it.
 func TestADeletedRecordIsNoFreshStart(t *testing.T) {
 	t.Parallel()
-	s := newSigner(t, "vanish", octez.P256)
+	s := newSigner(t, "vanish", octezclient.P256)
 	pod := applyReady(t, s)
 	key := s.Keys[0].Parsed()
-	client := octez.NewClient(forward(t, pod.Metadata.Name))
+	client := octezclient.NewClient(forward(t, pod.Metadata.Name))
 	if _, err := client.Sign(t.Context(), key, newBlock(t, firstLevel)); err != nil {
 		t.Fatal(err)
 	}
 
-	if err := theStage.DeleteRecord(t.Context(), stage.RecordName(key)); err != nil {
+	if err := suite.DeleteRecord(t.Context(), fixture.RecordName(key)); err != nil {
 		t.Fatal(err)
 	}
 	_, err := client.Sign(t.Context(), key, newBlock(t, firstLevel+1))
-	var answer *octez.AnswerError
+	var answer *octezclient.AnswerError
 	if !errors.As(err, &answer) {
 		t.Fatalf("without a record the signer must refuse: %v", err)
 	}
@@ -50,7 +50,7 @@ func TestADeletedRecordIsNoFreshStart(t *testing.T) {
 		t.Errorf("the conditions must name the record: %s", complaint)
 	}
 
-	if _, err := theStage.Cluster.Run(t.Context(), "", "delete", "pod", pod.Metadata.Name, "-n", namespace, "--wait=false"); err != nil {
+	if _, err := suite.Cluster.Run(t.Context(), "", "delete", "pod", pod.Metadata.Name, "-n", namespace, "--wait=false"); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(20 * time.Second)
@@ -63,14 +63,14 @@ func TestADeletedRecordIsNoFreshStart(t *testing.T) {
 // once its notAfter has passed.
 func TestAnOldManifestStartsNothing(t *testing.T) {
 	t.Parallel()
-	s := newSigner(t, "again", octez.Secp256k1)
+	s := newSigner(t, "again", octezclient.Secp256k1)
 	s.NotAfter = time.Now().Add(20 * time.Second)
 	applyReady(t, s)
 	deleteSigner(t, s.Name)
 	if !recordExists(t, s.Keys[0]) {
 		t.Error("the record must outlive its TezosSigner")
 	}
-	if err := theStage.DeleteRecord(t.Context(), stage.RecordName(s.Keys[0].Parsed())); err != nil {
+	if err := suite.DeleteRecord(t.Context(), fixture.RecordName(s.Keys[0].Parsed())); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(time.Until(s.NotAfter.Add(time.Second)))
@@ -91,11 +91,11 @@ func TestAnOldManifestStartsNothing(t *testing.T) {
 // rows stand: initialWatermark is for a key that has none.
 func TestARecordIsTakenUpAgain(t *testing.T) {
 	t.Parallel()
-	s := newSigner(t, "taken-up", octez.P256)
+	s := newSigner(t, "taken-up", octezclient.P256)
 	pod := applyReady(t, s)
 	key := s.Keys[0].Parsed()
 	block := newBlock(t, firstLevel+10)
-	before, err := octez.NewClient(forward(t, pod.Metadata.Name)).Sign(t.Context(), key, block)
+	before, err := octezclient.NewClient(forward(t, pod.Metadata.Name)).Sign(t.Context(), key, block)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,45 +105,57 @@ func TestARecordIsTakenUpAgain(t *testing.T) {
 	next.Name += "-next"
 	t.Cleanup(func() { deleteSigner(t, next.Name) })
 	pod = applyReady(t, &next)
-	client := octez.NewClient(forward(t, pod.Metadata.Name))
+	client := octezclient.NewClient(forward(t, pod.Metadata.Name))
 	if after, err := client.Sign(t.Context(), key, block); err != nil || after != before {
 		t.Errorf("the identical block: %s, %v; before: %s", after, err, before)
 	}
-	var answer *octez.AnswerError
+	var answer *octezclient.AnswerError
 	if _, err := client.Sign(t.Context(), key, newBlock(t, firstLevel+1)); !errors.As(err, &answer) || answer.Status != 409 {
 		t.Errorf("a lower block: %v", err)
 	}
 }
 
-// What people look at: the record by kubectl get, and the TezosSigner's status.
+// What people read: the record by kubectl get, and the TezosSigner's status.
 // The one follows each signature, the other must not.
 func TestRecordAndStatusCanBeRead(t *testing.T) {
 	t.Parallel()
-	s := newSigner(t, "read", octez.P256)
+	s := newSigner(t, "read", octezclient.P256)
 	pod := applyReady(t, s)
 	key := s.Keys[0].Parsed()
-	client := octez.NewClient(forward(t, pod.Metadata.Name))
+	client := octezclient.NewClient(forward(t, pod.Metadata.Name))
 	status := func() kubectl.TezosSigner {
 		var signer kubectl.TezosSigner
-		if err := theStage.Cluster.Get(t.Context(), &signer, "tezossigner", s.Name, "-n", namespace); err != nil {
+		if err := suite.Cluster.Get(t.Context(), &signer, "tezossigner", s.Name, "-n", namespace); err != nil {
 			t.Fatal(err)
 		}
 		return signer
 	}
-	// What is left of the start.
-	time.Sleep(3 * time.Second)
-	before := status()
-	for above := range int32(5) {
+	sign := func(above int32) {
+		t.Helper()
 		if _, err := client.Sign(t.Context(), key, newBlock(t, firstLevel+above)); err != nil {
 			t.Fatal(err)
 		}
 	}
+	// The first signature ends the floors, and with them the words "above level" of the sentence: the one change that a signature makes.
+	// The operator reads the signer once a minute.
+	sign(0)
+	if err := kubectl.Await(t.Context(), 100*time.Second, func() (bool, error) {
+		ready := status()
+		return !strings.Contains(ready.Condition("Ready").Message, "above level"), nil
+	}); err != nil {
+		t.Fatalf("the status still names the floors after a signature: %v", err)
+	}
+	time.Sleep(3 * time.Second)
+	before := status()
+	for above := range int32(4) {
+		sign(above + 1)
+	}
 
-	said, err := theStage.Cluster.Run(t.Context(), "", "get", "configmap", stage.RecordName(key), "-n", stage.RecordsNamespace, "-o", "yaml")
+	output, err := suite.Cluster.Run(t.Context(), "", "get", "configmap", fixture.RecordName(key), "-n", fixture.RecordsNamespace, "-o", "yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("the record:\n%s", said)
+	t.Logf("the record:\n%s", output)
 	for _, row := range []string{
 		fmt.Sprintf(`(?m)^  block: %d 0 [0-9a-f]{64}\s+p2sig[1-9A-HJ-NP-Za-km-z]+$`, firstLevel+4),
 		fmt.Sprintf(`(?m)^  attestation: %d 2147483647 - -$`, firstLevel-1),
@@ -151,26 +163,26 @@ func TestRecordAndStatusCanBeRead(t *testing.T) {
 		`(?m)^  version: "1"$`,
 		fmt.Sprintf(`"holderIdentity":"%s"`, pod.Metadata.UID),
 	} {
-		if !regexp.MustCompile(row).MatchString(said) {
+		if !regexp.MustCompile(row).MatchString(output) {
 			t.Errorf("the record has nothing like %s", row)
 		}
 	}
 
-	// The operator looks once a minute. What it has read goes with the next change.
+	// The operator reconciles once a minute. The rows that it has read are written with the next change.
 	time.Sleep(75 * time.Second)
 	after := status()
 	if after.Metadata.ResourceVersion != before.Metadata.ResourceVersion {
 		t.Errorf("signatures alone have changed the TezosSigner: %+v, before %+v", after.Status, before.Status)
 	}
-	told := after.Status.Keys[0]
-	if told.Holder.Identity != pod.Metadata.UID || told.Holder.Pod != pod.Metadata.Name || told.Holder.Term < 1 || told.Holder.Since.IsZero() {
-		t.Errorf("the holder: %+v; the pod is %s, %s", told.Holder, pod.Metadata.Name, pod.Metadata.UID)
+	keyStatus := after.Status.Keys[0]
+	if keyStatus.Holder.Identity != pod.Metadata.UID || keyStatus.Holder.Pod != pod.Metadata.Name || keyStatus.Holder.Term < 1 || keyStatus.Holder.Since.IsZero() {
+		t.Errorf("the holder: %+v; the pod is %s, %s", keyStatus.Holder, pod.Metadata.Name, pod.Metadata.UID)
 	}
-	if told.Rows.Block == nil || told.Rows.Block.Level < firstLevel-1 || told.Rows.ReadAt.IsZero() {
-		t.Errorf("the rows: %+v", told.Rows)
+	if keyStatus.Rows.Block == nil || keyStatus.Rows.Block.Level < firstLevel-1 || keyStatus.Rows.ReadAt.IsZero() {
+		t.Errorf("the rows: %+v", keyStatus.Rows)
 	}
 	suspend := `{"spec":{"suspend":true}}`
-	if _, err := theStage.Cluster.Run(t.Context(), "", "patch", "tezossigner", s.Name, "-n", namespace, "--type=merge", "-p", suspend); err != nil {
+	if _, err := suite.Cluster.Run(t.Context(), "", "patch", "tezossigner", s.Name, "-n", namespace, "--type=merge", "-p", suspend); err != nil {
 		t.Fatal(err)
 	}
 	err = kubectl.Await(t.Context(), 30*time.Second, func() (bool, error) {
@@ -178,6 +190,6 @@ func TestRecordAndStatusCanBeRead(t *testing.T) {
 		return key.Suspended && key.Rows.Block.Level == firstLevel+4, nil
 	})
 	if err != nil {
-		t.Errorf("suspend and the newest rows are not told: %v: %+v", err, status().Status.Keys[0])
+		t.Errorf("suspend and the newest rows are not in the status: %v: %+v", err, status().Status.Keys[0])
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"signer.tezos.io/e2e/fixture"
 	"signer.tezos.io/e2e/kubectl"
-	"signer.tezos.io/e2e/stage"
 )
 
 const chartRelease = "tezos-signer-operator"
@@ -31,13 +31,13 @@ type previousRelease struct {
 	Real bool
 }
 
-func thePreviousRelease(t *testing.T) previousRelease {
+func readPreviousRelease(t *testing.T) previousRelease {
 	t.Helper()
 	if directory := os.Getenv("E2E_PREVIOUS"); directory != "" {
 		p := previousRelease{Chart: filepath.Join(directory, "charts/tezos-signer-operator"), Real: true}
 		for name, reference := range map[string]*string{"tezos-signer-operator": &p.Operator, "tezos-signer-softhsm": &p.Signer} {
 			var err error
-			if *reference, err = stage.Image(directory, name); err != nil {
+			if *reference, err = fixture.Image(directory, name); err != nil {
 				t.Fatal(err)
 			}
 			importImage(t, filepath.Join(directory, "target/images", name+".tar"))
@@ -45,21 +45,21 @@ func thePreviousRelease(t *testing.T) previousRelease {
 		return p
 	}
 	return previousRelease{
-		Chart:    filepath.Join(theStage.Checkout, "e2e/chart/testdata/releases/tezos-signer-operator-0.1.0.tgz"),
-		Operator: imageByAnotherName(t, "tezos-signer-operator", "previous"),
-		Signer:   imageByAnotherName(t, "tezos-signer-softhsm", "previous"),
+		Chart:    filepath.Join(suite.Checkout, "e2e/chart/testdata/releases/tezos-signer-operator-0.2.0.tgz"),
+		Operator: retagImage(t, "tezos-signer-operator", "previous"),
+		Signer:   retagImage(t, "tezos-signer-softhsm", "previous"),
 	}
 }
 
-// imageByAnotherName gives the cluster an image that is built, under another tag.
-func imageByAnotherName(t *testing.T, name, tag string) string {
+// retagImage gives the cluster an image that is built, under another tag.
+func retagImage(t *testing.T, name, tag string) string {
 	t.Helper()
-	built, err := stage.Image(theStage.Checkout, name)
+	built, err := fixture.Image(suite.Checkout, name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	reference := built[:strings.LastIndex(built, ":")+1] + tag + built[strings.LastIndex(built, ":")+1:]
-	source, err := os.Open(filepath.Join(theStage.Checkout, "target/images", name+".tar"))
+	source, err := os.Open(filepath.Join(suite.Checkout, "target/images", name+".tar"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,15 +69,15 @@ func imageByAnotherName(t *testing.T, name, tag string) string {
 		t.Fatal(err)
 	}
 	defer target.Close()
-	if err := renamed(source, target, reference); err != nil {
+	if err := copyArchiveAs(source, target, reference); err != nil {
 		t.Fatal(err)
 	}
 	importImage(t, target.Name())
 	return reference
 }
 
-// renamed copies a docker archive and names its image.
-func renamed(source io.Reader, target io.Writer, reference string) error {
+// copyArchiveAs copies a docker archive and names its image.
+func copyArchiveAs(source io.Reader, target io.Writer, reference string) error {
 	writer := tar.NewWriter(target)
 	for entries := tar.NewReader(source); ; {
 		header, err := entries.Next()
@@ -113,29 +113,29 @@ func renamed(source io.Reader, target io.Writer, reference string) error {
 
 func importImage(t *testing.T, archive string) {
 	t.Helper()
-	tool := filepath.Join(theStage.Checkout, "target/tools/cluster")
+	tool := filepath.Join(suite.Checkout, "target/tools/cluster")
 	if output, err := exec.CommandContext(t.Context(), tool, "import", archive).CombinedOutput(); err != nil {
 		t.Fatalf("cluster import %s: %v: %s", archive, err, output)
 	}
 }
 
-// helms are the stage with Helm 3 and with Helm 4: users have either.
-func helms() (three, four *stage.Stage) {
-	cluster := *theStage.Cluster
-	cluster.Helm = filepath.Join(theStage.Checkout, "target/tools/helm4")
-	withFour := *theStage
+// helmVersions are the fixture with Helm 3 and with Helm 4: users have either.
+func helmVersions() (three, four *fixture.Fixture) {
+	cluster := *suite.Cluster
+	cluster.Helm = filepath.Join(suite.Checkout, "target/tools/helm4")
+	withFour := *suite
 	withFour.Cluster = &cluster
-	return theStage, &withFour
+	return suite, &withFour
 }
 
 // runHelm is helm's output, for the release that the tests have.
-func runHelm(t *testing.T, s *stage.Stage, args ...string) (string, error) {
+func runHelm(t *testing.T, s *fixture.Fixture, args ...string) (string, error) {
 	t.Helper()
-	return s.Cluster.RunHelm(t.Context(), append(args, "--namespace", stage.SystemNamespace)...)
+	return s.Cluster.RunHelm(t.Context(), append(args, "--namespace", fixture.SystemNamespace)...)
 }
 
 // drift is how the cluster differs from what the release says; empty if it does not.
-func drift(t *testing.T, s *stage.Stage) string {
+func drift(t *testing.T, s *fixture.Fixture) string {
 	t.Helper()
 	manifest, err := runHelm(t, s, "get", "manifest", chartRelease)
 	if err != nil {

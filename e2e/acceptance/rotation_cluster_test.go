@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"signer.tezos.io/e2e/kubectl"
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 )
 
 // What docs/installing.md says of rotating: a certificate, and its authority, change in the Secret
@@ -20,7 +20,7 @@ import (
 // PIN: sidecar/tests/signer/hsm_faults.rs.
 func TestACertificateIsRotatedWithoutARestart(t *testing.T) {
 	t.Parallel()
-	s := newSigner(t, "rotation", octez.P256)
+	s := newSigner(t, "rotation", octezclient.P256)
 	s.Replicas, s.TLSSecret = 2, s.Name+"-tls"
 	name := fmt.Sprintf("%s.%s.svc", s.Name, namespace)
 	type set struct{ certificate, key, ca []byte }
@@ -30,7 +30,7 @@ func TestACertificateIsRotatedWithoutARestart(t *testing.T) {
 	serve := func(with set, authorities ...[]byte) {
 		t.Helper()
 		data := map[string][]byte{"tls.crt": with.certificate, "tls.key": with.key, "ca.crt": bytes.Join(authorities, nil)}
-		if err := theStage.ApplySecret(t.Context(), s.TLSSecret, data); err != nil {
+		if err := suite.ApplySecret(t.Context(), s.TLSSecret, data); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -72,7 +72,7 @@ func TestACertificateIsRotatedWithoutARestart(t *testing.T) {
 			for _, pod := range before {
 				shown := ""
 				connection, err := tls.Dial("tcp", fmt.Sprintf("%s:%d", pod.Status.PodIP, signingPort), &tls.Config{
-					InsecureSkipVerify: true, // it is looked at here
+					InsecureSkipVerify: true, // checked below, by VerifyPeerCertificate
 					VerifyPeerCertificate: func(certificates [][]byte, _ [][]*x509.Certificate) error {
 						shown = string(certificates[0])
 						return nil

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 )
 
 // The PIN is in a mounted file and nowhere else, and the baker can reach neither
@@ -13,9 +13,9 @@ import (
 // Pod Security "restricted", which its namespace enforces.
 func TestSecretsStayWhereTheyBelong(t *testing.T) {
 	t.Parallel()
-	s := newSigner(t, "secrets", octez.P256)
+	s := newSigner(t, "secrets", octezclient.P256)
 	pod := applyReady(t, s)
-	pin, err := os.ReadFile(theStage.Token.PinFile)
+	pin, err := os.ReadFile(suite.Token.PinFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,7 @@ func TestSecretsStayWhereTheyBelong(t *testing.T) {
 		{"describe", "tezossigner/" + s.Name, "deployment/" + s.Name, "pod/" + pod.Metadata.Name, "-n", namespace},
 		{"logs", pod.Metadata.Name, "-n", namespace, "--all-containers"},
 	} {
-		text, err := theStage.Cluster.Run(t.Context(), "", args...)
+		text, err := suite.Cluster.Run(t.Context(), "", args...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +49,7 @@ func TestSecretsStayWhereTheyBelong(t *testing.T) {
 			} `json:"containers"`
 		} `json:"spec"`
 	}
-	if err := theStage.Cluster.Get(t.Context(), &found, "pod", pod.Metadata.Name, "-n", namespace); err != nil {
+	if err := suite.Cluster.Get(t.Context(), &found, "pod", pod.Metadata.Name, "-n", namespace); err != nil {
 		t.Fatal(err)
 	}
 	secret := map[string]bool{}

@@ -13,10 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"signer.tezos.io/e2e/fixture"
 	"signer.tezos.io/e2e/kubectl"
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 	"signer.tezos.io/e2e/payload"
-	"signer.tezos.io/e2e/stage"
 )
 
 const (
@@ -26,7 +26,7 @@ const (
 
 // newService is a TezosSigner of the Service form, applied and with all its
 // replicas ready.
-func newService(t *testing.T, name string, replicas int, curves ...*octez.Curve) *stage.Signer {
+func newService(t *testing.T, name string, replicas int, curves ...*octezclient.Curve) *fixture.Signer {
 	t.Helper()
 	s := newSigner(t, name, curves...)
 	s.Replicas = replicas
@@ -39,7 +39,7 @@ func newService(t *testing.T, name string, replicas int, curves ...*octez.Curve)
 // awaitService waits until kube-proxy too knows that there are signers.
 func awaitService(t *testing.T, name string) {
 	t.Helper()
-	client := octez.NewClient(serviceURL(t, name))
+	client := octezclient.NewClient(serviceURL(t, name))
 	defer client.Close()
 	err := kubectl.Await(t.Context(), 10*time.Second, func() (bool, error) {
 		return client.CheckAuthorizedKeys(t.Context()) == nil, nil
@@ -55,7 +55,7 @@ func awaitMessage(t *testing.T, name, begin string) string {
 	var ready kubectl.Condition
 	err := kubectl.Await(t.Context(), readyTimeout, func() (bool, error) {
 		var signer kubectl.TezosSigner
-		err := theStage.Cluster.Get(t.Context(), &signer, "tezossigner", name, "-n", namespace)
+		err := suite.Cluster.Get(t.Context(), &signer, "tezossigner", name, "-n", namespace)
 		ready = signer.Condition("Ready")
 		return ready.Status == "True" && strings.HasPrefix(ready.Message, begin) && signer.Status.Holder != "", err
 	})
@@ -73,7 +73,7 @@ func serviceURL(t *testing.T, name string) string {
 			ClusterIP string `json:"clusterIP"`
 		} `json:"spec"`
 	}
-	if err := theStage.Cluster.Get(t.Context(), &service, "service", name, "-n", namespace); err != nil {
+	if err := suite.Cluster.Get(t.Context(), &service, "service", name, "-n", namespace); err != nil {
 		t.Fatal(err)
 	}
 	return fmt.Sprintf("http://%s:%d", service.Spec.ClusterIP, signingPort)
@@ -81,7 +81,7 @@ func serviceURL(t *testing.T, name string) string {
 
 func pods(t *testing.T, name string) []kubectl.Pod {
 	t.Helper()
-	all, err := theStage.Cluster.Pods(t.Context(), namespace, name)
+	all, err := suite.Cluster.Pods(t.Context(), namespace, name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func pods(t *testing.T, name string) []kubectl.Pod {
 }
 
 // holderPod is the pod that holds the key's record.
-func holderPod(t *testing.T, s *stage.Signer, key *stage.Key) kubectl.Pod {
+func holderPod(t *testing.T, s *fixture.Signer, key *fixture.Key) kubectl.Pod {
 	t.Helper()
 	holder := holderOf(t, key.Parsed())
 	for _, pod := range pods(t, s.Name) {
@@ -102,9 +102,9 @@ func holderPod(t *testing.T, s *stage.Signer, key *stage.Key) kubectl.Pod {
 }
 
 // rawRecord is a key's record as the API server has it.
-func rawRecord(t *testing.T, key *stage.Key) (record, lease map[string]any) {
+func rawRecord(t *testing.T, key *fixture.Key) (record, lease map[string]any) {
 	t.Helper()
-	if err := theStage.Cluster.Get(t.Context(), &record, "configmap", stage.RecordName(key.Parsed()), "-n", stage.RecordsNamespace); err != nil {
+	if err := suite.Cluster.Get(t.Context(), &record, "configmap", fixture.RecordName(key.Parsed()), "-n", fixture.RecordsNamespace); err != nil {
 		t.Fatal(err)
 	}
 	annotations := record["metadata"].(map[string]any)["annotations"].(map[string]any)
@@ -117,12 +117,12 @@ func rawRecord(t *testing.T, key *stage.Key) (record, lease map[string]any) {
 // Both replicas answer, and only one of them signs.
 func TestSignersBehindAServiceAnswerEachForAll(t *testing.T) {
 	t.Parallel()
-	s := newService(t, "replicas", 2, octez.P256, octez.Secp256k1)
+	s := newService(t, "replicas", 2, octezclient.P256, octezclient.Secp256k1)
 	t.Log(awaitMessage(t, s.Name, "2 of 2 replicas are ready; "))
 	level := int32(firstLevel)
-	sign := func(url string, key *stage.Key) {
+	sign := func(url string, key *fixture.Key) {
 		t.Helper()
-		client := octez.NewClient(url)
+		client := octezclient.NewClient(url)
 		defer client.Close()
 		if _, err := client.Sign(t.Context(), key.Parsed(), newBlock(t, level)); err != nil {
 			t.Fatalf("%s: %v", url, err)
@@ -147,7 +147,7 @@ func TestSignersBehindAServiceAnswerEachForAll(t *testing.T) {
 	block := newBlock(t, level)
 	signatures := map[string]bool{}
 	for _, pod := range all {
-		client := octez.NewClient(fmt.Sprintf("http://%s:%d", pod.Status.PodIP, signingPort))
+		client := octezclient.NewClient(fmt.Sprintf("http://%s:%d", pod.Status.PodIP, signingPort))
 		signature, err := client.Sign(t.Context(), s.Keys[0].Parsed(), block)
 		if err != nil {
 			t.Fatal(err)
@@ -164,12 +164,12 @@ func TestSignersBehindAServiceAnswerEachForAll(t *testing.T) {
 // goes with it.
 func TestAServiceIsLeftAloneAndBecomesABakerAndBack(t *testing.T) {
 	t.Parallel()
-	s := newService(t, "forms", 2, octez.P256)
+	s := newService(t, "forms", 2, octezclient.P256)
 	own := []string{"service/" + s.Name, "poddisruptionbudget/" + s.Name + "-signer", "networkpolicy/" + s.Name + "-signer"}
 	exist := func() int {
 		n := 0
 		for _, object := range own {
-			if _, err := theStage.Cluster.Run(t.Context(), "", "get", object, "-n", namespace); err == nil {
+			if _, err := suite.Cluster.Run(t.Context(), "", "get", object, "-n", namespace); err == nil {
 				n++
 			} else if !kubectl.NotFound(err) {
 				t.Fatal(err)
@@ -185,12 +185,12 @@ func TestAServiceIsLeftAloneAndBecomesABakerAndBack(t *testing.T) {
 	if before == 0 {
 		t.Fatal("the API server's log has nothing of how it was made")
 	}
-	time.Sleep(70 * time.Second) // a look each minute
+	time.Sleep(70 * time.Second) // a reconcile each minute
 	if after := writesOfOperator(t, s.Name); after != before {
 		t.Errorf("the operator wrote %d times about %s while nothing changed", after-before, s.Name)
 	}
 
-	if _, err := octez.NewClient(serviceURL(t, s.Name)).Sign(t.Context(), s.Keys[0].Parsed(), newBlock(t, firstLevel)); err != nil {
+	if _, err := octezclient.NewClient(serviceURL(t, s.Name)).Sign(t.Context(), s.Keys[0].Parsed(), newBlock(t, firstLevel)); err != nil {
 		t.Fatal(err)
 	}
 	s.Replicas = 0
@@ -199,11 +199,11 @@ func TestAServiceIsLeftAloneAndBecomesABakerAndBack(t *testing.T) {
 	if n := exist(); n != 0 {
 		t.Errorf("%d of %v exist beside a baker", n, own)
 	}
-	pod, err := theStage.Cluster.AwaitPod(t.Context(), namespace, s.Name, "", readyTimeout)
+	pod, err := suite.Cluster.AwaitPod(t.Context(), namespace, s.Name, "", readyTimeout)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := octez.NewClient(forward(t, pod.Metadata.Name)).Sign(t.Context(), s.Keys[0].Parsed(), newBlock(t, firstLevel+1)); err != nil {
+	if _, err := octezclient.NewClient(forward(t, pod.Metadata.Name)).Sign(t.Context(), s.Keys[0].Parsed(), newBlock(t, firstLevel+1)); err != nil {
 		t.Fatal(err)
 	}
 	s.Replicas = 1
@@ -213,7 +213,7 @@ func TestAServiceIsLeftAloneAndBecomesABakerAndBack(t *testing.T) {
 	if n := exist(); n != 2 {
 		t.Errorf("%d of %v exist, expected all but the budget", n, own)
 	}
-	if _, err := octez.NewClient(serviceURL(t, s.Name)).Sign(t.Context(), s.Keys[0].Parsed(), newBlock(t, firstLevel+2)); err != nil {
+	if _, err := octezclient.NewClient(serviceURL(t, s.Name)).Sign(t.Context(), s.Keys[0].Parsed(), newBlock(t, firstLevel+2)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -222,7 +222,7 @@ func TestAServiceIsLeftAloneAndBecomesABakerAndBack(t *testing.T) {
 // that name in it, by the API server's own log.
 func writesOfOperator(t *testing.T, name string) int {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(theStage.Checkout, "target/cluster/logs/audit.log"))
+	text, err := os.ReadFile(filepath.Join(suite.Checkout, "target/cluster/logs/audit.log"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,11 +253,11 @@ type steadyLoad struct {
 	stop         context.CancelFunc
 }
 
-func startLoad(t *testing.T, url string, key *stage.Key, level int32) *steadyLoad {
-	return startLoadBy(t, octez.NewClient(url), key, level)
+func startLoad(t *testing.T, url string, key *fixture.Key, level int32) *steadyLoad {
+	return startLoadWith(t, octezclient.NewClient(url), key, level)
 }
 
-func startLoadBy(t *testing.T, client *octez.Client, key *stage.Key, level int32) *steadyLoad {
+func startLoadWith(t *testing.T, client *octezclient.Client, key *fixture.Key, level int32) *steadyLoad {
 	ctx, stop := context.WithCancel(t.Context())
 	l := &steadyLoad{done: make(chan struct{}), stop: stop}
 	go func() {
@@ -283,7 +283,7 @@ func startLoadBy(t *testing.T, client *octez.Client, key *stage.Key, level int32
 	return l
 }
 
-func (l *steadyLoad) end() {
+func (l *steadyLoad) finish() {
 	l.stop()
 	<-l.done
 }
@@ -304,9 +304,9 @@ func TestARolloutLosesNoSignature(t *testing.T) {
 }
 
 func rollOutUnderLoad(t *testing.T, name string, rollouts int) {
-	s := newService(t, name, 2, octez.P256)
+	s := newService(t, name, 2, octezclient.P256)
 	load := startLoad(t, serviceURL(t, s.Name), s.Keys[0], firstLevel)
-	defer load.end()
+	defer load.finish()
 	for n := range rollouts {
 		before := holderPod(t, s, s.Keys[0]).Metadata.UID
 		if err := rollOut(t, s.Name); err != nil {
@@ -322,23 +322,23 @@ func rollOutUnderLoad(t *testing.T, name string, rollouts int) {
 			t.Logf("%d rollouts: %d signed, %d lost", n+1, load.signed.Load(), load.lost.Load())
 		}
 	}
-	load.end()
+	load.finish()
 	t.Logf("%d rollouts: %d signed, %d lost, the slowest took %s", rollouts, load.signed.Load(), load.lost.Load(), load.slowest.Round(time.Millisecond))
-	if load.lost.Load() != 0 || load.signed.Load() < int32(rollouts)*20 || load.slowest > planned {
+	if load.lost.Load() != 0 || load.signed.Load() < int32(rollouts)*20 || load.slowest > plannedLimit {
 		t.Errorf("%d signatures were lost, %d were given, the slowest took %s", load.lost.Load(), load.signed.Load(), load.slowest)
 	}
 }
 
 // A holder that ends without a word is replaced within its lease and a second.
 func TestAKilledHolderIsReplacedWithinItsLease(t *testing.T) {
-	s := newService(t, "failover", 2, octez.P256)
+	s := newService(t, "failover", 2, octezclient.P256)
 	key := s.Keys[0]
 	url := serviceURL(t, s.Name)
 	level := int32(firstLevel)
 	// A connection each time, as clients whose old one broke.
 	signAnew := func() error {
 		level++
-		client := octez.NewClient(url)
+		client := octezclient.NewClient(url)
 		defer client.Close()
 		_, err := client.RequestSignature(t.Context(), key.Parsed(), newBlock(t, level))
 		return err
@@ -353,7 +353,7 @@ func TestAKilledHolderIsReplacedWithinItsLease(t *testing.T) {
 			return signalContainer(t, container, "SIGKILL")
 		}},
 		{"its pod is deleted by force", func(pod string) error {
-			_, err := theStage.Cluster.Run(t.Context(), "", "delete", "pod", pod, "-n", namespace, "--force", "--grace-period=0", "--wait=false")
+			_, err := suite.Cluster.Run(t.Context(), "", "delete", "pod", pod, "-n", namespace, "--force", "--grace-period=0", "--wait=false")
 			return err
 		}},
 	} {
@@ -393,7 +393,7 @@ func TestAKilledHolderIsReplacedWithinItsLease(t *testing.T) {
 // controlComponent pauses or resumes a component of the cluster.
 func controlComponent(t *testing.T, verb, component string) {
 	t.Helper()
-	tool := filepath.Join(theStage.Checkout, "target/tools/cluster")
+	tool := filepath.Join(suite.Checkout, "target/tools/cluster")
 	if output, err := exec.CommandContext(t.Context(), tool, verb, component).CombinedOutput(); err != nil {
 		t.Fatalf("cluster %s %s: %v: %s", verb, component, err, output)
 	}
@@ -407,7 +407,7 @@ func controlComponent(t *testing.T, verb, component string) {
 // that signer, with the identity of a pod that is gone.
 func TestARecordIsTakenFromALostHolder(t *testing.T) {
 	t.Parallel()
-	s := newSigner(t, "lost", octez.P256)
+	s := newSigner(t, "lost", octezclient.P256)
 	pod := applyReady(t, s)
 	key := s.Keys[0]
 	const gone = "00000000-0000-0000-0000-000000000000"
@@ -433,7 +433,7 @@ func TestARecordIsTakenFromALostHolder(t *testing.T) {
 		if err != nil {
 			return false, err
 		}
-		_, err = theStage.Cluster.Run(t.Context(), string(changed), append([]string{"replace", "-f", "-"}, kubectl.BreakGlass...)...)
+		_, err = suite.Cluster.Run(t.Context(), string(changed), append([]string{"replace", "-f", "-"}, kubectl.BreakGlass...)...)
 		if err != nil && strings.Contains(err.Error(), "Conflict") {
 			return false, nil // the signer or the operator was faster
 		}
@@ -441,8 +441,8 @@ func TestARecordIsTakenFromALostHolder(t *testing.T) {
 			renewals++
 			if begin.IsZero() {
 				begin = time.Now()
-				// Has the operator look, as what happens to a lost pod and its replacement does.
-				_, err = theStage.Cluster.Run(t.Context(), "", "annotate", "tezossigner", s.Name, "-n", namespace, "e2e/look=now")
+				// Triggers a reconcile, as what happens to a lost pod and its replacement does.
+				_, err = suite.Cluster.Run(t.Context(), "", "annotate", "tezossigner", s.Name, "-n", namespace, "e2e/reconcile=now")
 			}
 		}
 		return false, err
@@ -458,7 +458,7 @@ func TestARecordIsTakenFromALostHolder(t *testing.T) {
 	if err != nil {
 		t.Fatalf("the pod that was named did not take the record: %v", err)
 	}
-	client := octez.NewClient(forward(t, pod.Metadata.Name))
+	client := octezclient.NewClient(forward(t, pod.Metadata.Name))
 	if _, err := client.Sign(t.Context(), key.Parsed(), newBlock(t, firstLevel)); err != nil {
 		t.Fatal(err)
 	}

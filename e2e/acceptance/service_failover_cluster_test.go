@@ -8,38 +8,38 @@ import (
 	"testing"
 	"time"
 
+	"signer.tezos.io/e2e/fixture"
 	"signer.tezos.io/e2e/kubectl"
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 	"signer.tezos.io/e2e/payload"
-	"signer.tezos.io/e2e/stage"
 )
 
 const (
-	planned   = time.Second
-	unplanned = leaseDuration + time.Second
+	plannedLimit   = time.Second
+	unplannedLimit = leaseDuration + time.Second
 )
 
 // How soon another signs: of three replicas behind a Service, and in a baker's pod.
 // Alone on the machine, because it is about seconds; both at once, because they
 // mostly wait.
 func TestAnotherSignsInTime(t *testing.T) {
-	t.Run("OfThreeReplicas", ofThreeReplicas)
-	t.Run("InAnotherPodOfABaker", inAnotherPodOfABaker)
+	t.Run("OfThreeReplicas", testServiceFailover)
+	t.Run("InAnotherPodOfABaker", testBakerFailover)
 }
 
-func ofThreeReplicas(t *testing.T) {
+func testServiceFailover(t *testing.T) {
 	t.Parallel()
-	s := newService(t, "three", 3, octez.P256)
-	replacedAsPlanned(t, s)
-	f := &failures{t: t, signer: s, key: s.Keys[0].Parsed(), level: firstLevel + 5000}
-	f.strike("its process is frozen", freeze, f.releasesNothing)
-	f.strike("its network is cut", cutOff, f.releasesNothing)
-	f.strike("its token is gone", takeToken, f.forwards)
+	s := newService(t, "three", 3, octezclient.P256)
+	checkPlannedReplacements(t, s)
+	f := &failoverTest{t: t, signer: s, key: s.Keys[0].Parsed(), level: firstLevel + 5000}
+	f.injectFault("its process is frozen", freeze, f.checkOldHolderReleasesNothing)
+	f.injectFault("its network is cut", cutNetwork, f.checkOldHolderReleasesNothing)
+	f.injectFault("its token is gone", hideToken, f.checkOldHolderForwards)
 }
 
-// replacedAsPlanned is a rolling update, an eviction and a deletion under load: no
+// checkPlannedReplacements is a rolling update, an eviction and a deletion under load: no
 // request takes longer than a second.
-func replacedAsPlanned(t *testing.T, s *stage.Signer) {
+func checkPlannedReplacements(t *testing.T, s *fixture.Signer) {
 	service := serviceURL(t, s.Name)
 	for i, c := range []struct {
 		name string
@@ -61,7 +61,7 @@ func replacedAsPlanned(t *testing.T, s *stage.Signer) {
 			return nil
 		}},
 		{"a deletion", func(holder string) error {
-			_, err := theStage.Cluster.Run(t.Context(), "", "delete", "pod", holder, "-n", namespace, "--wait=false")
+			_, err := suite.Cluster.Run(t.Context(), "", "delete", "pod", holder, "-n", namespace, "--wait=false")
 			return err
 		}},
 	} {
@@ -77,12 +77,12 @@ func replacedAsPlanned(t *testing.T, s *stage.Signer) {
 			})
 		}
 		time.Sleep(time.Second)
-		load.end()
+		load.finish()
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
 		t.Logf("%s: %d signed, %d lost, the slowest took %s", c.name, load.signed.Load(), load.lost.Load(), load.slowest.Round(time.Millisecond))
-		if load.lost.Load() != 0 || load.slowest > planned {
+		if load.lost.Load() != 0 || load.slowest > plannedLimit {
 			t.Errorf("%s: %d lost, the slowest took %s", c.name, load.lost.Load(), load.slowest)
 		}
 	}
@@ -92,7 +92,7 @@ func replacedAsPlanned(t *testing.T, s *stage.Signer) {
 func rollOut(t *testing.T, name string) error {
 	for _, args := range [][]string{{"restart"}, {"status", "--timeout=2m"}} {
 		args := append([]string{"rollout", args[0], "deployment/" + name, "-n", namespace}, args[1:]...)
-		if _, err := theStage.Cluster.Run(t.Context(), "", args...); err != nil {
+		if _, err := suite.Cluster.Run(t.Context(), "", args...); err != nil {
 			return err
 		}
 	}
@@ -102,12 +102,12 @@ func rollOut(t *testing.T, name string) error {
 // evict asks for what a drain asks for.
 func evict(t *testing.T, pod string) error {
 	eviction := marshalled(t, values{"apiVersion": "policy/v1", "kind": "Eviction", "metadata": values{"name": pod, "namespace": namespace}})
-	_, err := theStage.Cluster.Run(t.Context(), eviction, "create", "-f", "-", "--raw", "/api/v1/namespaces/"+namespace+"/pods/"+pod+"/eviction")
+	_, err := suite.Cluster.Run(t.Context(), eviction, "create", "-f", "-", "--raw", "/api/v1/namespaces/"+namespace+"/pods/"+pod+"/eviction")
 	return err
 }
 
 // awaitReplicas waits until there are as many as there should be, all ready.
-func awaitReplicas(t *testing.T, s *stage.Signer) {
+func awaitReplicas(t *testing.T, s *fixture.Signer) {
 	t.Helper()
 	err := kubectl.Await(t.Context(), readyTimeout, func() (bool, error) {
 		ready := 0
@@ -123,11 +123,11 @@ func awaitReplicas(t *testing.T, s *stage.Signer) {
 	}
 }
 
-// failures are what nobody has planned, one after the other, each of the holder.
-type failures struct {
+// failoverTest are what nobody has planned, one after the other, each of the holder.
+type failoverTest struct {
 	t      *testing.T
-	signer *stage.Signer
-	key    *octez.PublicKey
+	signer *fixture.Signer
+	key    *octezclient.PublicKey
 	level  int32 // the last that was asked for
 }
 
@@ -135,20 +135,20 @@ type failures struct {
 type oldHolder struct {
 	pod kubectl.Pod
 	// Both reach it however it fares, inside its pod and outside.
-	inside, outside *octez.Client
+	inside, outside *octezclient.Client
 }
 
-// strike does something to the holder, and undoes it when both others sign. Then
+// injectFault does something to the holder, and undoes it when both others sign. Then
 // they are asked what `meanwhile` says; what that returns, once it is undone.
-func (f *failures) strike(name string, strike func(t *testing.T, pod kubectl.Pod) (undo func() error), meanwhile func(string, oldHolder, *octez.Client) func()) {
+func (f *failoverTest) injectFault(name string, strike func(t *testing.T, pod kubectl.Pod) (undo func() error), meanwhile func(string, oldHolder, *octezclient.Client) func()) {
 	f.t.Helper()
 	awaitReplicas(f.t, f.signer)
 	pod := holderPod(f.t, f.signer, f.signer.Keys[0])
-	old := oldHolder{pod, insideOf(f.t, signerContainer(f.t, pod.Metadata.Name)), octez.NewClient(podURL(pod))}
-	var others []*octez.Client
+	old := oldHolder{pod, clientInPod(f.t, signerContainer(f.t, pod.Metadata.Name)), octezclient.NewClient(podURL(pod))}
+	var others []*octezclient.Client
 	for _, other := range pods(f.t, f.signer.Name) {
 		if other.Metadata.UID != pod.Metadata.UID && other.Ready() {
-			others = append(others, octez.NewClient(podURL(other)))
+			others = append(others, octezclient.NewClient(podURL(other)))
 		}
 	}
 	if len(others) != 2 {
@@ -164,14 +164,16 @@ func (f *failures) strike(name string, strike func(t *testing.T, pod kubectl.Pod
 	begin := time.Now()
 	took := make(chan time.Duration)
 	for i, other := range others {
-		go func() { took <- untilSigned(f.t, other, f.key, payload.Kinds[1+i], first+1, begin, 2*unplanned) }()
+		go func() {
+			took <- timeToSignature(f.t, other, f.key, payload.Kinds[1+i], first+1, begin, 2*unplannedLimit)
+		}()
 	}
 	slowest := max(<-took, <-took)
 	f.t.Logf("%s: both others sign after %s", name, slowest.Round(time.Millisecond))
-	if slowest > unplanned {
+	if slowest > unplannedLimit {
 		f.t.Errorf("%s: another signs only after %s", name, slowest)
 	}
-	f.statusNamesAnother(name, pod, begin)
+	f.awaitNewHolderInStatus(name, pod, begin)
 	after := meanwhile(name, old, others[0])
 	if err := undo(); err != nil {
 		f.t.Fatalf("%s: undoing it: %v", name, err)
@@ -182,12 +184,12 @@ func (f *failures) strike(name string, strike func(t *testing.T, pod kubectl.Pod
 	}
 }
 
-// statusNamesAnother: who looks at the TezosSigner sees soon who took over.
-func (f *failures) statusNamesAnother(name string, than kubectl.Pod, begin time.Time) {
+// awaitNewHolderInStatus waits until the status of the TezosSigner names the new holder.
+func (f *failoverTest) awaitNewHolderInStatus(name string, than kubectl.Pod, begin time.Time) {
 	f.t.Helper()
 	err := kubectl.Await(f.t.Context(), 20*time.Second, func() (bool, error) {
 		var signer kubectl.TezosSigner
-		err := theStage.Cluster.Get(f.t.Context(), &signer, "tezossigner", f.signer.Name, "-n", namespace)
+		err := suite.Cluster.Get(f.t.Context(), &signer, "tezossigner", f.signer.Name, "-n", namespace)
 		return signer.Status.Holder != "" && signer.Status.Holder != than.Metadata.Name, err
 	})
 	if err != nil {
@@ -197,9 +199,9 @@ func (f *failures) statusNamesAnother(name string, than kubectl.Pod, begin time.
 	f.t.Logf("%s: the status names another after %s", name, time.Since(begin).Round(100*time.Millisecond))
 }
 
-// untilSigned asks for one after the other, each once, until one is signed: how long
+// timeToSignature asks for one after the other, each once, until one is signed: how long
 // after begin.
-func untilSigned(t *testing.T, client *octez.Client, key *octez.PublicKey, kind string, level int32, begin time.Time, patience time.Duration) time.Duration {
+func timeToSignature(t *testing.T, client *octezclient.Client, key *octezclient.PublicKey, kind string, level int32, begin time.Time, patience time.Duration) time.Duration {
 	for ; time.Since(begin) < patience; level++ {
 		wanted, err := payload.New(kind, level, 0)
 		if err != nil {
@@ -214,10 +216,10 @@ func untilSigned(t *testing.T, client *octez.Client, key *octez.PublicKey, kind 
 	return time.Since(begin)
 }
 
-// releasesNothing: what the old holder was asked for while it could not be seen is
+// checkOldHolderReleasesNothing: what the old holder was asked for while it could not be seen is
 // not signed, not then and not later, because another block of that level is. After
 // that it answers as all do.
-func (f *failures) releasesNothing(name string, old oldHolder, other *octez.Client) func() {
+func (f *failoverTest) checkOldHolderReleasesNothing(name string, old oldHolder, other *octezclient.Client) func() {
 	level := f.level + 500
 	wanted, rival := newBlock(f.t, level), newBlock(f.t, level)
 	answers := make(chan error, 1)
@@ -256,8 +258,8 @@ func (f *failures) releasesNothing(name string, old oldHolder, other *octez.Clie
 	}
 }
 
-// forwards: a holder without its token has another sign, before and after it is back.
-func (f *failures) forwards(name string, old oldHolder, _ *octez.Client) func() {
+// checkOldHolderForwards: a holder without its token has another sign, before and after it is back.
+func (f *failoverTest) checkOldHolderForwards(name string, old oldHolder, _ *octezclient.Client) func() {
 	if _, err := old.outside.Sign(f.t.Context(), f.key, newBlock(f.t, f.level+500)); err != nil {
 		f.t.Errorf("%s: through it: %v", name, err)
 	}
@@ -277,8 +279,8 @@ func freeze(t *testing.T, pod kubectl.Pod) (thaw func() error) {
 	return func() error { return signalContainer(t, container, "SIGCONT") }
 }
 
-// refusedWith tells whether it is an answer with one of these statuses.
+// refusedWith reports whether it is an answer with one of these statuses.
 func refusedWith(err error, statuses ...int) bool {
-	var answer *octez.AnswerError
+	var answer *octezclient.AnswerError
 	return errors.As(err, &answer) && slices.Contains(statuses, answer.Status)
 }

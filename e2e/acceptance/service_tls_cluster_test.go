@@ -18,19 +18,19 @@ import (
 	"testing"
 	"time"
 
-	"signer.tezos.io/e2e/octez"
-	"signer.tezos.io/e2e/stage"
+	"signer.tezos.io/e2e/fixture"
+	"signer.tezos.io/e2e/octezclient"
 )
 
 // With a Secret as cert-manager writes it, clients and replicas speak TLS, each
 // knows the other, and who has no certificate gets no answer.
 func TestReplicasBehindTLSKnowTheirClientsAndEachOther(t *testing.T) {
 	t.Parallel()
-	s := newSigner(t, "tls", octez.P256)
+	s := newSigner(t, "tls", octezclient.P256)
 	s.Replicas, s.TLSSecret = 2, s.Name+"-tls"
 	name := fmt.Sprintf("%s.%s.svc", s.Name, namespace)
 	certificate, key, ca := newCertificate(t, name)
-	err := theStage.ApplySecret(t.Context(), s.TLSSecret, map[string][]byte{"tls.crt": certificate, "tls.key": key, "ca.crt": ca})
+	err := suite.ApplySecret(t.Context(), s.TLSSecret, map[string][]byte{"tls.crt": certificate, "tls.key": key, "ca.crt": ca})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestReplicasBehindTLSKnowTheirClientsAndEachOther(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", pod.Metadata.Name, err)
 		}
-		if err := octez.CheckSignature(s.Keys[0].Parsed(), block, signature); err != nil {
+		if err := octezclient.CheckSignature(s.Keys[0].Parsed(), block, signature); err != nil {
 			t.Error(err)
 		}
 		if _, err := signOverTLS(unknown, address, s.Keys[0], block); err == nil {
@@ -64,7 +64,7 @@ func TestReplicasBehindTLSKnowTheirClientsAndEachOther(t *testing.T) {
 	}
 }
 
-func signOverTLS(client *http.Client, address string, key *stage.Key, payload []byte) (string, error) {
+func signOverTLS(client *http.Client, address string, key *fixture.Key, payload []byte) (string, error) {
 	body, err := json.Marshal(hex.EncodeToString(payload))
 	if err != nil {
 		return "", err

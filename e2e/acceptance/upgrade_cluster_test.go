@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"signer.tezos.io/e2e/fixture"
 	"signer.tezos.io/e2e/kubectl"
-	"signer.tezos.io/e2e/octez"
-	"signer.tezos.io/e2e/stage"
+	"signer.tezos.io/e2e/octezclient"
 )
 
 // From the previous release to today's, back, and there again, by Helm 3 and by Helm 4, while a
@@ -22,46 +22,46 @@ import (
 //
 // `make upgrade-test FROM=…` has the previous release's programs, built from its sources.
 func TestAnUpgradeIsNotNoticedByASigner(t *testing.T) {
-	previous := thePreviousRelease(t)
-	three, four := helms()
+	previous := readPreviousRelease(t)
+	three, four := helmVersions()
 	t.Cleanup(func() {
 		// The other tests need today's chart, however this one ends.
-		if err := theStage.InstallChart(context.Background()); err != nil {
+		if err := suite.InstallChart(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
-	u := &upgrade{t: t, previous: previous}
+	u := &upgradeTest{t: t, previous: previous}
 
-	u.underTheOlderChart(func() error {
+	u.installOlderChart(func() error {
 		return three.InstallChartFrom(t.Context(), previous.Chart,
 			"--set", "image.reference="+previous.Operator, "--set", "signerImage.reference="+previous.Signer)
 	})
 	u.awaitOperator(previous.Operator)
-	service := newService(t, "upgrade-service", 2, octez.P256)
-	baker := newSigner(t, "upgrade-baker", octez.Secp256k1)
+	service := newService(t, "upgrade-service", 2, octezclient.P256)
+	baker := newSigner(t, "upgrade-baker", octezclient.Secp256k1)
 	pod := applyReady(t, baker)
-	u.signers = []*stage.Signer{service, baker}
+	u.signers = []*fixture.Signer{service, baker}
 	for _, s := range u.signers {
 		if image := u.get("deployment/"+s.Name, namespace, ".spec.template.spec..image"); !strings.Contains(image, previous.Signer) {
 			t.Fatalf("%s does not run the previous signer, or this test shows nothing: %s", s.Name, image)
 		}
 	}
-	u.seen = u.look()
+	u.initialState = u.state()
 
 	loads := map[string]*steadyLoad{
 		"the Service": startLoad(t, serviceURL(t, service.Name), service.Keys[0], firstLevel),
-		"the baker":   startLoadBy(t, insideOf(t, signerContainer(t, pod.Metadata.Name)), baker.Keys[0], firstLevel),
+		"the baker":   startLoadWith(t, clientInPod(t, signerContainer(t, pod.Metadata.Name)), baker.Keys[0], firstLevel),
 	}
-	today, err := stage.Image(theStage.Checkout, "tezos-signer-operator")
+	today, err := fixture.Image(suite.Checkout, "tezos-signer-operator")
 	if err != nil {
 		t.Fatal(err)
 	}
 	u.step("upgrade by Helm 3", today, three, func() {
-		bash(t, theStage.Checkout, withTheTestsToken(documented(t, "4. Upgrading", 0)))
-		u.takeTodaysRights()
+		bash(t, suite.Checkout, withTestToken(documentedCommands(t, "4. Upgrading", 0)))
+		u.deleteExtraRights()
 	})
 	u.step("rollback by Helm 3", previous.Operator, three, func() {
-		u.underTheOlderChart(func() error {
+		u.installOlderChart(func() error {
 			_, err := runHelm(t, three, "rollback", chartRelease, "--wait", "--timeout", "2m")
 			return err
 		})
@@ -70,17 +70,17 @@ func TestAnUpgradeIsNotNoticedByASigner(t *testing.T) {
 		if err := four.InstallChart(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		u.takeTodaysRights()
+		u.deleteExtraRights()
 	})
 
 	// On purpose, one of them.
-	next := imageByAnotherName(t, "tezos-signer-softhsm", "next")
-	bash(t, theStage.Checkout, strings.NewReplacer("baker-one", service.Name, "--namespace bakers", "--namespace "+namespace,
-		`"$(cat target/images/tezos-signer.ref)"`, next).Replace(documented(t, "4. Upgrading", 1)))
+	next := retagImage(t, "tezos-signer-softhsm", "next")
+	bash(t, suite.Checkout, strings.NewReplacer("baker-one", service.Name, "--namespace bakers", "--namespace "+namespace,
+		`"$(cat target/images/tezos-signer.ref)"`, next).Replace(documentedCommands(t, "4. Upgrading", 1)))
 	if err := kubectl.Await(t.Context(), readyTimeout, func() (bool, error) {
 		replaced := 0
 		for _, pod := range pods(t, service.Name) {
-			if pod.Ready() && !strings.Contains(u.seen[service.Name], pod.Metadata.UID) {
+			if pod.Ready() && !strings.Contains(u.initialState[service.Name], pod.Metadata.UID) {
 				replaced++
 			}
 		}
@@ -88,12 +88,12 @@ func TestAnUpgradeIsNotNoticedByASigner(t *testing.T) {
 	}); err != nil {
 		t.Errorf("spec.image: the pods of %s are not replaced: %v", service.Name, err)
 	}
-	if now := u.look()[baker.Name]; now != u.seen[baker.Name] {
-		t.Errorf("spec.image of %s changed %s from %s to %s", service.Name, baker.Name, u.seen[baker.Name], now)
+	if now := u.state()[baker.Name]; now != u.initialState[baker.Name] {
+		t.Errorf("spec.image of %s changed %s from %s to %s", service.Name, baker.Name, u.initialState[baker.Name], now)
 	}
 
 	for who, load := range loads {
-		load.end()
+		load.finish()
 		t.Logf("%s: %d signed, %d lost, the slowest took %s", who, load.signed.Load(), load.lost.Load(), load.slowest.Round(time.Millisecond))
 		if load.lost.Load() != 0 || load.signed.Load() < 100 {
 			t.Errorf("%s: %d signed, %d lost", who, load.signed.Load(), load.lost.Load())
@@ -101,18 +101,18 @@ func TestAnUpgradeIsNotNoticedByASigner(t *testing.T) {
 	}
 }
 
-type upgrade struct {
+type upgradeTest struct {
 	t        *testing.T
 	previous previousRelease
-	signers  []*stage.Signer
-	// seen is what must stay as it is, by the TezosSigner's name.
-	seen map[string]string
-	// changes of the TezosSigners, to see that the operator that runs now has looked at them.
+	signers  []*fixture.Signer
+	// initialState is what must stay as it is, by the TezosSigner's name.
+	initialState map[string]string
+	// changes of the TezosSigners, to see that the operator that runs now has reconciled them.
 	changes int
 }
 
 // step does something to the release, and sees that nobody notices.
-func (u *upgrade) step(name, operator string, s *stage.Stage, do func()) {
+func (u *upgradeTest) step(name, operator string, s *fixture.Fixture, do func()) {
 	u.t.Helper()
 	begin := time.Now()
 	do()
@@ -125,12 +125,12 @@ func (u *upgrade) step(name, operator string, s *stage.Stage, do func()) {
 		u.must("patch", "tezossigner", signer.Name, "-n", namespace, "--type=merge", "-p", `{"spec":{"initialWatermark":{"notAfter":"`+notAfter+`"}}}`)
 	}
 	for _, signer := range u.signers {
-		if err := theStage.Cluster.AwaitReady(u.t.Context(), namespace, signer.Name, readyTimeout, func(text string) { u.t.Log(text) }); err != nil {
+		if err := suite.Cluster.AwaitReady(u.t.Context(), namespace, signer.Name, readyTimeout, func(text string) { u.t.Log(text) }); err != nil {
 			u.t.Fatalf("%s: %v", name, err)
 		}
 	}
-	if now := u.look(); !maps.Equal(now, u.seen) {
-		u.t.Errorf("%s: a signer was not left alone: it was\n%v\nand is\n%v", name, u.seen, now)
+	if now := u.state(); !maps.Equal(now, u.initialState) {
+		u.t.Errorf("%s: a signer was not left alone: it was\n%v\nand is\n%v", name, u.initialState, now)
 	}
 	if text := drift(u.t, s); u.isDrift(text) {
 		u.t.Errorf("%s: the cluster is not what the release says:\n%s", name, text)
@@ -139,7 +139,7 @@ func (u *upgrade) step(name, operator string, s *stage.Stage, do func()) {
 }
 
 // isDrift forgives what the test itself has done for an older chart with newer programs.
-func (u *upgrade) isDrift(text string) bool {
+func (u *upgradeTest) isDrift(text string) bool {
 	if u.previous.Real {
 		return text != ""
 	}
@@ -151,14 +151,14 @@ func (u *upgrade) isDrift(text string) bool {
 	return false
 }
 
-// look is what must not change: the Deployment's generation, which rises with each change of its
+// state is what must not change: the Deployment's generation, which rises with each change of its
 // template, its pods, their containers, and since when the TezosSigner is Ready.
-func (u *upgrade) look() map[string]string {
+func (u *upgradeTest) state() map[string]string {
 	u.t.Helper()
 	seen := map[string]string{}
 	for _, signer := range u.signers {
 		var list struct{ Items []json.RawMessage }
-		if err := theStage.Cluster.Get(u.t.Context(), &list, "pods", "-n", namespace, "-l", "app.kubernetes.io/instance="+signer.Name); err != nil {
+		if err := suite.Cluster.Get(u.t.Context(), &list, "pods", "-n", namespace, "-l", "app.kubernetes.io/instance="+signer.Name); err != nil {
 			u.t.Fatal(err)
 		}
 		text := fmt.Sprintf("generation %s, Ready since %s",
@@ -184,49 +184,49 @@ func (u *upgrade) look() map[string]string {
 	return seen
 }
 
-func (u *upgrade) awaitOperator(image string) {
+func (u *upgradeTest) awaitOperator(image string) {
 	u.t.Helper()
-	u.must("rollout", "status", "deployment/"+chartRelease, "-n", stage.SystemNamespace, "--timeout=2m")
-	if runs := u.get("pods -l app.kubernetes.io/name="+chartRelease, stage.SystemNamespace, ".items[*].spec.containers[0].image"); runs != image {
+	u.must("rollout", "status", "deployment/"+chartRelease, "-n", fixture.SystemNamespace, "--timeout=2m")
+	if runs := u.get("pods -l app.kubernetes.io/name="+chartRelease, fixture.SystemNamespace, ".items[*].spec.containers[0].image"); runs != image {
 		u.t.Fatalf("the operator is %s, expected %s", runs, image)
 	}
 }
 
-const todaysRights = "tezos-signer-operator-of-today"
+const extraRightsBinding = "tezos-signer-operator-of-today"
 
-// underTheOlderChart installs it, and gives today's programs, where they stand in for that release's own, what it has not.
-func (u *upgrade) underTheOlderChart(install func() error) {
+// installOlderChart installs it, and gives today's programs, where they stand in for that release's own, what it has not.
+func (u *upgradeTest) installOlderChart(install func() error) {
 	u.t.Helper()
 	if !u.previous.Real {
-		u.t.Cleanup(u.takeTodaysRights)
-		u.must("create", "clusterrolebinding", todaysRights, "--clusterrole=cluster-admin",
-			"--serviceaccount="+stage.SystemNamespace+":tezos-signer-operator")
+		u.t.Cleanup(u.deleteExtraRights)
+		u.must("create", "clusterrolebinding", extraRightsBinding, "--clusterrole=cluster-admin",
+			"--serviceaccount="+fixture.SystemNamespace+":tezos-signer-operator")
 	}
 	if err := install(); err != nil {
 		u.t.Fatal(err)
 	}
 	if !u.previous.Real {
-		u.must("apply", "--server-side", "--force-conflicts", "-f", filepath.Join(theStage.Checkout, "crds/tezossigners.signer.tezos.io.yaml"))
+		u.must("apply", "--server-side", "--force-conflicts", "-f", filepath.Join(suite.Checkout, "crds/tezossigners.signer.tezos.io.yaml"))
 	}
 }
 
-func (u *upgrade) takeTodaysRights() {
-	if _, err := theStage.Cluster.Run(context.Background(), "", "delete", "clusterrolebinding", todaysRights, "--ignore-not-found"); err != nil {
+func (u *upgradeTest) deleteExtraRights() {
+	if _, err := suite.Cluster.Run(context.Background(), "", "delete", "clusterrolebinding", extraRightsBinding, "--ignore-not-found"); err != nil {
 		u.t.Error(err)
 	}
 }
 
-func (u *upgrade) must(args ...string) {
+func (u *upgradeTest) must(args ...string) {
 	u.t.Helper()
-	if _, err := theStage.Cluster.Run(u.t.Context(), "", args...); err != nil {
+	if _, err := suite.Cluster.Run(u.t.Context(), "", args...); err != nil {
 		u.t.Fatal(err)
 	}
 }
 
-func (u *upgrade) get(object, namespace, path string) string {
+func (u *upgradeTest) get(object, namespace, path string) string {
 	u.t.Helper()
 	args := append([]string{"get"}, strings.Fields(object)...)
-	text, err := theStage.Cluster.Run(u.t.Context(), "", append(args, "-n", namespace, "-o", "jsonpath={"+path+"}")...)
+	text, err := suite.Cluster.Run(u.t.Context(), "", append(args, "-n", namespace, "-o", "jsonpath={"+path+"}")...)
 	if err != nil {
 		u.t.Fatal(err)
 	}

@@ -192,8 +192,12 @@ func TestWhatTheAPIServerRefuses(t *testing.T) {
 	octez := func(spec object) object { return spec["baker"].(object)["octez"].(object) }
 	key := func(spec object) object { return spec["keys"].([]any)[0].(object) }
 	const sppk = "sppk7cXzUGMoqqa3MNc5zUZrwuqCAtmxQYcQA82f1xRyZFnzyzYUS5Z"
+	mlDSA := "mdpk" + strings.Repeat("a", 1798) // as long as base58check makes its 1312 bytes; an answer that shows all of it is cut off
 	second := func(spec object) {
 		spec["keys"] = append(spec["keys"].([]any), object{"publicKey": sppk, "label": "two"})
+	}
+	start := func(level int) func(object) {
+		return func(spec object) { spec["initialWatermark"].(object)["level"] = level }
 	}
 	service := func(spec object) {
 		delete(spec, "baker")
@@ -204,14 +208,14 @@ func TestWhatTheAPIServerRefuses(t *testing.T) {
 		change   func(spec object)
 		complain string // what the answer has; empty: it is taken
 	}{
-		"another chain":          {func(spec object) { spec["chain"] = "NetXnHfVqm9iesp" }, "spec.chain: cannot be changed: what these keys have signed"},
+		"another chain":          {func(spec object) { spec["chain"] = "NetXnHfVqm9iesp" }, "spec.chain: cannot be changed, because each chain has watermark records"},
 		"the same by another":    {func(spec object) { spec["chain"] = "NetXdQprcVkpaWU" }, ""},
 		"another key":            {func(spec object) { key(spec)["publicKey"] = sppk }, ""},
 		"another form":           {service, ""},
 		"a template":             {func(spec object) { spec["baker"] = object{"template": object{}}; delete(spec, "placement") }, ""},
 		"both":                   {func(spec object) { spec["baker"].(object)["template"] = object{} }, "spec.baker: exactly one of octez"},
 		"neither":                {func(spec object) { spec["baker"] = object{} }, "spec.baker: exactly one of octez"},
-		"two keys":               {second, "spec.baker.octez.delegate: needed"},
+		"two keys":               {second, "spec.baker.octez.delegate: required"},
 		"two keys and which":     {func(spec object) { second(spec); octez(spec)["delegate"] = "tz3LUdmLdpj2ZpVY7uTQfYuxarVykqYXxvPA" }, ""},
 		"a key twice":            {func(spec object) { spec["keys"] = []any{key(spec), key(spec)} }, "Duplicate value"},
 		"17 keys":                {func(spec object) { spec["keys"] = make([]any, 17) }, "keys"},
@@ -222,11 +226,18 @@ func TestWhatTheAPIServerRefuses(t *testing.T) {
 		"no such field":          {func(spec object) { octez(spec)["nodeEndpiont"] = "http://node" }, "nodeEndpiont"},
 		"no node":                {func(spec object) { delete(octez(spec), "nodeEndpoint") }, "nodeEndpoint"},
 		"ballots":                {func(spec object) { key(spec)["allow"] = []any{"block", "ballot"}; key(spec)["ballot"] = []any{"yay"} }, ""},
-		"votes without ballots":  {func(spec object) { key(spec)["ballot"] = []any{"yay"} }, "where allow has the word ballot"},
+		"votes without ballots":  {func(spec object) { key(spec)["ballot"] = []any{"yay"} }, "only if allow has ballot"},
 		"no such kind":           {func(spec object) { key(spec)["allow"] = []any{"blocks"} }, "allow"},
 		"draining by a word":     {func(spec object) { key(spec)["allow"] = []any{"drain_delegate"} }, "allow"},
 		"a kind twice":           {func(spec object) { key(spec)["allow"] = []any{"block", "block"} }, "Duplicate value"},
 		"clients of a sidecar":   {func(spec object) { key(spec)["authorizedKeys"] = []any{sppk} }, "authorizedKeys only with service"},
+		"a client of ML-DSA":     {func(spec object) { service(spec); spec["service"] = object{"authorizedKeys": []any{sppk, mlDSA}} }, "authorizedKeys: an ML-DSA-44 key (mdpk…, tz5…) cannot be used"},
+		"one of a key's clients": {func(spec object) { service(spec); key(spec)["authorizedKeys"] = []any{mlDSA} }, "authorizedKeys: an ML-DSA-44 key (mdpk…, tz5…) cannot be used"},
+		"a client's address": {func(spec object) {
+			service(spec)
+			key(spec)["authorizedKeys"] = []any{"tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb"}
+		}, "authorizedKeys: expected public keys"},
+		"a key of ML-DSA":        {func(spec object) { key(spec)["publicKey"] = mlDSA[:200] }, "publicKey: an ML-DSA-44 key (mdpk…, tz5…) cannot be used"},
 		"a negative fee":         {func(spec object) { key(spec)["maxFee"] = -1 }, "maxFee"},
 		"where a template says":  {func(spec object) { spec["baker"] = object{"template": object{}} }, "spec.placement: only with"},
 		"a Secret without name":  {func(spec object) { spec["imagePullSecrets"] = []any{object{}} }, "imagePullSecrets"},
@@ -234,11 +245,19 @@ func TestWhatTheAPIServerRefuses(t *testing.T) {
 		"no PIN":                 {func(spec object) { delete(spec["hsm"].(object)["pkcs11"].(object), "pin") }, "pin"},
 		"more memory":            {func(spec object) { spec["resources"] = object{"limits": object{"memory": "512Mi", "cpu": 1}} }, ""},
 		"claims of the signer":   {func(spec object) { spec["resources"] = object{"claims": []any{}} }, "claims"},
+		"a zero too many":        {start(151_819_900), "Check the number of digits"},
+		"the highest level":      {start(2_147_483_647), "Check the number of digits"},
+		"a high level":           {start(100_000_000), ""},
 		"seconds of a short day": {func(spec object) { spec["hsm"].(object)["pkcs11"].(object)["exitAfterSeconds"] = 9 }, "exitAfterSeconds"},
 	} {
 		err := try(c.change)
 		if (err == nil) != (c.complain == "") || (err != nil && !strings.Contains(err.Error(), c.complain)) {
 			t.Errorf("%s: %v\n  expected: %s", name, err, c.complain)
 		}
+	}
+	// Of a whole one the answer repeats so much that the sentence is cut off by the client. It is not refused for its length.
+	err = try(func(spec object) { key(spec)["publicKey"] = mlDSA })
+	if err == nil || strings.Contains(err.Error(), "Too long") {
+		t.Errorf("a whole key of ML-DSA: %v", err)
 	}
 }

@@ -6,13 +6,14 @@ package api
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"signer.tezos.io/e2e/ports"
 )
 
 const (
@@ -23,12 +24,10 @@ const (
 
 func (s *apiServer) startOperator(t *testing.T) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := ports.ReserveAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := listener.Addr().String()
-	listener.Close()
 	log, err := os.Create(t.TempDir() + "/operator.log")
 	if err != nil {
 		t.Fatal(err)
@@ -89,8 +88,8 @@ func (s *apiServer) await(t *testing.T, what string, done func() (bool, string))
 	}
 }
 
-// awaitSentence waits for a condition of the current spec.
-func (s *apiServer) awaitSentence(t *testing.T, kind, status, sentence string) {
+// awaitMessage waits for a condition of the current spec.
+func (s *apiServer) awaitMessage(t *testing.T, kind, status, sentence string) {
 	t.Helper()
 	s.await(t, sentence, func() (bool, string) {
 		var found struct {
@@ -136,7 +135,7 @@ func (s *apiServer) dryRuns(t *testing.T) int {
 	return count
 }
 
-// settledDryRuns counts them once there have been no more for two seconds: a look that a conflict has ended is
+// settledDryRuns counts them once there have been no more for two seconds: a reconcile that a conflict has ended is
 // made again.
 func (s *apiServer) settledDryRuns(t *testing.T) int {
 	t.Helper()
@@ -174,7 +173,7 @@ func TestPodsAreTriedBeforeAnythingIsWritten(t *testing.T) {
 		}}}), "requets"},
 	} {
 		apply(c.manifest)
-		server.awaitSentence(t, "Accepted", "False", c.sentence)
+		server.awaitMessage(t, "Accepted", "False", c.sentence)
 		if made := server.names(t, "configmaps,roles", "-n", records, "-l", "app.kubernetes.io/managed-by=tezos-signer-operator"); made != "" {
 			t.Errorf("there is %s", made)
 		}
@@ -185,7 +184,7 @@ func TestPodsAreTriedBeforeAnythingIsWritten(t *testing.T) {
 
 	// Newer than this release: of Kubernetes 1.34.
 	apply(signer(template(object{"hostnameOverride": "as-the-user-said"}), nil))
-	server.awaitSentence(t, "Accepted", "True", "")
+	server.awaitMessage(t, "Accepted", "True", "")
 	if name := server.must(t, "", "get", "deployment", "one", "-n", namespace, "-o", "jsonpath={.spec.template.spec.hostnameOverride}"); name != "as-the-user-said" {
 		t.Errorf("hostnameOverride is %q", name)
 	}
@@ -193,7 +192,7 @@ func TestPodsAreTriedBeforeAnythingIsWritten(t *testing.T) {
 	tried := server.settledDryRuns(t)
 	// Looked at again, with nothing to change: nothing is asked, and nothing written.
 	for i := range 3 {
-		server.must(t, "", "annotate", "tezossigner", "one", "-n", namespace, "--overwrite", fmt.Sprintf("look=%d", i))
+		server.must(t, "", "annotate", "tezossigner", "one", "-n", namespace, "--overwrite", fmt.Sprintf("reconcile=%d", i))
 		time.Sleep(time.Second) // for what must not happen
 	}
 	if now := server.dryRuns(t); now != tried {
@@ -205,7 +204,7 @@ func TestPodsAreTriedBeforeAnythingIsWritten(t *testing.T) {
 
 	// A template that is broken later keeps nobody from suspending the key.
 	apply(signer(template(object{"contaienrs": []any{}}), object{"suspend": true}))
-	server.awaitSentence(t, "Accepted", "False", "contaienrs")
+	server.awaitMessage(t, "Accepted", "False", "contaienrs")
 	server.await(t, "suspend in the record", func() (bool, string) {
 		text := server.must(t, "", "get", "configmaps", "-n", records, "-o", "jsonpath={.items[*].data.suspend}")
 		return strings.Contains(text, "true"), text

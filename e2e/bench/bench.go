@@ -1,6 +1,6 @@
 // Package bench measures a vote signed through the signer beside its two
 // inevitable parts, one bare PUT of a record and one bare C_Sign, interleaved so
-// that all three meet the same machine. The figures themselves are package figures.
+// that all three meet the same machine. The summary is of package stats.
 package bench
 
 import (
@@ -12,9 +12,9 @@ import (
 
 	"golang.org/x/crypto/blake2b"
 
-	"signer.tezos.io/e2e/figures"
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 	"signer.tezos.io/e2e/payload"
+	"signer.tezos.io/e2e/stats"
 )
 
 // Votes before the measured ones: connections, caches, and a record that has a
@@ -23,8 +23,8 @@ const warmUp = 20
 
 // Bench is one run.
 type Bench struct {
-	Signer   *octez.Client
-	Key      *octez.PublicKey
+	Signer   *octezclient.Client
+	Key      *octezclient.PublicKey
 	Record   *Record
 	Token    *Token
 	Votes    int
@@ -49,7 +49,7 @@ func (b *Bench) Run(ctx context.Context) (votes, puts, cSigns []time.Duration, e
 		signature, err := b.Signer.RequestSignature(ctx, b.Key, vote)
 		voteTook := time.Since(start)
 		if err == nil {
-			err = octez.CheckSignature(b.Key, vote, signature)
+			err = octezclient.CheckSignature(b.Key, vote, signature)
 		}
 		if err != nil {
 			return nil, nil, nil, fmt.Errorf("vote at level %d: %w", level, err)
@@ -72,7 +72,7 @@ func (b *Bench) Run(ctx context.Context) (votes, puts, cSigns []time.Duration, e
 		}
 		votes, puts, cSigns = append(votes, voteTook), append(puts, putTook), append(cSigns, cSignTook)
 		if done := len(votes); done%250 == 0 {
-			fmt.Fprintf(b.Progress, "%d of %d votes: p50 %.2f ms so far\n", done, b.Votes, figures.New(votes, puts, cSigns, 0).Vote.P50)
+			fmt.Fprintf(b.Progress, "%d of %d votes: p50 %.2f ms so far\n", done, b.Votes, stats.New(votes, puts, cSigns, 0).Vote.P50)
 		}
 	}
 	return votes, puts, cSigns, nil

@@ -26,12 +26,12 @@ func TestTheAnnotationsAreTrue(t *testing.T) {
 			run[at(variable, "value").(string)] = true
 		}
 	}
-	said := map[string]bool{}
+	message := map[string]bool{}
 	for _, image := range images {
-		said[image.Image] = true
+		message[image.Image] = true
 	}
-	if len(run) != 2 || !maps.Equal(run, said) {
-		t.Errorf("images: it says %v, the chart runs %v", said, run)
+	if len(run) != 2 || !maps.Equal(run, message) {
+		t.Errorf("images: it says %v, the chart runs %v", message, run)
 	}
 
 	var crds []struct{ Kind, Version, Name, DisplayName, Description string }

@@ -12,13 +12,13 @@ import (
 
 // Two that scrape the operator would count everything twice; a rule that is left out by a wrong name would not be.
 func TestMonitorsThatContradictAreRefused(t *testing.T) {
-	for set, said := range map[string]string{
+	for set, message := range map[string]string{
 		"podMonitor.enabled=true,serviceMonitor.enabled=true":                       "podMonitor.operator and serviceMonitor.enabled",
 		"prometheusRule.enabled=true,prometheusRule.excludeRules={TezosSignerDawn}": "there is no alert TezosSignerDawn",
 		"podMonitor.enabled=true,prometheusOperator.renderMode=failIfMissing":       "monitoring.coreos.com/v1",
 	} {
 		for _, helm := range helms {
-			if _, err := template(helm, "--set", set); err == nil || !strings.Contains(err.Error(), said) {
+			if _, err := template(helm, "--set", set); err == nil || !strings.Contains(err.Error(), message) {
 				t.Errorf("%s should refuse %s: %v", helm, set, err)
 			}
 		}
@@ -57,7 +57,7 @@ func TestAnEarlierReleasesValuesWillDo(t *testing.T) {
 // Where the definitions of the Prometheus operator are.
 const prometheusOperator = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
 
-// definePrometheusOperator installs its definitions, so that the API server judges what the chart makes of them.
+// definePrometheusOperator installs its definitions, so that the API server validates what the chart makes of them.
 func (s *apiServer) definePrometheusOperator(t *testing.T) {
 	t.Helper()
 	output, err := exec.Command("go", "mod", "download", "-json", prometheusOperator).Output()

@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-const everything = "testdata/everything.yaml"
+const everyValueFile = "testdata/everything.yaml"
 
 // What remembers and guards what was signed outlives the chart, and nothing else does.
 func TestWhatIsKeptOnUninstall(t *testing.T) {
@@ -21,10 +21,10 @@ func TestWhatIsKeptOnUninstall(t *testing.T) {
 		"Role tezos-signer-records/tezos-signer-break-glass",
 		"RoleBinding tezos-signer-records/tezos-signer-break-glass",
 	}
-	for _, policy := range []string{"rise", "stay", "writers"} {
-		kept = append(kept, "ValidatingAdmissionPolicy tezos-signer-records-"+policy, "ValidatingAdmissionPolicyBinding tezos-signer-records-"+policy)
+	for _, policy := range []string{"records-rise", "records-stay", "records-writers", "pods", "workloads", "configurations", "tokens", "endpoints"} {
+		kept = append(kept, "ValidatingAdmissionPolicy tezos-signer-"+policy, "ValidatingAdmissionPolicyBinding tezos-signer-"+policy)
 	}
-	for name, o := range render(t, helms[0], "--values", everything) {
+	for name, o := range render(t, helms[0], "--values", everyValueFile) {
 		if keeps := o.Metadata.Annotations["helm.sh/resource-policy"] == "keep"; keeps != slices.Contains(kept, name) {
 			t.Errorf("%s is kept: %v", name, keeps)
 		}
@@ -34,7 +34,7 @@ func TestWhatIsKeptOnUninstall(t *testing.T) {
 // Who reads a role must learn why each right is there. And there is none on Secrets, and none by asterisk.
 func TestEveryRightHasAReason(t *testing.T) {
 	rule := regexp.MustCompile(`(?m)^(.*)\n- apiGroups:`)
-	for name, o := range render(t, helms[0], "--values", everything) {
+	for name, o := range render(t, helms[0], "--values", everyValueFile) {
 		if o.Kind != "Role" && o.Kind != "ClusterRole" {
 			continue
 		}
@@ -127,15 +127,15 @@ func TestTheOperatorIsRestricted(t *testing.T) {
 
 // A selector that selects nothing is silent: no metrics, no policy, no budget.
 func TestSelectorsFindTheirPods(t *testing.T) {
-	findTheirPods(t, nil)
+	checkSelectors(t, nil)
 }
 
 // Whatever labels somebody wants for his own ends: the chart's own win, then those of one object, then the common ones.
 func TestLabelsThatAreSetTwiceBreakNoSelector(t *testing.T) {
 	args := []string{"--set-json", `commonLabels={"app.kubernetes.io/name":"mine","release":"common","team":"bakers"}`,
 		"--set-json", `podLabels={"app.kubernetes.io/instance":"mine","team":"pods"}`, "--set-json", `podMonitor.labels={"release":"monitor"}`}
-	findTheirPods(t, args)
-	objects := render(t, helms[0], append([]string{"--values", everything}, args...)...)
+	checkSelectors(t, args)
+	objects := render(t, helms[0], append([]string{"--values", everyValueFile}, args...)...)
 	monitor := objects["PodMonitor monitoring/"+release+"-signers"].Metadata.Labels
 	pod, _ := at(objects["Deployment "+namespace+"/"+release].fields, "spec", "template", "metadata", "labels").(map[string]any)
 	if monitor["release"] != "monitor" || monitor["team"] != "bakers" || pod["team"] != "pods" || pod["release"] != "common" {
@@ -145,7 +145,7 @@ func TestLabelsThatAreSetTwiceBreakNoSelector(t *testing.T) {
 
 // A namespace may be called 2024, or null.
 func TestNamesAreTexts(t *testing.T) {
-	args := []string{"--values", everything, "--namespace", "2024", "--set-json", `watchNamespaces=["2025"]`}
+	args := []string{"--values", everyValueFile, "--namespace", "2024", "--set-json", `watchNamespaces=["2025"]`}
 	for _, value := range []string{"podMonitor", "serviceMonitor", "prometheusRule", "grafanaDashboard"} {
 		args = append(args, "--set-string", value+".namespace=2026")
 	}
@@ -165,9 +165,9 @@ func TestNamesAreTexts(t *testing.T) {
 	}
 }
 
-func findTheirPods(t *testing.T, args []string) {
+func checkSelectors(t *testing.T, args []string) {
 	t.Helper()
-	objects := render(t, helms[0], append([]string{"--values", everything}, args...)...)
+	objects := render(t, helms[0], append([]string{"--values", everyValueFile}, args...)...)
 	deployment := objects["Deployment "+namespace+"/"+release]
 	operator := at(deployment.fields, "spec", "template", "metadata", "labels").(map[string]any)
 	for _, selector := range []any{
@@ -175,17 +175,17 @@ func findTheirPods(t *testing.T, args []string) {
 		at(objects["PodDisruptionBudget "+namespace+"/"+release].fields, "spec", "selector", "matchLabels"),
 		at(objects["NetworkPolicy "+namespace+"/"+release].fields, "spec", "podSelector", "matchLabels"),
 	} {
-		finds(t, selector, operator)
+		checkSelects(t, selector, operator)
 	}
 
 	monitor := objects["PodMonitor monitoring/"+release+"-signers"].fields
 	policy := objects["NetworkPolicy "+namespace+"/"+release].fields
 	// The pods that the operator makes, as its own tests say.
 	for golden, containers := range map[string]string{"golden.yaml": "initContainers", "golden-service.yaml": "containers"} {
-		signers := deploymentOf(t, "../../operator/src/controller/build/"+golden)
+		signers := deploymentOf(t, "../../operator/src/build/"+golden)
 		labels := at(signers, "spec", "template", "metadata", "labels").(map[string]any)
-		finds(t, at(monitor, "spec", "selector", "matchLabels"), labels)
-		finds(t, at(policy, "spec", "egress", 1, "to", 0, "podSelector", "matchLabels"), labels)
+		checkSelects(t, at(monitor, "spec", "selector", "matchLabels"), labels)
+		checkSelects(t, at(policy, "spec", "egress", 1, "to", 0, "podSelector", "matchLabels"), labels)
 		ports, _ := at(signers, "spec", "template", "spec", containers, 0, "ports").([]any)
 		scraped := slices.ContainsFunc(ports, func(port any) bool {
 			return at(port, "name") == at(monitor, "spec", "podMetricsEndpoints", 0, "port") &&
@@ -197,11 +197,11 @@ func findTheirPods(t *testing.T, args []string) {
 	}
 	// The operator's own metrics: by a Service here, by a PodMonitor where that is wanted.
 	service := objects["Service "+namespace+"/"+release+"-metrics"]
-	finds(t, at(service.fields, "spec", "selector"), operator)
+	checkSelects(t, at(service.fields, "spec", "selector"), operator)
 	byService := objects["ServiceMonitor monitoring/"+release].fields
-	finds(t, at(byService, "spec", "selector", "matchLabels"), at(service.fields, "metadata", "labels").(map[string]any))
+	checkSelects(t, at(byService, "spec", "selector", "matchLabels"), at(service.fields, "metadata", "labels").(map[string]any))
 	byPod := render(t, helms[0], append([]string{"--set", "podMonitor.enabled=true"}, args...)...)["PodMonitor "+namespace+"/"+release].fields
-	finds(t, at(byPod, "spec", "selector", "matchLabels"), operator)
+	checkSelects(t, at(byPod, "spec", "selector", "matchLabels"), operator)
 	port := at(deployment.fields, "spec", "template", "spec", "containers", 0, "ports", 0, "name")
 	for what, scraped := range map[string]any{
 		"the PodMonitor":     at(byPod, "spec", "podMetricsEndpoints", 0, "port"),
@@ -219,7 +219,7 @@ func findTheirPods(t *testing.T, args []string) {
 	}
 }
 
-func finds(t *testing.T, selector any, labels map[string]any) {
+func checkSelects(t *testing.T, selector any, labels map[string]any) {
 	t.Helper()
 	wanted, _ := selector.(map[string]any)
 	if len(wanted) == 0 {
@@ -274,11 +274,11 @@ func TestTheExamplesFitTheDefinition(t *testing.T) {
 		if example["kind"] != "TezosSigner" || example["apiVersion"] != "signer.tezos.io/v1alpha1" {
 			t.Errorf("an example of %v %v", example["apiVersion"], example["kind"])
 		}
-		fits(t, "spec", example["spec"], at(root, "properties", "spec"))
+		checkFieldNames(t, "spec", example["spec"], at(root, "properties", "spec"))
 	}
 }
 
-// notes is what Helm says after an installation: it tells that to a cluster only, so a
+// notes is what Helm says after an installation: it prints them for a cluster only, so a
 // copy of the chart has them in an object.
 func notes(t *testing.T, args ...string) string {
 	t.Helper()
@@ -307,13 +307,13 @@ func cutOut(text, begin, end string) (string, bool) {
 	return text, isThere && isWhole
 }
 
-// fits compares names of fields, where the schema knows them, and that what is required is there.
-func fits(t *testing.T, path string, value, schema any) {
+// checkFieldNames compares names of fields, where the schema knows them, and that what is required is there.
+func checkFieldNames(t *testing.T, path string, value, schema any) {
 	t.Helper()
 	switch value := value.(type) {
 	case []any:
 		for _, item := range value {
-			fits(t, path, item, at(schema, "items"))
+			checkFieldNames(t, path, item, at(schema, "items"))
 		}
 	case map[string]any:
 		properties, known := at(schema, "properties").(map[string]any)
@@ -325,7 +325,7 @@ func fits(t *testing.T, path string, value, schema any) {
 				t.Errorf("%s has no field %q", path, name)
 				continue
 			}
-			fits(t, path+"."+name, below, properties[name])
+			checkFieldNames(t, path+"."+name, below, properties[name])
 		}
 		required, _ := at(schema, "required").([]any)
 		for _, name := range required {

@@ -176,10 +176,10 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		}
 		refused[v.Path+"="+wrong] = path
 	}
-	for set, said := range refused {
+	for set, message := range refused {
 		t.Run(set, func(t *testing.T) {
 			t.Parallel()
-			mustRefuse(t, helms[0], set, said)
+			mustRefuse(t, helms[0], set, message)
 		})
 	}
 }
@@ -191,12 +191,12 @@ func TestBothHelmsRefuse(t *testing.T) {
 	}
 }
 
-func mustRefuse(t *testing.T, helm, set, said string) {
+func mustRefuse(t *testing.T, helm, set, message string) {
 	t.Helper()
 	if _, err := template(helm, "--set-json", set); err == nil {
 		t.Errorf("%s took %s", helm, set)
-	} else if !strings.Contains(err.Error(), "schema") || !strings.Contains(err.Error(), said) {
-		t.Errorf("the schema should say something of %s: %v", said, err)
+	} else if !strings.Contains(err.Error(), "schema") || !strings.Contains(err.Error(), message) {
+		t.Errorf("the schema should say something of %s: %v", message, err)
 	}
 }
 

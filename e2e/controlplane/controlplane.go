@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,11 +20,14 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"signer.tezos.io/e2e/ports"
 )
 
 const (
-	adminToken = "the-administrator" // of a server that lives for one test, on loopback
-	patience   = 90 * time.Second    // the machine may be busy
+	adminToken       = "the-administrator" // of a server that lives for one test, on loopback
+	controllersToken = "the-controllers"
+	patience         = 90 * time.Second // the machine may be busy
 )
 
 // One line for each request, when it begins and when it ends.
@@ -51,18 +53,19 @@ type Plane struct {
 // Start starts them in dir. The extra flags are the API server's.
 func Start(ctx context.Context, checkout, dir string, members int, flags ...string) (*Plane, error) {
 	p := &Plane{dir: dir, program: filepath.Join(checkout, "target/tools/kube"), flags: flags}
-	ports, err := freePorts(1 + 2*members)
+	reserved, err := ports.Reserve(1 + 2*members)
 	if err != nil {
 		return nil, err
 	}
-	p.Port = ports[0]
-	if err := p.startMembers(ports[1:]); err != nil {
+	p.Port = reserved[0]
+	if err := p.startMembers(reserved[1:]); err != nil {
 		return p, err
 	}
 	if err := errors.Join(
 		p.RotateCertificate(),
 		p.writeServiceAccountKey(),
-		p.write("tokens.csv", adminToken+`,admin,admin,"system:masters"`),
+		p.write("tokens.csv", adminToken+`,admin,admin,"system:masters"`+"\n"+
+			controllersToken+`,system:kube-controller-manager,controllers,"system:masters"`),
 		p.write("audit.yaml", auditPolicy),
 	); err != nil {
 		return p, err
@@ -79,12 +82,12 @@ func (p *Plane) write(name, content string) error {
 // Kubeconfig is the administrator's file.
 func (p *Plane) Kubeconfig() string { return p.file("kubeconfig") }
 
-func (p *Plane) writeKubeconfig() error {
+func (p *Plane) writeKubeconfig(name, token string) error {
 	content := fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: test,
   clusters: [{name: test, cluster: {server: "https://127.0.0.1:%d", certificate-authority-data: %s}}],
   users: [{name: test, user: {token: %s}}], contexts: [{name: test, context: {cluster: test, user: test}}]}`,
-		p.Port, base64.StdEncoding.EncodeToString(p.Authority), adminToken)
-	return p.write("kubeconfig", content)
+		p.Port, base64.StdEncoding.EncodeToString(p.Authority), token)
+	return p.write(name, content)
 }
 
 // Kubectl runs kubectl as the administrator, and returns all that it printed.
@@ -104,7 +107,7 @@ func (p *Plane) AuditLog() string { return p.file("audit.log") }
 // StartServer starts the API server, and waits until it is ready.
 func (p *Plane) StartServer(ctx context.Context) error {
 	// Once: programs read it at any time.
-	if err := p.writeKubeconfig(); err != nil {
+	if err := p.writeKubeconfig("kubeconfig", adminToken); err != nil {
 		return err
 	}
 	var etcd []string
@@ -241,16 +244,4 @@ func (p *Plane) Request(ctx context.Context, group, method, path string, body io
 		request.Header["Impersonate-Group"] = []string{"system:masters", group}
 	}
 	return request, nil
-}
-
-func freePorts(n int) (ports []int, err error) {
-	for range n { // all held at once, so that no two are the same
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer listener.Close()
-		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
-	}
-	return ports, nil
 }

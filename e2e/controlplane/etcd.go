@@ -17,31 +17,40 @@ import (
 
 // Member is one of them.
 type Member struct {
+	name    string
+	flags   []string
 	process *exec.Cmd
 	client  string // its URL
 	frozen  bool
 }
 
-func (p *Plane) startMembers(ports []int) error {
+func (p *Plane) startMembers(reserved []int) error {
 	var cluster []string
-	for i := range len(ports) / 2 {
-		cluster = append(cluster, fmt.Sprintf("m%d=http://127.0.0.1:%d", i, ports[2*i+1]))
+	for i := range len(reserved) / 2 {
+		cluster = append(cluster, fmt.Sprintf("m%d=http://127.0.0.1:%d", i, reserved[2*i+1]))
 	}
 	for i := range cluster {
-		client, peer := fmt.Sprint("http://127.0.0.1:", ports[2*i]), fmt.Sprint("http://127.0.0.1:", ports[2*i+1])
-		process, err := p.start(fmt.Sprint("etcd-of-", i),
-			fmt.Sprint("--name=m", i), fmt.Sprint("--data-dir=", p.file(fmt.Sprint("etcd-", i))),
-			"--listen-client-urls="+client, "--advertise-client-urls="+client,
-			"--listen-peer-urls="+peer, "--initial-advertise-peer-urls="+peer,
-			"--initial-cluster="+strings.Join(cluster, ","),
+		client, peer := fmt.Sprint("http://127.0.0.1:", reserved[2*i]), fmt.Sprint("http://127.0.0.1:", reserved[2*i+1])
+		member := &Member{name: fmt.Sprint("etcd-of-", i), client: client, flags: []string{
+			fmt.Sprint("--name=m", i), "--data-dir=" + p.dataOf(i),
+			"--listen-client-urls=" + client, "--advertise-client-urls=" + client,
+			"--listen-peer-urls=" + peer, "--initial-advertise-peer-urls=" + peer,
+			"--initial-cluster=" + strings.Join(cluster, ","),
 			"--unsafe-no-fsync", // no test cuts the power
-		)
-		if err != nil {
+		}}
+		if err := p.startMember(member); err != nil {
 			return err
 		}
-		p.Members = append(p.Members, &Member{process: process, client: client})
+		p.Members = append(p.Members, member)
 	}
 	return nil
+}
+
+func (p *Plane) dataOf(member int) string { return p.file(fmt.Sprint("etcd-", member)) }
+
+func (p *Plane) startMember(m *Member) (err error) {
+	m.process, err = p.start(m.name, m.flags...)
+	return err
 }
 
 // Kill ends it at once.

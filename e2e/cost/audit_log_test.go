@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"signer.tezos.io/e2e/fixture"
 	"signer.tezos.io/e2e/payload"
-	"signer.tezos.io/e2e/stage"
 )
 
 const (
@@ -24,17 +24,17 @@ const (
 )
 
 func TestAnIdleHolderWritesOnceAPeriodAndASignatureIsOneWrite(t *testing.T) {
-	s := newSite(t, 1)
+	s := newSignerEnv(t, 1)
 	holder := s.startPod("holder", int(auditLease.Seconds()), s.Port)
 	standby := s.startPod("standby", int(auditLease.Seconds()), s.Port)
-	time.Sleep(2 * renewal) // until the standby is told of renewals
+	time.Sleep(2 * renewal) // until the standby watches renewals
 
 	began := time.Now()
 	time.Sleep(idlePeriod)
 	idle := s.requests(began, time.Now())
-	print(t, fmt.Sprintf("idle for %v, %d periods of %v", idlePeriod, idlePeriod/renewal, renewal), idle)
+	printRequests(t, fmt.Sprintf("idle for %v, %d periods of %v", idlePeriod, idlePeriod/renewal, renewal), idle)
 	for _, key := range keys {
-		record := stage.RecordName(key)
+		record := fixture.RecordName(key)
 		periods := int(idlePeriod / renewal)
 		for _, check := range []struct {
 			pod, verb string
@@ -44,7 +44,7 @@ func TestAnIdleHolderWritesOnceAPeriodAndASignatureIsOneWrite(t *testing.T) {
 			{holder.name, "get", 0, 0},
 			{holder.name, "watch", 0, 0},
 			{standby.name, "update", 0, 0},
-			{standby.name, "get", 1, periods + 2}, // one for each change that it was told
+			{standby.name, "get", 1, periods + 2}, // one for each change that its watch delivered
 			{standby.name, "watch", 0, 1},
 		} {
 			if n := idle.count(check.pod, check.verb, record); n < check.from || n > check.to {
@@ -68,11 +68,11 @@ func TestAnIdleHolderWritesOnceAPeriodAndASignatureIsOneWrite(t *testing.T) {
 	}
 	ended := time.Now()
 	signing := s.requests(began, ended)
-	print(t, fmt.Sprintf("%d signatures of %s in %v, the other key idle", votes, busy.Hash(), ended.Sub(began).Round(time.Millisecond)), signing)
-	if n := signing.count(holder.name, "update", stage.RecordName(busy)); n != votes {
+	printRequests(t, fmt.Sprintf("%d signatures of %s in %v, the other key idle", votes, busy.Hash(), ended.Sub(began).Round(time.Millisecond)), signing)
+	if n := signing.count(holder.name, "update", fixture.RecordName(busy)); n != votes {
 		t.Errorf("%d signatures were %d writes", votes, n)
 	}
-	if n := signing.count(holder.name, "get", stage.RecordName(busy)); n != 0 {
+	if n := signing.count(holder.name, "get", fixture.RecordName(busy)); n != 0 {
 		t.Errorf("the holder read %d times", n)
 	}
 
@@ -107,7 +107,7 @@ func (rs requests) count(account, verb, record string) (n int) {
 }
 
 // unauthorized is how many requests the API server did not know the sender of.
-func (s *site) unauthorized(since time.Time) (n int) {
+func (s *signerEnv) unauthorized(since time.Time) (n int) {
 	for _, r := range s.auditLog() {
 		if r.ResponseStatus.Code == http.StatusUnauthorized && r.Received.After(since) {
 			n++
@@ -117,7 +117,7 @@ func (s *site) unauthorized(since time.Time) (n int) {
 }
 
 // requests are those of signers that came in that time, each once.
-func (s *site) requests(from, to time.Time) (found requests) {
+func (s *signerEnv) requests(from, to time.Time) (found requests) {
 	s.t.Helper()
 	for _, r := range s.auditLog() {
 		// A watch has a line when it begins, and another one when it ends.
@@ -134,7 +134,7 @@ func (s *site) requests(from, to time.Time) (found requests) {
 	return found
 }
 
-func (s *site) auditLog() (all requests) {
+func (s *signerEnv) auditLog() (all requests) {
 	s.t.Helper()
 	log, err := os.Open(s.AuditLog())
 	if err != nil {
@@ -151,14 +151,14 @@ func (s *site) auditLog() (all requests) {
 	return all
 }
 
-// mustHaveAskedOnlyForRecords looks at everything that the signers have ever asked.
-func (s *site) mustHaveAskedOnlyForRecords() {
+// mustHaveAskedOnlyForRecords checks everything that the signers have ever asked.
+func (s *signerEnv) mustHaveAskedOnlyForRecords() {
 	s.t.Helper()
 	all := s.requests(time.Time{}, time.Now())
 	watches := 0
 	for _, r := range all {
-		isRecord := r.ObjectRef.Resource == "configmaps" && r.ObjectRef.Namespace == stage.RecordsNamespace &&
-			(r.ObjectRef.Name == stage.RecordName(keys[0]) || r.ObjectRef.Name == stage.RecordName(keys[1]))
+		isRecord := r.ObjectRef.Resource == "configmaps" && r.ObjectRef.Namespace == fixture.RecordsNamespace &&
+			(r.ObjectRef.Name == fixture.RecordName(keys[0]) || r.ObjectRef.Name == fixture.RecordName(keys[1]))
 		isVerb := r.Verb == "get" || r.Verb == "update" || r.Verb == "watch"
 		if !isRecord || !isVerb || r.Annotations["authorization.k8s.io/decision"] != "allow" {
 			s.t.Errorf("%s: %s %s: %d, %v", r.account(), r.Verb, r.RequestURI, r.ResponseStatus.Code, r.Annotations)
@@ -172,13 +172,13 @@ func (s *site) mustHaveAskedOnlyForRecords() {
 	}
 }
 
-// print says how often each signer asked what of which key.
-func print(t *testing.T, title string, all requests) {
+// printRequests says how often each signer asked what of which key.
+func printRequests(t *testing.T, title string, all requests) {
 	t.Helper()
 	table := fmt.Sprintf("%s\n%-10s %-10s %8s %8s %8s\n", title, "signer", "key", "update", "get", "watch")
 	for _, account := range []string{"holder", "standby"} {
 		for _, key := range keys {
-			n := func(verb string) int { return all.count(account, verb, stage.RecordName(key)) }
+			n := func(verb string) int { return all.count(account, verb, fixture.RecordName(key)) }
 			table += fmt.Sprintf("%-10s %-10s %8d %8d %8d\n", account, key.Hash()[:8], n("update"), n("get"), n("watch"))
 		}
 	}

@@ -31,7 +31,7 @@ const (
 )
 
 func TestAFlowSchemaOfItsOwnKeepsSigningAliveInAFlood(t *testing.T) {
-	s := newSite(t, 1, fmt.Sprint("--max-requests-inflight=", inFlight), fmt.Sprint("--max-mutating-requests-inflight=", inFlight))
+	s := newSignerEnv(t, 1, fmt.Sprint("--max-requests-inflight=", inFlight), fmt.Sprint("--max-mutating-requests-inflight=", inFlight))
 	holder := s.startPod("holder", 5, s.Port)
 	s.startPod("standby", 5, s.Port)
 	level := int32(initialLevel)
@@ -77,7 +77,7 @@ func TestAFlowSchemaOfItsOwnKeepsSigningAliveInAFlood(t *testing.T) {
 // flood has a stranger with a right of its own list large objects, hundreds of times
 // at once, and read none of the answers: each keeps its place until the API server
 // gives up on it.
-func (s *site) flood() {
+func (s *signerEnv) flood() {
 	s.t.Helper()
 	const elsewhere = "/api/v1/namespaces/flood"
 	s.create("/api/v1/namespaces", object{"metadata": object{"name": "flood"}})
@@ -119,7 +119,7 @@ func (s *site) flood() {
 }
 
 // applyPriority makes what the chart makes.
-func (s *site) applyPriority() {
+func (s *signerEnv) applyPriority() {
 	s.t.Helper()
 	text, err := exec.Command(filepath.Join(checkout, "target/tools/helm"), "template", "tezos-signer-operator",
 		filepath.Join(checkout, "charts/tezos-signer-operator"), "--show-only", "templates/priority.yaml").Output()

@@ -21,12 +21,12 @@ const (
 )
 
 func TestAnotherEtcdLeader(t *testing.T) {
-	long(t)
-	s := newSite(t, 3)
+	skipIfShort(t)
+	s := newSignerEnv(t, 3)
 	a, b := s.startPod("a", 5, s.Port), s.startPod("b", 5, s.Port)
-	clients := s.watch(a, b)
+	clients := s.startRecorder(a, b)
 	clients.signedAfter(time.Now())
-	s.others()
+	s.startOtherClients()
 
 	_, before := s.record(keys[0])
 	began := time.Now()
@@ -78,12 +78,12 @@ func TestAnotherEtcdLeader(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 	}
-	clients.judge(t)
+	clients.check(t)
 }
 
-// others are clients of the API server that have nothing to do with signers. It asks the etcd members in turns: without them a
+// startOtherClients are clients of the API server that have nothing to do with signers. It asks the etcd members in turns: without them a
 // signer alone with three members, whose tries are three questions each, may have the frozen one asked the same of them every time.
-func (s *site) others() {
+func (s *signerEnv) startOtherClients() {
 	for range 4 {
 		go func() {
 			for s.t.Context().Err() == nil {

@@ -17,7 +17,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 	"signer.tezos.io/e2e/softhsm"
 )
 
@@ -25,8 +25,8 @@ var (
 	checkout string
 	program  string // tezos-signer
 	token    *softhsm.Token
-	keys     []*octez.PublicKey // of the curves, in their order
-	curves   = []*octez.Curve{octez.P256, octez.Secp256k1}
+	keys     []*octezclient.PublicKey // of the curves, in their order
+	curves   = []*octezclient.Curve{octezclient.P256, octezclient.Secp256k1}
 )
 
 func TestMain(m *testing.M) {
@@ -67,7 +67,7 @@ func setUpAndRun(m *testing.M) (int, error) {
 	return m.Run(), nil
 }
 
-func generateKey(work string, curve *octez.Curve) (*octez.PublicKey, error) {
+func generateKey(work string, curve *octezclient.Curve) (*octezclient.PublicKey, error) {
 	config := filepath.Join(work, "hsm.json") // JSON is YAML
 	if err := writeJSON(config, object{"hsm": hsmSection()}); err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func generateKey(work string, curve *octez.Curve) (*octez.PublicKey, error) {
 	if err := json.Unmarshal(text, &made); err != nil {
 		return nil, err
 	}
-	return octez.ParsePublicKey(made.PublicKey)
+	return octezclient.ParsePublicKey(made.PublicKey)
 }
 
 type object = map[string]any
@@ -101,8 +101,8 @@ func writeJSON(path string, content any) error {
 	return os.WriteFile(path, text, 0o600)
 }
 
-// long is for the tests that are left out of the short form.
-func long(t *testing.T) {
+// skipIfShort is for the tests that are left out of the short form.
+func skipIfShort(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("left out of the short form")

@@ -32,8 +32,8 @@ var overloads = []struct {
 }
 
 func TestAnAPIServerThatAsksToWait(t *testing.T) {
-	long(t)
-	s := newSite(t, 1)
+	skipIfShort(t)
+	s := newSignerEnv(t, 1)
 	p := s.newProxy()
 	holder := s.startPod("holder", 5, p.port)
 	s.startPod("standby", 5, p.port)
@@ -50,7 +50,7 @@ func TestAnAPIServerThatAsksToWait(t *testing.T) {
 		return holder.client.Sign(ctx, keys[0], vote)
 	}
 	for _, overload := range overloads {
-		// Each request the first time: what is sent again comes through, and nobody is told anything of it.
+		// Each request the first time: what is sent again comes through, and no client sees it.
 		var again sync.Map
 		p.set(func(w http.ResponseWriter, r *http.Request) bool {
 			same := fmt.Sprint(r.Header.Get("Authorization"), r.Method, r.URL)

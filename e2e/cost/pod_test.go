@@ -16,12 +16,12 @@ import (
 	"testing"
 	"time"
 
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 	"signer.tezos.io/e2e/payload"
 )
 
 // The pod's /run has nothing but the ServiceAccount's directory.
-const inPod = `mount -t tmpfs none /run && mkdir -p /run/secrets/kubernetes.io && ln -s "$0" /run/secrets/kubernetes.io/serviceaccount && exec "$@"`
+const inPodScript = `mount -t tmpfs none /run && mkdir -p /run/secrets/kubernetes.io && ln -s "$0" /run/secrets/kubernetes.io/serviceaccount && exec "$@"`
 
 type pod struct {
 	name    string
@@ -29,17 +29,17 @@ type pod struct {
 	written int // how often the ServiceAccount's files were written
 	process *exec.Cmd
 	admin   string
-	client  *octez.Client
+	client  *octezclient.Client
 	base    string
 }
 
 // startPod starts a signer by the name of its ServiceAccount, which is also its
 // pod's UID, and waits until it is ready. It finds the API server at port.
-func (s *site) startPod(name string, leaseSeconds, port int) *pod {
+func (s *signerEnv) startPod(name string, leaseSeconds, port int) *pod {
 	s.t.Helper()
 	p := &pod{name: name, dir: s.t.TempDir()}
 	s.addSigner(name)
-	p.project(s.t, string(s.Authority), s.newToken(name, name+"-1"))
+	p.writeServiceAccountFiles(s.t, string(s.Authority), s.newToken(name, name+"-1"))
 	var keySections []object
 	for i, key := range keys {
 		keySections = append(keySections, object{"publicKey": key.String(), "label": curves[i].Name, "chain": "NetXdQprcVkpaWU"})
@@ -57,7 +57,7 @@ func (s *site) startPod(name string, leaseSeconds, port int) *pod {
 		s.t.Fatal(err)
 	}
 	defer log.Close()
-	p.process = exec.Command("unshare", "--mount", "sh", "-c", inPod, filepath.Join(p.dir, "serviceaccount"), program, "serve", "--config", config)
+	p.process = exec.Command("unshare", "--mount", "sh", "-c", inPodScript, filepath.Join(p.dir, "serviceaccount"), program, "serve", "--config", config)
 	p.process.Env = append(os.Environ(), "POD_UID="+name, "POD_IP=127.0.0.1", "KUBECONFIG="+filepath.Join(p.dir, "none"), "HOME="+p.dir,
 		"KUBERNETES_SERVICE_HOST=127.0.0.1", fmt.Sprint("KUBERNETES_SERVICE_PORT=", port))
 	p.process.Stderr = log
@@ -84,7 +84,7 @@ func (s *site) startPod(name string, leaseSeconds, port int) *pod {
 		response.Body.Close()
 		return response.StatusCode == http.StatusOK
 	})
-	p.client = octez.NewClient(p.base)
+	p.client = octezclient.NewClient(p.base)
 	return p
 }
 
@@ -104,8 +104,8 @@ func (p *pod) listening(field string) string {
 	return ""
 }
 
-// project writes the ServiceAccount's files: a new directory, and one rename for all of them.
-func (p *pod) project(t *testing.T, authority, token string) {
+// writeServiceAccountFiles writes the ServiceAccount's files: a new directory, and one rename for all of them.
+func (p *pod) writeServiceAccountFiles(t *testing.T, authority, token string) {
 	t.Helper()
 	root := filepath.Join(p.dir, "serviceaccount")
 	p.written++

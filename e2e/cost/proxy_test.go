@@ -12,7 +12,7 @@ import (
 	"sync/atomic"
 )
 
-// proxy stands before the API server, with its certificate, and turns requests away when it is told to.
+// proxy stands before the API server, with its certificate, and refuses requests when a test sets it so.
 type proxy struct {
 	port      int
 	requests  atomic.Int64
@@ -21,7 +21,7 @@ type proxy struct {
 	answers func(*http.Response) error
 }
 
-func (s *site) newProxy() *proxy {
+func (s *signerEnv) newProxy() *proxy {
 	s.t.Helper()
 	forward := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "https", Host: fmt.Sprint("127.0.0.1:", s.Port)})
 	forward.Transport = &http.Transport{TLSClientConfig: s.ClientTLS(), DisableCompression: true}

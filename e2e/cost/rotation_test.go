@@ -12,10 +12,10 @@ import (
 const nextSignature = 2 * time.Second
 
 func TestAnotherCertificateAuthorityOfTheAPIServer(t *testing.T) {
-	long(t)
-	s := newSite(t, 1)
+	skipIfShort(t)
+	s := newSignerEnv(t, 1)
 	a, b := s.startPod("a", 5, s.Port), s.startPod("b", 5, s.Port)
-	clients := s.watch(a, b)
+	clients := s.startRecorder(a, b)
 	clients.signedAfter(time.Now())
 
 	// First both authorities are believed, then the server has its new certificate, then the old one is believed no more.
@@ -24,7 +24,7 @@ func TestAnotherCertificateAuthorityOfTheAPIServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range []*pod{a, b} {
-		p.project(t, old+string(s.Authority), p.token(t))
+		p.writeServiceAccountFiles(t, old+string(s.Authority), p.token(t))
 	}
 	s.StopServer()
 	if err := s.StartServer(t.Context()); err != nil {
@@ -33,27 +33,27 @@ func TestAnotherCertificateAuthorityOfTheAPIServer(t *testing.T) {
 	mustSignSoon(t, clients, "after the API server came back with a certificate of a new authority")
 
 	for _, p := range []*pod{a, b} {
-		p.project(t, string(s.Authority), p.token(t))
+		p.writeServiceAccountFiles(t, string(s.Authority), p.token(t))
 	}
 	s.StopServer()
 	if err := s.StartServer(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	mustSignSoon(t, clients, "after it came back when the old authority was believed no more")
-	clients.judge(t)
+	clients.check(t)
 }
 
 func TestAnotherTokenAndTheOldOneRevoked(t *testing.T) {
-	long(t)
-	s := newSite(t, 1)
+	skipIfShort(t)
+	s := newSignerEnv(t, 1)
 	a, b := s.startPod("a", 5, s.Port), s.startPod("b", 5, s.Port)
-	clients := s.watch(a, b)
+	clients := s.startRecorder(a, b)
 	clients.signedAfter(time.Now())
 
 	_, before := s.record(keys[0])
 	replaced := time.Now()
 	for _, p := range []*pod{a, b} {
-		p.project(t, string(s.Authority), s.newToken(p.name, p.name+"-2"))
+		p.writeServiceAccountFiles(t, string(s.Authority), s.newToken(p.name, p.name+"-2"))
 		s.delete("/api/v1/namespaces/" + namespace + "/secrets/" + p.name + "-1")
 	}
 	// The API server remembers for 10 s that a token was good; the signer would read the file after a minute.
@@ -71,10 +71,10 @@ func TestAnotherTokenAndTheOldOneRevoked(t *testing.T) {
 		t.Errorf("the lease went from %+v to %+v: nothing was wrong with its holder", before, after)
 	}
 	mustSignSoon(t, clients, "after the old token was revoked")
-	clients.judge(t)
+	clients.check(t)
 }
 
-func mustSignSoon(t *testing.T, clients *witness, when string) {
+func mustSignSoon(t *testing.T, clients *recorder, when string) {
 	t.Helper()
 	took := clients.signedAfter(time.Now())
 	t.Logf("both keys signed %v %s", took.Round(time.Millisecond), when)

@@ -1,5 +1,5 @@
-// A standby is told of renewals, and reads less for it. That delays no take-over: not
-// where it may not watch, nor where nothing more is told and nobody says so.
+// A standby watches renewals, and reads less for it. That delays no take-over: not
+// where it may not watch, nor where the watch goes silent without an error.
 
 package cost
 
@@ -12,16 +12,16 @@ import (
 	"testing"
 	"time"
 
+	"signer.tezos.io/e2e/fixture"
 	"signer.tezos.io/e2e/payload"
-	"signer.tezos.io/e2e/stage"
 )
 
 func TestAStandbyThatMayNotWatchTakesOverAllTheSame(t *testing.T) {
-	long(t)
-	s := newSite(t, 1)
+	skipIfShort(t)
+	s := newSignerEnv(t, 1)
 	if _, err := s.Do(t.Context(), http.MethodPut, rbac+"/roles/signer", object{"metadata": object{"name": "signer"}, "rules": []object{{
 		"apiGroups": []string{""}, "resources": []string{"configmaps"},
-		"resourceNames": []string{stage.RecordName(keys[0]), stage.RecordName(keys[1])}, "verbs": []string{"get", "update"},
+		"resourceNames": []string{fixture.RecordName(keys[0]), fixture.RecordName(keys[1])}, "verbs": []string{"get", "update"},
 	}}}); err != nil {
 		t.Fatal(err)
 	}
@@ -31,16 +31,16 @@ func TestAStandbyThatMayNotWatchTakesOverAllTheSame(t *testing.T) {
 }
 
 func TestAStandbyThatWatchesTakesOverInTime(t *testing.T) {
-	long(t)
-	s := newSite(t, 1)
+	skipIfShort(t)
+	s := newSignerEnv(t, 1)
 	holder := s.startPod("holder", int(auditLease.Seconds()), s.Port)
 	standby := s.startPod("standby", int(auditLease.Seconds()), s.Port)
-	time.Sleep(3 * renewal) // it is told of renewals, and polls no more
+	time.Sleep(3 * renewal) // it watches renewals, and polls no more
 	mustTakeOver(t, s, holder, standby)
 }
 
 // mustTakeOver kills the holder: the other one serves both keys within the lease and a second.
-func mustTakeOver(t *testing.T, s *site, holder, standby *pod) {
+func mustTakeOver(t *testing.T, s *signerEnv, holder, standby *pod) {
 	t.Helper()
 	holder.kill()
 	began := time.Now()
@@ -65,10 +65,10 @@ func mustTakeOver(t *testing.T, s *site, holder, standby *pod) {
 }
 
 func TestAWatchThatFallsSilentDelaysNoTakeOver(t *testing.T) {
-	long(t)
-	s := newSite(t, 1)
+	skipIfShort(t)
+	s := newSignerEnv(t, 1)
 	p := s.newProxy()
-	var told, deaf atomic.Int64
+	var notified, unnotified atomic.Int64
 	p.answers = func(response *http.Response) error {
 		if response.Request.URL.Query().Get("watch") == "" {
 			return nil
@@ -83,8 +83,8 @@ func TestAWatchThatFallsSilentDelaysNoTakeOver(t *testing.T) {
 					write.CloseWithError(err)
 					return
 				}
-				if deaf.Load() == 0 {
-					told.Add(1)
+				if unnotified.Load() == 0 {
+					notified.Add(1)
 					write.Write(event)
 				}
 			}
@@ -94,8 +94,8 @@ func TestAWatchThatFallsSilentDelaysNoTakeOver(t *testing.T) {
 	}
 	holder := s.startPod("holder", int(auditLease.Seconds()), s.Port)
 	standby := s.startPod("standby", int(auditLease.Seconds()), p.port)
-	eventually(t, "some renewals are told", func() bool { return told.Load() > 6 })
-	deaf.Store(1)
-	time.Sleep(renewal * 3 / 2) // at least one that is not told
+	eventually(t, "some renewals are delivered", func() bool { return notified.Load() > 6 })
+	unnotified.Store(1)
+	time.Sleep(renewal * 3 / 2) // at least one that is not delivered
 	mustTakeOver(t, s, holder, standby)
 }

@@ -51,7 +51,7 @@ func (l *ledger) liftedAt(edit *Edit) Moment {
 	return until
 }
 
-// mayHaveBeenSigned tells whether the payload was asked for before, and not refused: the
+// mayHaveBeenSigned reports whether the payload was asked for before, and not refused: the
 // signature may be of that time.
 func (l *ledger) mayHaveBeenSigned(r *Request, before Moment) bool {
 	for _, other := range l.requests {

@@ -59,7 +59,8 @@ type Request struct {
 	Unreadable bool   `json:"unreadable,omitempty"`
 	Signature  string `json:"signature,omitempty"`
 	Error      string `json:"error,omitempty"`
-	// Due: nothing is broken any more, so this is not refused, and is signed in time.
+	// Due: this is not refused, though it may be unavailable for a while (502, or no answer): nothing is broken any more, or
+	// it was signed before, with nothing higher since.
 	Due bool `json:"due,omitempty"`
 	// Again: all is well, and this was signed before, with nothing higher since: it is signed.
 	Again bool `json:"again,omitempty"`
@@ -92,7 +93,7 @@ const (
 	Touch     Change = "touch"      // nothing that matters
 )
 
-// Fault is for the reader: nothing is judged by it.
+// Fault is for the reader: no check depends on it.
 type Fault struct {
 	Begin Moment `json:"begin"`
 	End   Moment `json:"end"`

@@ -107,7 +107,7 @@ func (c *Cluster) Apply(ctx context.Context, manifest string) error {
 	return err
 }
 
-// NotFound tells whether the object that was asked for does not exist.
+// NotFound reports whether the object that was asked for does not exist.
 func NotFound(err error) bool {
 	var command *CommandError
 	return errors.As(err, &command) && strings.Contains(command.Stderr, "(NotFound)")

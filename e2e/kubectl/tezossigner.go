@@ -1,4 +1,4 @@
-// A TezosSigner and its pods, as far as a client looks at them.
+// A TezosSigner and its pods, as far as a client reads them.
 
 package kubectl
 
@@ -60,8 +60,8 @@ func (s *TezosSigner) Condition(kind string) Condition {
 	return Condition{Type: kind}
 }
 
-// Sentences are those of the conditions that are not well.
-func (s *TezosSigner) Sentences() []string {
+// Messages are those of the conditions that are not well.
+func (s *TezosSigner) Messages() []string {
 	var sentences []string
 	for _, c := range s.Status.Conditions {
 		if c.Status != "True" {
@@ -77,7 +77,7 @@ func (s *TezosSigner) Sentences() []string {
 // AwaitReady waits until the TezosSigner is Ready, and hands every change of its
 // sentences to say.
 func (c *Cluster) AwaitReady(ctx context.Context, namespace, name string, timeout time.Duration, say func(string)) error {
-	said := ""
+	messages := ""
 	err := Await(ctx, timeout, func() (bool, error) {
 		var signer TezosSigner
 		if err := c.Get(ctx, &signer, "tezossigner", name, "-n", namespace); err != nil {
@@ -86,14 +86,14 @@ func (c *Cluster) AwaitReady(ctx context.Context, namespace, name string, timeou
 		if signer.Condition("Ready").Status == "True" && signer.Status.ObservedGeneration == signer.Metadata.Generation {
 			return true, nil
 		}
-		if now := strings.Join(signer.Sentences(), "\n"); now != said {
-			said = now
+		if now := strings.Join(signer.Messages(), "\n"); now != messages {
+			messages = now
 			say(now)
 		}
 		return false, nil
 	})
 	if err != nil {
-		return fmt.Errorf("TezosSigner %s/%s is not Ready: %w; see kubectl -n %s describe tezossigner,pod\n%s", namespace, name, err, namespace, said)
+		return fmt.Errorf("TezosSigner %s/%s is not Ready: %w; see kubectl -n %s describe tezossigner,pod\n%s", namespace, name, err, namespace, messages)
 	}
 	return nil
 }
@@ -117,7 +117,7 @@ type Pod struct {
 	} `json:"status"`
 }
 
-// Ready tells whether the pod is, and is not on its way out.
+// Ready reports whether the pod is, and is not on its way out.
 func (p *Pod) Ready() bool {
 	return p.Metadata.DeletionTimestamp == "" && slices.ContainsFunc(p.Status.Conditions, func(c Condition) bool {
 		return c.Type == "Ready" && c.Status == "True"

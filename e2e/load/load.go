@@ -7,11 +7,10 @@ package load
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"time"
 
 	"signer.tezos.io/e2e/history"
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 	"signer.tezos.io/e2e/payload"
 )
 
@@ -22,20 +21,21 @@ const (
 
 // Load is one key's requests.
 type Load struct {
-	Client *octez.Client
-	Key    *octez.PublicKey
+	Client *octezclient.Client
+	Key    *octezclient.PublicKey
 	Level  int32 // the first
-	Record func(history.Entry)
+	Clock  history.Clock
+	Record func(history.Request)
 
-	last map[string]history.Entry // by kind: what was signed last
+	last map[string]history.Request // by kind: what was signed last
 }
 
 // Run asks until the context ends.
 func (l *Load) Run(ctx context.Context) error {
-	l.last = map[string]history.Entry{}
+	l.last = map[string]history.Request{}
 	for level := l.Level; ctx.Err() == nil; level++ {
 		kind := payload.Kinds[int(level)%len(payload.Kinds)]
-		disturbed, err := l.settle(ctx, kind, level)
+		disturbed, err := l.signOneOfTwo(ctx, kind, level)
 		if err != nil {
 			return err
 		}
@@ -47,10 +47,10 @@ func (l *Load) Run(ctx context.Context) error {
 	return nil
 }
 
-// settle asks for two payloads of that position in turn, until one is signed or
+// signOneOfTwo asks for two payloads of that position in turn, until one is signed or
 // both are refused. One that got no answer may have been signed all the same, so
 // a refusal of the other settles nothing.
-func (l *Load) settle(ctx context.Context, kind string, level int32) (disturbed bool, err error) {
+func (l *Load) signOneOfTwo(ctx context.Context, kind string, level int32) (disturbed bool, err error) {
 	wanted, err := payload.New(kind, level, 0)
 	if err != nil {
 		return false, err
@@ -62,12 +62,12 @@ func (l *Load) settle(ctx context.Context, kind string, level int32) (disturbed 
 	refused := 0 // in a row
 	for ctx.Err() == nil {
 		for _, asked := range [][]byte{wanted, other} {
-			entry := l.ask(ctx, history.Entry{Kind: kind, Level: level, Payload: hex.EncodeToString(asked)})
+			request := l.ask(ctx, history.Request{Kind: kind, Level: level, Payload: hex.EncodeToString(asked)})
 			switch {
-			case entry.Signature != "":
-				l.last[kind] = entry
+			case request.Signature != "":
+				l.last[kind] = request
 				return disturbed, nil
-			case !answered(entry):
+			case !answered(request):
 				refused = 0
 			default:
 				if refused++; refused == 2 {
@@ -82,14 +82,14 @@ func (l *Load) settle(ctx context.Context, kind string, level int32) (disturbed 
 	return disturbed, nil
 }
 
-// answered tells an answer from silence and from 502, which is "not now".
-func answered(entry history.Entry) bool { return entry.Status != 0 && entry.Status != 502 }
+// answered is false where there was no answer, and for 502, which is "not now".
+func answered(request history.Request) bool { return request.Status != 0 && request.Status != 502 }
 
 func (l *Load) askAgain(ctx context.Context) {
 	for _, signed := range l.last {
 		for ctx.Err() == nil {
-			entry := l.ask(ctx, history.Entry{Kind: signed.Kind, Level: signed.Level, Payload: signed.Payload, Again: true})
-			if answered(entry) {
+			request := l.ask(ctx, history.Request{Kind: signed.Kind, Level: signed.Level, Payload: signed.Payload, Due: true})
+			if answered(request) {
 				break
 			}
 			wait(ctx, pause)
@@ -97,27 +97,11 @@ func (l *Load) askAgain(ctx context.Context) {
 	}
 }
 
-func (l *Load) ask(ctx context.Context, entry history.Entry) history.Entry {
-	raw, err := hex.DecodeString(entry.Payload)
-	if err != nil {
-		panic("a payload that this package wrote itself: " + err.Error())
-	}
-	entry.Key = l.Key.Hash()
-	entry.Signature, err = l.Client.Sign(ctx, l.Key, raw)
-	var answer *octez.AnswerError
-	switch {
-	case errors.As(err, &answer):
-		entry.Status, entry.Error = answer.Status, answer.Message()
-	case err != nil:
-		entry.Error = err.Error()
-	default:
-		entry.Status = 200
-	}
-	if entry.Signature != "" {
-		entry.Status = 200
-	}
-	l.Record(entry)
-	return entry
+func (l *Load) ask(ctx context.Context, request history.Request) history.Request {
+	request.Key = l.Key.Hash()
+	request = l.Clock.Ask(request, func(payload []byte) (string, error) { return l.Client.Sign(ctx, l.Key, payload) })
+	l.Record(request)
+	return request
 }
 
 func wait(ctx context.Context, d time.Duration) {

@@ -16,8 +16,8 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// board is what these tests need of a dashboard.
-type board struct {
+// grafanaDashboard is what these tests need of a dashboard.
+type grafanaDashboard struct {
 	file       string
 	UID        *string `json:"uid"`
 	Title      string
@@ -46,19 +46,19 @@ type target struct {
 
 type source struct{ Type, UID string }
 
-func readDashboards(t *testing.T) []board {
+func readDashboards(t *testing.T) []grafanaDashboard {
 	t.Helper()
 	files, err := filepath.Glob(chart + "/dashboards/*.json")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no dashboards", err)
 	}
-	var boards []board
+	var boards []grafanaDashboard
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := board{file: filepath.Base(file)}
+		b := grafanaDashboard{file: filepath.Base(file)}
 		if err := json.Unmarshal(text, &b); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}

@@ -6,7 +6,6 @@ package monitoring
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os/exec"
@@ -15,6 +14,8 @@ import (
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"signer.tezos.io/e2e/ports"
 )
 
 // chartObjects is what the chart makes for monitoring.
@@ -123,7 +124,7 @@ func labelOf(key string) string {
 
 // discovered is what a Prometheus with discovery in Kubernetes would find. Debian's is
 // built without; what the PodMonitors do with what was found is the same.
-func (s *site) discovered() (targets []staticConfig) {
+func (s *monitoredEnv) discovered() (targets []staticConfig) {
 	for _, pod := range s.pods {
 		labels := map[string]string{
 			"__meta_kubernetes_namespace": pod.namespace, "__meta_kubernetes_pod_name": pod.name, "__meta_kubernetes_pod_container_port_name": pod.port,
@@ -148,13 +149,13 @@ func convert(t *testing.T, from, to any) {
 }
 
 type prometheus struct {
-	*site
+	*monitoredEnv
 	base string
 }
 
-// startPrometheus has it scrape the site and watch for the chart's alerts, twice a
+// startPrometheus has it scrape these signers and the operator, and watch for the chart's alerts, twice a
 // second each. What the rules wait for before they fire (`for`) is a second here.
-func (s *site) startPrometheus() *prometheus {
+func (s *monitoredEnv) startPrometheus() *prometheus {
 	s.t.Helper()
 	var rules ruleFile
 	convert(s.t, chartObjects(s.t)["PrometheusRule "+release], &rules)
@@ -179,12 +180,10 @@ func (s *site) startPrometheus() *prometheus {
 		"rule_files":     []string{s.write("rules.yml", rules)},
 		"scrape_configs": configs,
 	})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := ports.ReserveAddress()
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	address := listener.Addr().String()
-	listener.Close()
 	s.start("prometheus", tools+"/prometheus", []string{
 		"--config.file=" + config, "--storage.tsdb.path=" + filepath.Join(s.dir, "tsdb"), "--web.listen-address=" + address, "--log.level=warn",
 	})

@@ -21,10 +21,10 @@ func TestOnARealPrometheus(t *testing.T) {
 	if os.Getenv("E2E") != "1" {
 		t.Skip("not run: it starts an API server and Prometheus, and needs E2E=1 and make images")
 	}
-	s := newSite(t)
+	s := newMonitoredEnv(t)
 	p := s.startPrometheus()
 	s.eventually("two signers and the operator are scraped", func() bool {
-		s.bake()
+		s.signOnce()
 		up, err := p.query(`up == 1`)
 		return err == nil && len(up) == 3
 	})
@@ -49,8 +49,8 @@ func TestOnARealPrometheus(t *testing.T) {
 							return true
 						}
 						if len(samples) == 0 {
-							s.bake()
-							s.wakeOperator()
+							s.signOnce()
+							s.triggerReconcile()
 						}
 						return len(samples) > 0
 					})
@@ -72,7 +72,7 @@ func TestOnARealPrometheus(t *testing.T) {
 	})
 	run("an alert for the other blocks that were asked for", func(t *testing.T) {
 		s.eventually("the alert fires for both keys", func() bool {
-			s.bake()
+			s.signOnce()
 			return len(p.firing()["TezosSignerDoubleSignAttempts"]) == len(s.keys)
 		})
 	})
@@ -99,8 +99,8 @@ func TestOnARealPrometheus(t *testing.T) {
 		want := firing{
 			Labels: map[string]string{"alertname": "TezosSignerHsmDown", "namespace": "bakers", "tezossigner": "signers", "severity": "critical"},
 			Annotations: map[string]string{
-				"summary":     "The HSM signs with no key.",
-				"description": "No signer of bakers/signers can use its HSM with any key: nothing is signed.",
+				"summary":     "The HSM does not sign with any key.",
+				"description": "No signer of bakers/signers can sign with any key. Nothing is signed.",
 				"runbook_url": "docs/runbooks/TezosSignerHsmDown.md",
 			},
 		}

@@ -19,7 +19,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"signer.tezos.io/e2e/stage"
+	"signer.tezos.io/e2e/fixture"
 )
 
 // An API server that is paused or cut off is not waited for longer.
@@ -37,9 +37,9 @@ type identity struct {
 }
 
 var (
-	nobody     = identity{} // the administrator himself
-	breakGlass = identity{"break-glass", []string{"system:masters", "tezos-signer:break-glass"}}
-	operator   = identity{"system:serviceaccount:" + stage.SystemNamespace + ":tezos-signer-operator", []string{"system:serviceaccounts", "system:authenticated"}}
+	administrator = identity{} // the administrator himself
+	breakGlass    = identity{"break-glass", []string{"system:masters", "tezos-signer:break-glass"}}
+	operator      = identity{"system:serviceaccount:" + fixture.SystemNamespace + ":tezos-signer-operator", []string{"system:serviceaccounts", "system:authenticated"}}
 )
 
 func openAPIServer(checkout string) (*apiServer, error) {
@@ -98,9 +98,9 @@ func (a *apiServer) asPods(ctx context.Context) (*apiServer, error) {
 	return &apiServer{"https://" + service.Spec.ClusterIP, &http.Client{Timeout: callTimeout, Transport: transport}}, nil
 }
 
-// isUp tells whether it is ready, etcd with it.
+// isUp reports whether it is ready, etcd with it.
 func (a *apiServer) isUp(ctx context.Context) bool {
-	status, _, err := a.call(ctx, http.MethodGet, "/readyz", "", nil, nobody)
+	status, _, err := a.call(ctx, http.MethodGet, "/readyz", "", nil, administrator)
 	return err == nil && status == http.StatusOK
 }
 
@@ -129,7 +129,7 @@ func (a *apiServer) call(ctx context.Context, method, path, contentType string, 
 }
 
 func (a *apiServer) get(ctx context.Context, path string, result any) error {
-	status, answer, err := a.call(ctx, http.MethodGet, path, "", nil, nobody)
+	status, answer, err := a.call(ctx, http.MethodGet, path, "", nil, administrator)
 	if err != nil {
 		return err
 	}

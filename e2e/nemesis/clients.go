@@ -7,26 +7,25 @@ package nemesis
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
 
 	"signer.tezos.io/e2e/history"
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 	"signer.tezos.io/e2e/payload"
 	"signer.tezos.io/e2e/vectors"
 )
 
 const (
-	mostAtOnce  = 300 // requests that hang somewhere; no more are sent then
-	patience    = 2500 * time.Millisecond
-	longestWait = 400 * time.Millisecond // for one position; then the next one is asked for
+	maxPending      = 300 // requests that hang somewhere; no more are sent then
+	clientTimeout   = 2500 * time.Millisecond
+	positionTimeout = 400 * time.Millisecond // for one position; then the next one is asked for
 )
 
 // unknownKey is one that no signer of a test has: a mainnet baker's.
-var unknownKey = sync.OnceValue(func() *octez.PublicKey {
-	key, err := octez.ParsePublicKey(vectors.Get("attestation-2244610").PublicKey)
+var unknownKey = sync.OnceValue(func() *octezclient.PublicKey {
+	key, err := octezclient.ParsePublicKey(vectors.Get("attestation-2244610").PublicKey)
 	if err != nil {
 		panic("a recorded key: " + err.Error())
 	}
@@ -34,26 +33,26 @@ var unknownKey = sync.OnceValue(func() *octez.PublicKey {
 })
 
 type clients struct {
-	trial   *trial
-	patient context.Context // of those who wait until the end
-	asking  context.Context
-	stop    context.CancelFunc
-	loops   sync.WaitGroup
-	pending sync.WaitGroup
-	slots   chan struct{}
+	run      *historyRun
+	untilEnd context.Context // of those who wait until the end
+	asking   context.Context
+	stop     context.CancelFunc
+	loops    sync.WaitGroup
+	pending  sync.WaitGroup
+	slots    chan struct{}
 
 	lock  sync.Mutex
-	byURL map[string]*octez.Client
+	byURL map[string]*octezclient.Client
 }
 
-// target is somebody to ask.
-type target struct{ name, url string }
+// endpoint is an address that clients ask.
+type endpoint struct{ name, url string }
 
 // startClients asks for all keys, until stop.
-func (t *trial) startClients(patient context.Context, random *rand.Rand) *clients {
-	c := &clients{trial: t, patient: patient, slots: make(chan struct{}, mostAtOnce), byURL: map[string]*octez.Client{}}
+func (t *historyRun) startClients(patient context.Context, random *rand.Rand) *clients {
+	c := &clients{run: t, untilEnd: patient, slots: make(chan struct{}, maxPending), byURL: map[string]*octezclient.Client{}}
 	c.asking, c.stop = context.WithCancel(patient)
-	for i := range t.field.Keys {
+	for i := range t.target.Keys {
 		own := rand.New(rand.NewPCG(random.Uint64(), random.Uint64()))
 		c.loops.Go(func() { c.loop(i, own) })
 	}
@@ -70,10 +69,10 @@ func (c *clients) wait() {
 }
 
 func (c *clients) loop(key int, random *rand.Rand) {
-	level := c.trial.levels[key]
-	hash := c.trial.field.Keys[key].Hash()
+	level := c.run.levels[key]
+	hash := c.run.target.Keys[key].Hash()
 	var before []history.Request // what was asked, to be asked again
-	for c.asking.Err() == nil && level.Load() < c.trial.first+lastOfClients {
+	for c.asking.Err() == nil && level.Load() < c.run.first+clientLevels {
 		at := history.Request{Key: hash, Kind: payload.Kinds[random.IntN(len(payload.Kinds))], Level: level.Add(1), Round: int32(max(0, random.IntN(6)-3))}
 		one, other := withPayload(at), withPayload(at)
 		decided := make(chan struct{}, 1)
@@ -100,7 +99,7 @@ func (c *clients) loop(key int, random *rand.Rand) {
 		// No faster than it can be answered, or little else than 502 would be seen.
 		select {
 		case <-decided:
-		case <-time.After(longestWait):
+		case <-time.After(positionTimeout):
 		case <-c.asking.Done():
 		}
 		pause(c.asking, between(random, 30*time.Millisecond, 120*time.Millisecond))
@@ -128,12 +127,12 @@ func notToBeSigned(random *rand.Rand, r history.Request) history.Request {
 }
 
 // send asks somebody, in a moment, and does not wait for the answer. An answer that
-// decides about the position is told.
+// decides about the position is reported to the channel.
 func (c *clients) send(random *rand.Rand, r history.Request, decided chan<- struct{}) {
-	key := c.trial.field.key(r.Key)
-	to, anew := c.target(random)
+	key := c.run.target.key(r.Key)
+	to, anew := c.endpoint(random)
 	wait := between(random, 0, 20*time.Millisecond)
-	give := patience
+	give := clientTimeout
 	switch random.IntN(8) {
 	case 0:
 		give = between(random, 0, 40*time.Millisecond) // gone half way
@@ -148,65 +147,47 @@ func (c *clients) send(random *rand.Rand, r history.Request, decided chan<- stru
 	c.pending.Go(func() {
 		defer func() { <-c.slots }()
 		pause(c.asking, wait)
-		ctx, cancel := context.WithTimeout(c.patient, give)
+		ctx, cancel := context.WithTimeout(c.untilEnd, give)
 		defer cancel()
 		client := c.client(to.url)
 		if anew {
-			client = octez.NewClient(to.url)
+			client = octezclient.NewClient(to.url)
 			defer client.Close()
 		}
 		r.Replica = to.name
-		r = c.trial.ask(r, func(raw []byte) (string, error) { return client.RequestOnce(ctx, key, raw) })
+		r = c.run.ask(r, func(raw []byte) (string, error) { return client.RequestOnce(ctx, key, raw) })
 		if r.Status != 0 && r.Status != 502 {
 			select {
 			case decided <- struct{}{}:
-			default: // told already, or nobody wants to know
+			default: // reported already, or no channel
 			}
 		}
 	})
 }
 
-// target is a replica, or the Service. The Service is asked by a connection of its own
+// endpoint is a replica, or the Service. The Service is asked by a connection of its own
 // each time, so that it may lead to any of them.
-func (c *clients) target(random *rand.Rand) (to target, anew bool) {
-	replicas := c.trial.field.replicas()
+func (c *clients) endpoint(random *rand.Rand) (to endpoint, anew bool) {
+	replicas := c.run.target.replicas()
 	which := random.IntN(len(replicas) + 1)
 	if which == len(replicas) {
-		return target{"the service", c.trial.field.Service}, true
+		return endpoint{"the service", c.run.target.Service}, true
 	}
-	return target{replicas[which].name, replicas[which].url()}, random.IntN(4) == 0
+	return endpoint{replicas[which].name, replicas[which].url()}, random.IntN(4) == 0
 }
 
-func (c *clients) client(url string) *octez.Client {
+func (c *clients) client(url string) *octezclient.Client {
 	c.lock.Lock()
 	defer c.lock.Unlock()
 	if c.byURL[url] == nil {
-		c.byURL[url] = octez.NewClient(url)
+		c.byURL[url] = octezclient.NewClient(url)
 	}
 	return c.byURL[url]
 }
 
 // ask sends a request and logs what became of it.
-func (t *trial) ask(r history.Request, send func(payload []byte) (string, error)) history.Request {
-	raw, err := hex.DecodeString(r.Payload)
-	if err != nil {
-		panic("a payload that this package wrote itself: " + err.Error())
-	}
-	r.Asked = t.now()
-	r.Signature, err = send(raw)
-	r.Answered = t.now()
-	var answer *octez.AnswerError
-	var unreadable *octez.UnreadableAnswer
-	switch {
-	case errors.As(err, &answer):
-		r.Status, r.Error = answer.Status, answer.Message()
-	case errors.As(err, &unreadable):
-		r.Status, r.Unreadable, r.Error = unreadable.Status, true, unreadable.Why
-	case err != nil:
-		r.Error = err.Error()
-	default:
-		r.Status = 200
-	}
+func (t *historyRun) ask(r history.Request, send func(payload []byte) (string, error)) history.Request {
+	r = t.clock.Ask(r, send)
 	t.log.write(history.Event{Request: &r})
 	return r
 }

@@ -19,21 +19,21 @@ func drawDelay(random *rand.Rand, _ int) fault {
 	const breath = 150 * time.Millisecond
 	lasts := time.Duration(times)*pause + time.Duration(times-1)*breath
 	what := fmt.Sprintf("SIGSTOP %s, %d times %s", component, times, pause.Round(time.Millisecond))
-	return fault{what: what, lasts: lasts, begin: func(ctx context.Context, t *trial) (func(context.Context) error, string, error) {
+	return fault{what: what, duration: lasts, begin: func(ctx context.Context, t *historyRun) (func(context.Context) error, string, error) {
 		for i := range times {
-			if err := t.field.cluster(ctx, "", "pause", component); err != nil {
+			if err := t.target.cluster(ctx, "", "pause", component); err != nil {
 				return nil, "", err
 			}
 			if i == times-1 {
 				break
 			}
 			time.Sleep(pause)
-			if err := t.field.cluster(ctx, "", "resume", component); err != nil {
+			if err := t.target.cluster(ctx, "", "resume", component); err != nil {
 				return nil, "", err
 			}
 			time.Sleep(breath)
 		}
-		end := func(ctx context.Context) error { return t.field.cluster(ctx, "", "resume", component) }
+		end := func(ctx context.Context) error { return t.target.cluster(ctx, "", "resume", component) }
 		return end, "", nil
 	}}
 }

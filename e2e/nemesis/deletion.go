@@ -14,14 +14,14 @@ func drawDeletion(random *rand.Rand, keys int) fault {
 	if random.IntN(2) == 0 {
 		how, query = " by force", "?gracePeriodSeconds=0"
 	}
-	return fault{what: "the pod of " + victim.who + " is deleted" + how, begin: func(ctx context.Context, t *trial) (func(context.Context) error, string, error) {
-		r, err := victim.find(ctx, t.field)
+	return fault{what: "the pod of " + victim.who + " is deleted" + how, begin: func(ctx context.Context, t *historyRun) (func(context.Context) error, string, error) {
+		r, err := victim.find(ctx, t.target)
 		if err != nil {
 			return nil, "", err
 		}
-		t.mustRestart()
-		path := "/api/v1/namespaces/" + t.field.Namespace + "/pods/" + r.name + query
-		status, answer, err := t.field.api.call(ctx, http.MethodDelete, path, "", nil, nobody)
+		t.noteRestart()
+		path := "/api/v1/namespaces/" + t.target.Namespace + "/pods/" + r.name + query
+		status, answer, err := t.target.api.call(ctx, http.MethodDelete, path, "", nil, administrator)
 		if err == nil && status >= 300 {
 			err = fmt.Errorf("DELETE %s: %d %.200s", path, status, answer)
 		}

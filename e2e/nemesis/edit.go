@@ -15,13 +15,13 @@ import (
 	"time"
 
 	"signer.tezos.io/e2e/history"
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 	"signer.tezos.io/e2e/payload"
 )
 
 // A patch of the API server's is tried again where it meets another write; a PUT of the
 // operator's is tried here.
-const putAtMost = 20
+const maxPutAttempts = 20
 
 func drawEdit(random *rand.Rand, keys int) fault {
 	key, by, ahead := random.IntN(keys), breakGlass, int32(random.IntN(6))
@@ -34,17 +34,17 @@ func drawEdit(random *rand.Rand, keys int) fault {
 		f.what, by = "a write to the record by break-glass", breakGlass
 	}
 	if change == history.Suspend || change == history.Ceiling {
-		f.lasts = between(random, 300*time.Millisecond, 2500*time.Millisecond)
+		f.duration = between(random, 300*time.Millisecond, 2500*time.Millisecond)
 	}
-	f.begin = func(ctx context.Context, t *trial) (func(context.Context) error, string, error) {
+	f.begin = func(ctx context.Context, t *historyRun) (func(context.Context) error, string, error) {
 		level := t.levels[key].Load() + ahead
-		err := t.edit(ctx, t.field.Keys[key], change, level, by)
+		err := t.edit(ctx, t.target.Keys[key], change, level, by)
 		lift := lifts[change]
 		if lift == "" {
-			return nil, t.field.Keys[key].Hash(), err
+			return nil, t.target.Keys[key].Hash(), err
 		}
-		end := func(ctx context.Context) error { return t.edit(ctx, t.field.Keys[key], lift, 0, breakGlass) }
-		return end, t.field.Keys[key].Hash(), err
+		end := func(ctx context.Context) error { return t.edit(ctx, t.target.Keys[key], lift, 0, breakGlass) }
+		return end, t.target.Keys[key].Hash(), err
 	}
 	return f
 }
@@ -74,7 +74,7 @@ func rowsOf(change history.Change, level int32) map[string]any {
 }
 
 // edit makes a change and logs what became of it.
-func (t *trial) edit(ctx context.Context, key *octez.PublicKey, change history.Change, level int32, by identity) error {
+func (t *historyRun) edit(ctx context.Context, key *octezclient.PublicKey, change history.Change, level int32, by identity) error {
 	event := &history.Edit{What: change, Key: key.Hash(), Level: level, By: by.name}
 	var status int
 	var answer []byte
@@ -84,7 +84,7 @@ func (t *trial) edit(ctx context.Context, key *octez.PublicKey, change history.C
 	} else {
 		status, answer, err = t.patch(ctx, key, change, level, event)
 	}
-	now := t.now()
+	now := t.clock.Now()
 	switch {
 	case err == nil && status < 300:
 		event.Acknowledged = &now
@@ -101,25 +101,25 @@ func (t *trial) edit(ctx context.Context, key *octez.PublicKey, change history.C
 	return err
 }
 
-func (t *trial) patch(ctx context.Context, key *octez.PublicKey, change history.Change, level int32, event *history.Edit) (int, []byte, error) {
+func (t *historyRun) patch(ctx context.Context, key *octezclient.PublicKey, change history.Change, level int32, event *history.Edit) (int, []byte, error) {
 	patch := map[string]any{"data": rowsOf(change, level)}
 	if change == history.Touch {
-		patch = map[string]any{"metadata": map[string]any{"annotations": map[string]string{"nemesis": t.now().String()}}}
+		patch = map[string]any{"metadata": map[string]any{"annotations": map[string]string{"nemesis": t.clock.Now().String()}}}
 	}
 	body, err := json.Marshal(patch)
 	if err != nil {
 		return 0, nil, err
 	}
-	event.Sent = t.now()
-	return t.field.api.call(ctx, http.MethodPatch, recordPath(key), "application/merge-patch+json", body, breakGlass)
+	event.Sent = t.clock.Now()
+	return t.target.api.call(ctx, http.MethodPatch, recordPath(key), "application/merge-patch+json", body, breakGlass)
 }
 
 // put writes what it has read, with the change, until nobody wrote in between.
-func (t *trial) put(ctx context.Context, key *octez.PublicKey, change history.Change, level int32, event *history.Edit) (status int, answer []byte, err error) {
-	for range putAtMost {
+func (t *historyRun) put(ctx context.Context, key *octezclient.PublicKey, change history.Change, level int32, event *history.Edit) (status int, answer []byte, err error) {
+	for range maxPutAttempts {
 		var record map[string]any
-		event.Sent = t.now()
-		if err := t.field.api.get(ctx, recordPath(key), &record); err != nil {
+		event.Sent = t.clock.Now()
+		if err := t.target.api.get(ctx, recordPath(key), &record); err != nil {
 			event.Refused = true // nothing was sent
 			return 0, nil, err
 		}
@@ -132,8 +132,8 @@ func (t *trial) put(ctx context.Context, key *octez.PublicKey, change history.Ch
 		if err != nil {
 			return 0, nil, err
 		}
-		event.Sent = t.now()
-		status, answer, err = t.field.api.call(ctx, http.MethodPut, recordPath(key), "application/json", body, operator)
+		event.Sent = t.clock.Now()
+		status, answer, err = t.target.api.call(ctx, http.MethodPut, recordPath(key), "application/json", body, operator)
 		if err != nil || status != http.StatusConflict {
 			return status, answer, err
 		}

@@ -10,12 +10,12 @@ import (
 
 func drawKill(random *rand.Rand, keys int) fault {
 	victim := drawVictim(random, keys)
-	return fault{what: "SIGKILL " + victim.who, begin: func(ctx context.Context, t *trial) (func(context.Context) error, string, error) {
-		r, err := victim.find(ctx, t.field)
+	return fault{what: "SIGKILL " + victim.who, begin: func(ctx context.Context, t *historyRun) (func(context.Context) error, string, error) {
+		r, err := victim.find(ctx, t.target)
 		if err != nil {
 			return nil, "", err
 		}
-		t.mustRestart()
+		t.noteRestart()
 		return nil, r.name, r.signal(syscall.SIGKILL)
 	}}
 }

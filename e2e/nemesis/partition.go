@@ -28,14 +28,14 @@ func drawCutFromAPIServer(random *rand.Rand, keys int) fault {
 		who = "all replicas"
 	}
 	what := fmt.Sprintf("%s between %s and the API server: %s", lost, who, verdict)
-	return fault{what: what, lasts: lasts, begin: func(ctx context.Context, t *trial) (func(context.Context) error, string, error) {
-		met, err := victim.find(ctx, t.field)
+	return fault{what: what, duration: lasts, begin: func(ctx context.Context, t *historyRun) (func(context.Context) error, string, error) {
+		met, err := victim.find(ctx, t.target)
 		if err != nil {
 			return nil, "", err
 		}
 		cutOff := []replica{met}
 		if all {
-			cutOff = t.field.replicas()
+			cutOff = t.target.replicas()
 		}
 		var rules []string
 		for _, r := range cutOff {
@@ -46,30 +46,30 @@ func drawCutFromAPIServer(random *rand.Rand, keys int) fault {
 				rules = append(rules, fmt.Sprintf("output ip daddr %s tcp sport %d %s", r.address, apiPort, verdict))
 			}
 		}
-		return t.cut(ctx, rules, names(cutOff))
+		return t.addRules(ctx, rules, names(cutOff))
 	}}
 }
 
 func drawCutBetweenReplicas(random *rand.Rand, keys int) fault {
 	verdict, victim := verdicts[random.IntN(2)], drawVictim(random, keys)
 	what := fmt.Sprintf("between %s and its peers: %s", victim.who, verdict)
-	return fault{what: what, lasts: between(random, 500*time.Millisecond, 4*time.Second), begin: func(ctx context.Context, t *trial) (func(context.Context) error, string, error) {
-		met, err := victim.find(ctx, t.field)
+	return fault{what: what, duration: between(random, 500*time.Millisecond, 4*time.Second), begin: func(ctx context.Context, t *historyRun) (func(context.Context) error, string, error) {
+		met, err := victim.find(ctx, t.target)
 		if err != nil {
 			return nil, "", err
 		}
 		var rules []string
-		for _, r := range t.field.others(met) {
+		for _, r := range t.target.otherReplicas(met) {
 			for _, way := range [][2]string{{met.address, r.address}, {r.address, met.address}} {
 				rules = append(rules, fmt.Sprintf("forward ip saddr %s ip daddr %s tcp dport %d %s", way[0], way[1], peerPort, verdict))
 			}
 		}
-		return t.cut(ctx, rules, met.name)
+		return t.addRules(ctx, rules, met.name)
 	}}
 }
 
-// cut puts the rules into a table of their own, which is taken away at the end.
-func (t *trial) cut(ctx context.Context, rules []string, met string) (func(context.Context) error, string, error) {
+// addRules puts the rules into a table of their own, which is taken away at the end.
+func (t *historyRun) addRules(ctx context.Context, rules []string, met string) (func(context.Context) error, string, error) {
 	t.lock.Lock()
 	table := fmt.Sprintf("nemesis-%d", len(t.tables))
 	t.tables[table] = true
@@ -82,29 +82,29 @@ func (t *trial) cut(ctx context.Context, rules []string, met string) (func(conte
 	for _, rule := range rules {
 		text += fmt.Sprintf("add rule inet %s %s\n", table, rule)
 	}
-	end := func(ctx context.Context) error { return t.uncut(ctx, table) }
-	if err := t.field.cluster(ctx, text, "exec", "nft", "-f", "-"); err != nil {
+	end := func(ctx context.Context) error { return t.removeRules(ctx, table) }
+	if err := t.target.cluster(ctx, text, "exec", "nft", "-f", "-"); err != nil {
 		t.setInForce(table, false) // all of it or nothing
 		return nil, met, err
 	}
 	return end, met, nil
 }
 
-func (t *trial) uncut(ctx context.Context, table string) error {
-	err := t.field.cluster(ctx, "", "exec", "nft", "delete", "table", "inet", table)
+func (t *historyRun) removeRules(ctx context.Context, table string) error {
+	err := t.target.cluster(ctx, "", "exec", "nft", "delete", "table", "inet", table)
 	if err == nil {
 		t.setInForce(table, false)
 	}
 	return err
 }
 
-func (t *trial) setInForce(table string, is bool) {
+func (t *historyRun) setInForce(table string, is bool) {
 	t.lock.Lock()
 	defer t.lock.Unlock()
 	t.tables[table] = is
 }
 
-func (t *trial) tablesInForce() (tables []string) {
+func (t *historyRun) tablesInForce() (tables []string) {
 	t.lock.Lock()
 	defer t.lock.Unlock()
 	for table, inForce := range t.tables {

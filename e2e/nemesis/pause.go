@@ -16,8 +16,8 @@ func drawPause(random *rand.Rand, keys int) fault {
 		lasts = between(random, leaseDuration+200*time.Millisecond, leaseDuration+2*time.Second)
 	}
 	victim := drawVictim(random, keys)
-	return fault{what: "SIGSTOP " + victim.who, lasts: lasts, begin: func(ctx context.Context, t *trial) (func(context.Context) error, string, error) {
-		r, err := victim.find(ctx, t.field)
+	return fault{what: "SIGSTOP " + victim.who, duration: lasts, begin: func(ctx context.Context, t *historyRun) (func(context.Context) error, string, error) {
+		r, err := victim.find(ctx, t.target)
 		if err != nil {
 			return nil, "", err
 		}

@@ -12,27 +12,27 @@ import (
 
 // fault is one thing that goes wrong.
 type fault struct {
-	what  string
-	lasts time.Duration
+	what     string
+	duration time.Duration
 	// The whole cluster is slow to get over it: controllers ask again after half a minute.
 	disruptive bool
 	// begin does it, and returns what ends it, and whom it met. Nothing to end: nil.
-	begin func(context.Context, *trial) (end func(context.Context) error, met string, err error)
+	begin func(context.Context, *historyRun) (end func(context.Context) error, met string, err error)
 }
 
-// planned is a fault with its time.
-type planned struct {
+// plannedFault is a fault with its time.
+type plannedFault struct {
 	fault
 	at time.Duration
 }
 
-type kind struct {
+type faultKind struct {
 	weight int
 	draw   func(random *rand.Rand, keys int) fault
 }
 
-// kinds are drawn by their weights. What takes long to recover from is rare.
-var kinds = []kind{
+// faultKinds are drawn by their weights. What takes long to recover from is rare.
+var faultKinds = []faultKind{
 	{4, drawKill},
 	{5, drawPause},
 	{7, drawCutFromAPIServer},
@@ -44,25 +44,25 @@ var kinds = []kind{
 }
 
 const (
-	healthyAtFirst = 400 * time.Millisecond
-	withinThat     = 1500 * time.Millisecond // all faults have begun
-	healthyAtLast  = 300 * time.Millisecond
+	healthyBefore = 400 * time.Millisecond
+	faultWindow   = 1500 * time.Millisecond // all faults have begun
+	healthyAfter  = 300 * time.Millisecond
 )
 
 // draw plans one history: one to three faults that may overlap.
-func draw(random *rand.Rand, keys int) []planned {
+func draw(random *rand.Rand, keys int) []plannedFault {
 	sum := 0
-	for _, kind := range kinds {
+	for _, kind := range faultKinds {
 		sum += kind.weight
 	}
-	plan := make([]planned, 1+random.IntN(3))
+	plan := make([]plannedFault, 1+random.IntN(3))
 	for i := range plan {
 		at := random.IntN(sum)
-		chosen := slices.IndexFunc(kinds, func(k kind) bool {
+		chosen := slices.IndexFunc(faultKinds, func(k faultKind) bool {
 			at -= k.weight
 			return at < 0
 		})
-		plan[i] = planned{kinds[chosen].draw(random, keys), healthyAtFirst + between(random, 0, withinThat)}
+		plan[i] = plannedFault{faultKinds[chosen].draw(random, keys), healthyBefore + between(random, 0, faultWindow)}
 	}
 	return plan
 }
@@ -71,16 +71,16 @@ func between(random *rand.Rand, from, to time.Duration) time.Duration {
 	return from + time.Duration(random.Int64N(int64(to-from)))
 }
 
-// undisruptive leaves out what others who use the cluster would suffer from.
-func undisruptive(plan []planned) []planned {
-	return slices.DeleteFunc(plan, func(p planned) bool { return p.disruptive })
+// withoutDisruptive leaves out what others who use the cluster would suffer from.
+func withoutDisruptive(plan []plannedFault) []plannedFault {
+	return slices.DeleteFunc(plan, func(p plannedFault) bool { return p.disruptive })
 }
 
-// end is when all of a plan is over.
-func end(plan []planned) time.Duration {
-	last := healthyAtFirst
+// planDuration is when all of a plan is over.
+func planDuration(plan []plannedFault) time.Duration {
+	last := healthyBefore
 	for _, p := range plan {
-		last = max(last, p.at+p.lasts)
+		last = max(last, p.at+p.duration)
 	}
-	return last + healthyAtLast
+	return last + healthyAfter
 }

@@ -14,7 +14,7 @@ func plans(seed uint64) (text string, longest time.Duration) {
 		for _, p := range plan {
 			all.WriteString(p.what + "\n")
 		}
-		longest = max(longest, end(plan))
+		longest = max(longest, planDuration(plan))
 	}
 	return all.String(), longest
 }
@@ -24,7 +24,7 @@ func TestWhatIsDisruptiveIsLeftOutAndNothingElse(t *testing.T) {
 	for number := range uint64(200) {
 		plan := draw(rand.New(rand.NewPCG(1, number)), 2)
 		all += len(plan)
-		for _, p := range undisruptive(plan) {
+		for _, p := range withoutDisruptive(plan) {
 			kept++
 			if strings.HasPrefix(p.what, "SIGKILL etcd") || strings.HasPrefix(p.what, "SIGTERM") {
 				t.Errorf("%q was kept", p.what)

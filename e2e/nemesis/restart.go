@@ -21,7 +21,7 @@ kill -KILL "$process" 2>/dev/null || true
 func drawRestart(random *rand.Rand, _ int) fault {
 	component := []string{"kube-apiserver", "etcd"}[random.IntN(2)]
 	signal := []string{"KILL", "TERM"}[random.IntN(2)]
-	return fault{what: fmt.Sprintf("SIG%s %s", signal, component), disruptive: true, begin: func(ctx context.Context, t *trial) (func(context.Context) error, string, error) {
-		return nil, "", t.field.cluster(ctx, "", "exec", "sh", "-c", fmt.Sprintf(restartScript, component, signal))
+	return fault{what: fmt.Sprintf("SIG%s %s", signal, component), disruptive: true, begin: func(ctx context.Context, t *historyRun) (func(context.Context) error, string, error) {
+		return nil, "", t.target.cluster(ctx, "", "exec", "sh", "-c", fmt.Sprintf(restartScript, component, signal))
 	}}
 }

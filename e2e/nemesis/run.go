@@ -1,4 +1,4 @@
-// One history: healthy at first, then what the plan has, then healed, and judged.
+// One history: healthy at first, then what the plan has, then healed, and checked.
 
 package nemesis
 
@@ -20,12 +20,12 @@ const (
 	leaseDuration = 5 * time.Second // the default
 	// LevelsOfAHistory are a history's own: it asks for those above its first one.
 	LevelsOfAHistory = 1000
-	lastOfClients    = 850
-	ofRecovery       = 900
+	clientLevels     = 850
+	recoveryLevel    = 900
 )
 
-// Which says which history to run.
-type Which struct {
+// HistorySpec says which history to run.
+type HistorySpec struct {
 	Seed       uint64
 	Number     int   // of the seed's histories
 	FirstLevel int32 // above all that was signed
@@ -42,11 +42,11 @@ type Result struct {
 	Took   time.Duration
 }
 
-// trial is a history in the making.
-type trial struct {
-	field  *Field
+// historyRun is a history in the making.
+type historyRun struct {
+	target *Target
 	log    *eventLog
-	start  time.Time
+	clock  history.Clock
 	first  int32
 	levels []*atomic.Int32 // by key: where its clients are
 
@@ -56,17 +56,17 @@ type trial struct {
 }
 
 // Run makes one history, and writes its log into the directory.
-func (f *Field) Run(ctx context.Context, which Which, directory string) (*Result, error) {
+func (f *Target) Run(ctx context.Context, which HistorySpec, directory string) (*Result, error) {
 	log, err := newEventLog(filepath.Join(directory, fmt.Sprintf("seed-%d-%03d.jsonl", which.Seed, which.Number)))
 	if err != nil {
 		return nil, err
 	}
 	defer log.file.Close()
 	random := rand.New(rand.NewPCG(which.Seed, uint64(which.Number)))
-	t := &trial{field: f, log: log, start: time.Now(), first: which.FirstLevel, tables: map[string]bool{}}
-	begin := &history.Begin{Seed: which.Seed, Number: which.Number, Time: t.start.UTC().Format(time.RFC3339Nano)}
-	for _, key := range f.Keys {
-		begin.Keys = append(begin.Keys, key.String())
+	t := &historyRun{target: f, log: log, clock: history.StartClock(), first: which.FirstLevel, tables: map[string]bool{}}
+	begin := t.clock.Begin(f.Keys...)
+	begin.Seed, begin.Number = which.Seed, which.Number
+	for range f.Keys {
 		level := &atomic.Int32{}
 		level.Store(which.FirstLevel)
 		t.levels = append(t.levels, level)
@@ -75,21 +75,21 @@ func (f *Field) Run(ctx context.Context, which Which, directory string) (*Result
 
 	plan := draw(random, len(f.Keys))
 	if which.Undisruptive {
-		plan = undisruptive(plan)
+		plan = withoutDisruptive(plan)
 	}
 	patient, hangUp := context.WithCancel(ctx)
 	defer hangUp()
-	go t.keepLooking(patient)
+	go t.keepReplicasFresh(patient)
 	clients := t.startClients(patient, random)
 	t.breakAll(ctx, plan)
 	clients.stop()
-	err = t.mend(ctx)
+	err = t.healAndVerify(ctx)
 	hangUp()
 	clients.wait()
 	if err == nil {
 		err = log.err
 	}
-	result := &Result{Verdict: history.Judge(log.events), Log: log.file.Name(), Took: time.Since(t.start)}
+	result := &Result{Verdict: history.CheckLog(log.events), Log: log.file.Name(), Took: time.Since(t.clock.Began)}
 	for _, p := range plan {
 		result.Faults = append(result.Faults, p.what)
 	}
@@ -97,24 +97,24 @@ func (f *Field) Run(ctx context.Context, which Which, directory string) (*Result
 }
 
 // breakAll carries out a plan, to its end.
-func (t *trial) breakAll(ctx context.Context, plan []planned) {
+func (t *historyRun) breakAll(ctx context.Context, plan []plannedFault) {
 	var running sync.WaitGroup
 	for _, p := range plan {
 		running.Go(func() {
 			t.until(ctx, p.at)
-			event := &history.Fault{Begin: t.now()}
+			event := &history.Fault{Begin: t.clock.Now()}
 			finish, met, err := p.begin(ctx, t)
 			event.What = p.what
 			if met != "" {
 				event.What += " (" + met + ")"
 			}
-			t.until(ctx, p.at+p.lasts)
+			t.until(ctx, p.at+p.duration)
 			if finish != nil {
 				if failed := finish(ctx); err == nil {
 					err = failed
 				}
 			}
-			event.End = t.now()
+			event.End = t.clock.Now()
 			if err != nil {
 				event.Error = err.Error()
 			}
@@ -122,29 +122,27 @@ func (t *trial) breakAll(ctx context.Context, plan []planned) {
 		})
 	}
 	running.Wait()
-	t.until(ctx, end(plan))
+	t.until(ctx, planDuration(plan))
 }
 
-// keepLooking finds new replicas, so that they are asked as soon as they are there.
-func (t *trial) keepLooking(ctx context.Context) {
+// keepReplicasFresh finds new replicas, so that they are asked as soon as they are there.
+func (t *historyRun) keepReplicasFresh(ctx context.Context) {
 	for ctx.Err() == nil {
 		soon, cancel := context.WithTimeout(ctx, time.Second)
-		t.field.look(soon)
+		t.target.refresh(soon)
 		cancel()
 		pause(ctx, time.Second)
 	}
 }
 
-func (t *trial) now() history.Moment { return history.Moment(time.Since(t.start)) }
-
-func (t *trial) until(ctx context.Context, at time.Duration) {
+func (t *historyRun) until(ctx context.Context, at time.Duration) {
 	select {
-	case <-time.After(time.Until(t.start.Add(at))):
+	case <-time.After(time.Until(t.clock.Began.Add(at))):
 	case <-ctx.Done():
 	}
 }
 
-func (t *trial) mustRestart() {
+func (t *historyRun) noteRestart() {
 	t.lock.Lock()
 	defer t.lock.Unlock()
 	t.restarted = true

@@ -10,20 +10,20 @@ import (
 
 type victim struct {
 	who  string
-	find func(context.Context, *Field) (replica, error)
+	find func(context.Context, *Target) (replica, error)
 }
 
 func drawVictim(random *rand.Rand, keys int) victim {
 	key, which := random.IntN(keys), random.IntN(100)
 	if random.IntN(3) > 0 {
-		return victim{"the holder", func(ctx context.Context, f *Field) (replica, error) { return f.holder(ctx, f.Keys[key]) }}
+		return victim{"the holder", func(ctx context.Context, f *Target) (replica, error) { return f.holder(ctx, f.Keys[key]) }}
 	}
-	return victim{"another replica", func(ctx context.Context, f *Field) (replica, error) {
+	return victim{"another replica", func(ctx context.Context, f *Target) (replica, error) {
 		holder, err := f.holder(ctx, f.Keys[key])
 		if err != nil {
 			return replica{}, err
 		}
-		others := f.others(holder)
+		others := f.otherReplicas(holder)
 		if len(others) == 0 {
 			return replica{}, errors.New("there is no other replica")
 		}

@@ -1,33 +1,46 @@
 package race
 
 import (
-	"errors"
+	"context"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
+	"signer.tezos.io/e2e/vectors"
 )
 
-func TestTwoSignedPayloadsBreakThePromise(t *testing.T) {
-	type answer struct {
-		payload, signature string
-		err                error
+// A signer that refuses all but keeps the promise; one that gives everybody a signature does not.
+func TestARaceIsJudgedByItsHistory(t *testing.T) {
+	key, err := octezclient.ParsePublicKey(vectors.Get("attestation-2244610").PublicKey)
+	if err != nil {
+		t.Fatal(err)
 	}
-	refused := answer{"c", "", &octez.AnswerError{Status: 409}}
 	for name, c := range map[string]struct {
-		answers []answer
-		ok      bool
+		status int
+		body   string
+		signed int
+		ok     bool
 	}{
-		"one signed":             {[]answer{{"a", "s1", nil}, refused}, true},
-		"none signed":            {[]answer{refused, {"b", "", errors.New("refused connection")}}, true},
-		"two signed":             {[]answer{{"a", "s1", nil}, {"b", "s2", nil}, refused}, false},
-		"one signed twice":       {[]answer{{"a", "s1", nil}, {"a", "s2", nil}}, false},
-		"one with a bad verdict": {[]answer{{"a", "s1", nil}, {"b", "s2", errors.New("does not verify")}}, false},
+		"refuses":       {http.StatusConflict, `[{"id":"signer.refused","kind":"temporary"}]`, 0, true},
+		"signs for all": {http.StatusOK, `{"signature":"` + vectors.Get("attestation-2244610").Signature + `"}`, 8, false},
 	} {
-		result := &Result{Answers: map[string]int{}, Signed: map[string][]string{}}
-		for _, a := range c.answers {
-			result.add([]byte(a.payload), a.signature, a.err)
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			if r.Method == http.MethodGet {
+				w.Write([]byte("{}"))
+				return
+			}
+			w.WriteHeader(c.status)
+			w.Write([]byte(c.body))
+		}))
+		race := Race{Signers: []string{server.URL}, Key: key, Connections: 8, Kind: "block", Level: 1, Round: 0}
+		result, err := race.Run(context.Background())
+		server.Close()
+		if err != nil {
+			t.Fatal(err)
 		}
-		if result.OK() != c.ok {
+		if result.Signed != c.signed || result.OK() != c.ok {
 			t.Errorf("%s: %+v", name, result)
 		}
 	}

@@ -7,100 +7,100 @@ import (
 	"testing"
 	"time"
 
-	"signer.tezos.io/e2e/octez"
-	"signer.tezos.io/e2e/operator"
+	"signer.tezos.io/e2e/octezclient"
+	"signer.tezos.io/e2e/operatorenv"
 )
 
 // The deletion of a TezosSigner ends, whatever state it is in, and leaves no rights on
 // the records behind; its records are free for another one then.
 func TestADeletionEndsInEveryState(t *testing.T) {
 	needsE2E(t)
-	p := operator.NewPlace(t)
-	p.StartControllers()
-	o := p.StartReady(image)
-	shared := p.NewKey()
-	p.Create(p.Signer("owner", operator.Baker, shared))
-	p.AwaitMade("owner")
+	env := operatorenv.New(t)
+	env.StartControllers()
+	o := env.StartReady(image)
+	shared := env.NewKey()
+	env.Create(env.Signer("owner", operatorenv.Baker, shared))
+	env.AwaitCreated("owner")
 
-	path := func(name string) string { return operator.Path("tezossigners", operator.Namespace, name) }
-	record := func(key *octez.PublicKey) string {
-		return operator.Path("configmaps", operator.Records, operator.RecordName(key))
+	path := func(name string) string { return operatorenv.Path("tezossigners", operatorenv.Namespace, name) }
+	record := func(key *octezclient.PublicKey) string {
+		return operatorenv.Path("configmaps", operatorenv.Records, operatorenv.RecordName(key))
 	}
-	change := func(name string, to func(object)) { p.Change(path(name), to) }
+	change := func(name string, to func(object)) { env.Change(path(name), to) }
 	reason := func(name, reason string) {
-		p.Await(name+" is "+reason, func() bool { return operator.Text(p.Condition(name, "Ready"), "reason") == reason })
+		env.Await(name+" is "+reason, func() bool { return operatorenv.TextOf(env.Condition(name, "Ready"), "reason") == reason })
 	}
 	asBreakGlass := func(method, path string, body any) {
-		if _, err := p.DoAs(t.Context(), "tezos-signer:break-glass", method, path, body); err != nil {
+		if _, err := env.DoAs(t.Context(), "tezos-signer:break-glass", method, path, body); err != nil {
 			t.Fatal(err)
 		}
 	}
 	limit := 15 * time.Second
 	for name, c := range map[string]struct {
-		state func(name string, key *octez.PublicKey)
+		state func(name string, key *octezclient.PublicKey)
 		limit time.Duration
 	}{
-		"unscheduled": {func(name string, _ *octez.PublicKey) {
-			p.Await("its pods are there", func() bool { return len(pods(p, name)) > 0 })
+		"unscheduled": {func(name string, _ *octezclient.PublicKey) {
+			env.Await("its pods are there", func() bool { return len(pods(env, name)) > 0 })
 		}, limit},
-		"invalid": {func(name string, _ *octez.PublicKey) {
+		"invalid": {func(name string, _ *octezclient.PublicKey) {
 			change(name, func(o object) {
 				o["spec"].(object)["baker"].(object)["template"].(object)["spec"].(object)["shareProcessNamespace"] = true
 			})
 			reason(name, "Invalid")
 		}, limit},
-		"refused": {func(name string, _ *octez.PublicKey) {
+		"refused": {func(name string, _ *octezclient.PublicKey) {
 			change(name, func(o object) {
 				o["spec"].(object)["keys"] = append(o["spec"].(object)["keys"].([]any), object{"publicKey": shared.String(), "label": "b"})
 			})
 			reason(name, "ClaimedByAnother")
 		}, limit},
-		"record-gone": {func(name string, key *octez.PublicKey) {
+		"record-gone": {func(name string, key *octezclient.PublicKey) {
 			asBreakGlass(http.MethodDelete, record(key), nil)
 			reason(name, "RecordVanished")
 		}, limit},
-		"paused": {func(name string, _ *octez.PublicKey) {
+		"paused": {func(name string, _ *octezclient.PublicKey) {
 			change(name, func(o object) { annotations(o)["signer.tezos.io/paused"] = "true" })
-			p.Await("it is paused", func() bool { return p.Condition(name, "Paused") != nil })
+			env.Await("it is paused", func() bool { return env.Condition(name, "Paused") != nil })
 		}, limit},
-		"name-taken": {func(name string, _ *octez.PublicKey) {
-			p.Must(http.MethodPost, operator.Path("services", operator.Namespace, ""), object{
+		"name-taken": {func(name string, _ *octezclient.PublicKey) {
+			env.Must(http.MethodPost, operatorenv.Path("services", operatorenv.Namespace, ""), object{
 				"metadata": object{"name": name}, "spec": object{"ports": []any{object{"port": 80}}},
 			})
-			change(name, func(o object) { operator.Service(o["spec"].(object)) })
+			change(name, func(o object) { operatorenv.Service(o["spec"].(object)) })
 			reason(name, "NameTaken")
 		}, limit},
 		// A node that does not answer: nobody ends the pod.
-		"pods-do-not-end": {func(name string, _ *octez.PublicKey) {
-			p.Await("its pods are there", func() bool { return len(pods(p, name)) > 0 })
-			for _, pod := range pods(p, name) {
-				p.Change(operator.Path("pods", operator.Namespace, pod), func(o object) { o["metadata"].(object)["finalizers"] = []any{"e2e/kubelet"} })
+		"pods-do-not-end": {func(name string, _ *octezclient.PublicKey) {
+			env.Await("its pods are there", func() bool { return len(pods(env, name)) > 0 })
+			for _, pod := range pods(env, name) {
+				env.Change(operatorenv.Path("pods", operatorenv.Namespace, pod), func(o object) { o["metadata"].(object)["finalizers"] = []any{"e2e/kubelet"} })
 			}
 		}, 75 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			key := p.NewKey()
-			p.Create(p.Signer(name, operator.Baker, key))
-			p.AwaitMade(name)
+			key := env.NewKey()
+			env.Create(env.Signer(name, operatorenv.Baker, key))
+			env.AwaitCreated(name)
 			c.state(name, key)
-			p.Delete(path(name))
+			env.Delete(path(name))
 			if name == "pods-do-not-end" {
-				p.Await("it says what it waits for", func() bool {
-					return strings.Contains(operator.Text(p.Condition(name, "Ready"), "message"), "waiting for its pods to end")
+				env.Await("it says what it waits for", func() bool {
+					return strings.Contains(operatorenv.TextOf(env.Condition(name, "Ready"), "message"), "waiting for its pods to end")
 				})
-				t.Log(operator.Text(p.Condition(name, "Ready"), "message"))
+				t.Log(operatorenv.TextOf(env.Condition(name, "Ready"), "message"))
 			}
-			took := p.Await(name+" is gone", func() bool { return p.Get(path(name)) == nil })
+			took := env.Await(name+" is gone", func() bool { return env.Get(path(name)) == nil })
 			t.Logf("gone after %v", took.Round(time.Millisecond))
 			if took > c.limit {
 				t.Errorf("that is longer than %v", c.limit)
 			}
 			for _, kind := range []string{"roles", "rolebindings"} {
-				if p.Get(operator.Path(kind, operator.Records, "signer."+operator.Namespace+"."+name)) != nil {
+				if env.Get(operatorenv.Path(kind, operatorenv.Records, "signer."+operatorenv.Namespace+"."+name)) != nil {
 					t.Errorf("its rights are left: %s", kind)
 				}
 			}
-			if found := p.Get(record(key)); found != nil && annotations(found)["signer.tezos.io/owner"] != nil {
+			if found := env.Get(record(key)); found != nil && annotations(found)["signer.tezos.io/owner"] != nil {
 				t.Errorf("its record still belongs to %v", annotations(found)["signer.tezos.io/owner"])
 			}
 		})
@@ -108,33 +108,33 @@ func TestADeletionEndsInEveryState(t *testing.T) {
 
 	t.Run("half-created", func(t *testing.T) {
 		o.Stop()
-		signer := p.Signer("half", operator.Baker)
+		signer := env.Signer("half", operatorenv.Baker)
 		signer["metadata"].(object)["finalizers"] = []any{"signer.tezos.io/release-records"}
-		p.Create(signer)
-		p.Delete(path("half"))
-		o = p.StartReady(image)
-		p.Await("it is gone", func() bool { return p.Get(path("half")) == nil })
+		env.Create(signer)
+		env.Delete(path("half"))
+		o = env.StartReady(image)
+		env.Await("it is gone", func() bool { return env.Get(path("half")) == nil })
 	})
 	t.Run("namespace", func(t *testing.T) {
-		p.Must(http.MethodPost, "/api/v1/namespaces", object{"metadata": object{"name": "leaving"}})
-		key := p.NewKey()
-		signer := p.Signer("a", operator.Service, key)
+		env.Must(http.MethodPost, "/api/v1/namespaces", object{"metadata": object{"name": "leaving"}})
+		key := env.NewKey()
+		signer := env.Signer("a", operatorenv.Service, key)
 		signer["metadata"].(object)["namespace"] = "leaving"
-		p.Create(signer)
-		p.Await("it is made", func() bool { return p.Get(operator.Path("deployments", "leaving", "a")) != nil })
-		p.Delete("/api/v1/namespaces/leaving")
-		took := p.Await("the namespace is gone", func() bool { return p.Get("/api/v1/namespaces/leaving") == nil })
+		env.Create(signer)
+		env.Await("it is made", func() bool { return env.Get(operatorenv.Path("deployments", "leaving", "a")) != nil })
+		env.Delete("/api/v1/namespaces/leaving")
+		took := env.Await("the namespace is gone", func() bool { return env.Get("/api/v1/namespaces/leaving") == nil })
 		t.Logf("the namespace is gone after %v", took.Round(time.Millisecond))
-		if owner := annotations(p.Get(record(key)))["signer.tezos.io/owner"]; owner != nil {
+		if owner := annotations(env.Get(record(key)))["signer.tezos.io/owner"]; owner != nil {
 			t.Errorf("its record still belongs to %v", owner)
 		}
 	})
 }
 
-func pods(p *operator.Place, signer string) (names []string) {
-	list, _ := operator.At(p.Get(operator.Path("pods", operator.Namespace, "")+"?labelSelector=app.kubernetes.io%2Finstance%3D"+signer), "items").([]any)
+func pods(env *operatorenv.Env, signer string) (names []string) {
+	list, _ := operatorenv.FieldOf(env.Get(operatorenv.Path("pods", operatorenv.Namespace, "")+"?labelSelector=app.kubernetes.io%2Finstance%3D"+signer), "items").([]any)
 	for _, pod := range list {
-		names = append(names, operator.Text(pod, "metadata", "name"))
+		names = append(names, operatorenv.TextOf(pod, "metadata", "name"))
 	}
 	return names
 }
@@ -143,9 +143,9 @@ func pods(p *operator.Place, signer string) (names []string) {
 // none, the TezosSigner can be deleted all the same. The record stays as it is, but for whose it was.
 func TestOneWithADamagedRecordCanBeDeleted(t *testing.T) {
 	needsE2E(t)
-	p := operator.NewPlace(t, "--set", "admissionPolicy.enabled=false")
-	p.StartControllers()
-	p.StartReady(image)
+	env := operatorenv.New(t, "--set", "admissionPolicy.enabled=false")
+	env.StartControllers()
+	env.StartReady(image)
 	for name, c := range map[string]struct {
 		damage func(record object)
 		reason string // empty: its signer finds it
@@ -157,22 +157,22 @@ func TestOneWithADamagedRecordCanBeDeleted(t *testing.T) {
 		"owner":   {func(record object) { annotations(record)["signer.tezos.io/owner"] = "somebody" }, "RecordUnreadable"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			key := p.NewKey()
-			p.Create(p.Signer(name, operator.Baker, key))
-			p.AwaitMade(name)
-			record := operator.Path("configmaps", operator.Records, operator.RecordName(key))
-			p.Change(record, c.damage)
-			damaged := p.Get(record)
-			path := operator.Path("tezossigners", operator.Namespace, name)
-			// Rows wake nobody: the next look finds it.
-			p.Change(path, func(signer object) { annotations(signer)["e2e/look"] = "now" })
-			p.Await("it is told of", func() bool {
-				return c.reason == "" || operator.Text(p.Condition(name, "Ready"), "reason") == c.reason
+			key := env.NewKey()
+			env.Create(env.Signer(name, operatorenv.Baker, key))
+			env.AwaitCreated(name)
+			record := operatorenv.Path("configmaps", operatorenv.Records, operatorenv.RecordName(key))
+			env.Change(record, c.damage)
+			damaged := env.Get(record)
+			path := operatorenv.Path("tezossigners", operatorenv.Namespace, name)
+			// A change of rows triggers no reconcile: the next one finds it.
+			env.Change(path, func(signer object) { annotations(signer)["e2e/reconcile"] = "now" })
+			env.Await("it is reported", func() bool {
+				return c.reason == "" || operatorenv.TextOf(env.Condition(name, "Ready"), "reason") == c.reason
 			})
-			t.Log(operator.Text(p.Condition(name, "Ready"), "message"))
-			p.Delete(path)
-			took := p.Await(name+" is gone", func() bool { return p.Get(path) == nil })
-			left := p.Get(record)
+			t.Log(operatorenv.TextOf(env.Condition(name, "Ready"), "message"))
+			env.Delete(path)
+			took := env.Await(name+" is gone", func() bool { return env.Get(path) == nil })
+			left := env.Get(record)
 			t.Logf("gone after %v; the record is left with %v, %v", took.Round(time.Millisecond), left["data"], annotations(left))
 			if left == nil || !reflect.DeepEqual(left["data"], damaged["data"]) {
 				t.Errorf("its rows are not what they were: %v", left)
@@ -187,19 +187,19 @@ func TestOneWithADamagedRecordCanBeDeleted(t *testing.T) {
 // Where the namespace of the records is missing nothing can be claimed, which the status says; and a deletion ends.
 func TestWithoutTheNamespaceOfTheRecords(t *testing.T) {
 	needsE2E(t)
-	p := operator.NewPlace(t, "--set", "admissionPolicy.enabled=false")
-	p.StartControllers()
-	p.Delete("/api/v1/namespaces/" + operator.Records)
-	p.Await("the namespace is gone", func() bool { return p.Get("/api/v1/namespaces/"+operator.Records) == nil })
-	p.StartReady(image)
-	p.Create(p.Signer("a", operator.Baker))
-	p.Await("the status says so", func() bool { return operator.Text(p.Condition("a", "Ready"), "status") == "False" })
-	t.Log(operator.Text(p.Condition("a", "Ready"), "message"))
-	path := operator.Path("tezossigners", operator.Namespace, "a")
-	p.Delete(path)
-	p.Await("it says what it waits for", func() bool { return operator.Text(p.Condition("a", "Ready"), "reason") == "Deleting" })
-	t.Log(operator.Text(p.Condition("a", "Ready"), "message"))
-	// Its rights there are gone as well, and may come back: that is waited for, a minute and a look.
-	took := p.AwaitLong("it is gone", 3*time.Minute, func() bool { return p.Get(path) == nil })
+	env := operatorenv.New(t, "--set", "admissionPolicy.enabled=false")
+	env.StartControllers()
+	env.Delete("/api/v1/namespaces/" + operatorenv.Records)
+	env.Await("the namespace is gone", func() bool { return env.Get("/api/v1/namespaces/"+operatorenv.Records) == nil })
+	env.StartReady(image)
+	env.Create(env.Signer("a", operatorenv.Baker))
+	env.Await("the status says so", func() bool { return operatorenv.TextOf(env.Condition("a", "Ready"), "status") == "False" })
+	t.Log(operatorenv.TextOf(env.Condition("a", "Ready"), "message"))
+	path := operatorenv.Path("tezossigners", operatorenv.Namespace, "a")
+	env.Delete(path)
+	env.Await("it says what it waits for", func() bool { return operatorenv.TextOf(env.Condition("a", "Ready"), "reason") == "Deleting" })
+	t.Log(operatorenv.TextOf(env.Condition("a", "Ready"), "message"))
+	// Its rights there are gone as well, and may come back: the test waits for that, a minute and a reconcile.
+	took := env.AwaitLong("it is gone", 3*time.Minute, func() bool { return env.Get(path) == nil })
 	t.Logf("gone after %v", took.Round(time.Millisecond))
 }

@@ -7,16 +7,16 @@ import (
 	"testing"
 	"time"
 
-	"signer.tezos.io/e2e/operator"
+	"signer.tezos.io/e2e/operatorenv"
 )
 
 // Where the definition is missing the operator waits, says so, and works once it is there; it ends on SIGTERM at once, also
 // where it may not list TezosSigners.
 func TestWithoutTheDefinitionOrRightsItWaitsAndEndsAtOnce(t *testing.T) {
 	needsE2E(t)
-	p := operator.NewBarePlace(t)
-	o := p.Start(image)
-	p.Await("it says that it may not watch", func() bool { return o.Says("cannot watch TezosSigners") })
+	env := operatorenv.NewWithoutChart(t)
+	o := env.Start(image)
+	env.Await("it says that it may not watch", func() bool { return o.LogContains("cannot watch TezosSigners") })
 	if status := o.Probe("/readyz"); status != http.StatusServiceUnavailable {
 		t.Errorf("/readyz says %d without any right", status)
 	}
@@ -26,20 +26,20 @@ func TestWithoutTheDefinitionOrRightsItWaitsAndEndsAtOnce(t *testing.T) {
 		t.Logf("without rights it ended %v after SIGTERM", took)
 	}
 
-	p.Install("--set", "crds.enabled=false")
-	o = p.Start(image)
-	p.Await("it says that there is no definition", func() bool { return o.Says("is the CRD installed") })
+	env.Install("--set", "crds.enabled=false")
+	o = env.Start(image)
+	env.Await("it says that there is no definition", func() bool { return o.LogContains("is the CRD installed") })
 	time.Sleep(3 * time.Second)
-	if !o.Runs() {
+	if !o.IsRunning() {
 		t.Fatal("it has ended")
 	}
 	if text, _ := os.ReadFile(o.Log); strings.Count(string(text), "cannot watch TezosSigners") > 2 {
 		t.Errorf("it says so all the time:\n%s", text)
 	}
-	p.Install("--set", "crds.enabled=true")
-	p.Await("it is ready", func() bool { return o.Probe("/readyz") == http.StatusOK })
-	p.Create(p.Signer("a", operator.Baker))
-	p.AwaitMade("a")
+	env.Install("--set", "crds.enabled=true")
+	env.Await("it is ready", func() bool { return o.Probe("/readyz") == http.StatusOK })
+	env.Create(env.Signer("a", operatorenv.Baker))
+	env.AwaitCreated("a")
 	if took := o.Stop(); took > 8*time.Second {
 		t.Errorf("it ended %v after SIGTERM", took)
 	} else {

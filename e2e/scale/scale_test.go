@@ -17,13 +17,13 @@ import (
 	"testing"
 	"time"
 
-	"signer.tezos.io/e2e/octez"
-	"signer.tezos.io/e2e/operator"
+	"signer.tezos.io/e2e/octezclient"
+	"signer.tezos.io/e2e/operatorenv"
 )
 
-type object = operator.Object
+type object = operatorenv.Object
 
-type figures struct {
+type parameters struct {
 	signers, writesPerSecond int
 	writing                  time.Duration
 }
@@ -32,56 +32,56 @@ func TestManyTezosSigners(t *testing.T) {
 	if os.Getenv("E2E") != "1" {
 		t.Skip("not run: it starts an API server, and needs E2E=1")
 	}
-	n := figures{1000, 100, time.Minute}
+	n := parameters{1000, 100, time.Minute}
 	if testing.Short() {
-		n = figures{100, 50, 10 * time.Second}
+		n = parameters{100, 50, 10 * time.Second}
 	}
-	p := operator.NewPlace(t)
-	p.StartControllers()
-	client := newClient(t, p)
-	o := p.StartReady("registry.example/tezos-signer:1")
+	env := operatorenv.New(t)
+	env.StartControllers()
+	client := newClient(t, env)
+	o := env.StartReady("registry.example/tezos-signer:1")
 
 	began := time.Now()
-	var keys []*octez.PublicKey
+	var keys []*octezclient.PublicKey
 	for i := range n.signers {
-		keys = append(keys, p.NewKey())
-		form := operator.Baker
+		keys = append(keys, env.NewKey())
+		form := operatorenv.Baker
 		if i%2 == 1 {
-			form = operator.Service
+			form = operatorenv.Service
 		}
-		client.send(t, http.MethodPost, operator.Path("tezossigners", operator.Namespace, ""), p.Signer(name(i), form, keys[i]))
+		client.send(t, http.MethodPost, operatorenv.Path("tezossigners", operatorenv.Namespace, ""), env.Signer(name(i), form, keys[i]))
 	}
 	created := time.Since(began)
 	for await := time.Now().Add(20 * time.Minute); ; time.Sleep(500 * time.Millisecond) {
-		if count(p, "deployments") == n.signers {
+		if count(env, "deployments") == n.signers {
 			break
 		}
 		if time.Now().After(await) {
-			t.Fatalf("%d Deployments of %d", count(p, "deployments"), n.signers)
+			t.Fatalf("%d Deployments of %d", count(env, "deployments"), n.signers)
 		}
 	}
 	made := time.Since(began)
-	p.AwaitQuiet(o, 5*time.Second)
+	env.AwaitIdle(o, 5*time.Second)
 	steady := time.Since(began) - 5*time.Second
 	cpu := o.CPU()
 	now, most := o.Memory()
-	requests := p.Requests(began, time.Now())
-	t.Logf("%d TezosSigners: created in %v, all Deployments after %v, steady after %v; %d looks, %v of a CPU, %d MiB (at most %d)\n%d requests\n%s",
-		n.signers, created.Round(time.Second), made.Round(time.Second), steady.Round(time.Second), int(o.Looks()), cpu, now, most, len(requests), operator.Table(requests))
+	requests := env.Requests(began, time.Now())
+	t.Logf("%d TezosSigners: created in %v, all Deployments after %v, steady after %v; %d reconciles, %v of a CPU, %d MiB (at most %d)\n%d requests\n%s",
+		n.signers, created.Round(time.Second), made.Round(time.Second), steady.Round(time.Second), int(o.Reconciles()), cpu, now, most, len(requests), operatorenv.CountByResource(requests))
 	if most >= 100 {
 		t.Errorf("the operator had %d MiB", most)
 	}
 
 	// As signers do: a position and a renewal, by PUT.
-	looks, cpu, began := o.Looks(), o.CPU(), time.Now()
+	reconciles, cpu, began := o.Reconciles(), o.CPU(), time.Now()
 	writes := client.write(t, keys, n)
 	took := time.Since(began)
 	cpu = o.CPU() - cpu
-	requests = p.Requests(began, time.Now())
-	t.Logf("%d records written in %v: the operator looked %d times, wrote %d times, asked %d times, and used %.2f %% of a CPU",
-		writes, took.Round(time.Second), int(o.Looks()-looks), len(operator.Writes(requests)), len(requests), float64(cpu)/float64(took)*100)
-	if o.Looks() != looks || len(operator.Writes(requests)) != 0 {
-		t.Errorf("it reacts to signatures:\n%s", operator.Table(requests))
+	requests = env.Requests(began, time.Now())
+	t.Logf("%d records written in %v: the operator reconciled %d times, wrote %d times, asked %d times, and used %.2f %% of a CPU",
+		writes, took.Round(time.Second), int(o.Reconciles()-reconciles), len(operatorenv.Writes(requests)), len(requests), float64(cpu)/float64(took)*100)
+	if o.Reconciles() != reconciles || len(operatorenv.Writes(requests)) != 0 {
+		t.Errorf("it reacts to signatures:\n%s", operatorenv.CountByResource(requests))
 	}
 	// It sees each, and drops it. 0.6 ms were seen where it read each alone, and twice; 0.2 ms now.
 	if each := cpu / time.Duration(writes); each > 500*time.Microsecond {
@@ -91,43 +91,45 @@ func TestManyTezosSigners(t *testing.T) {
 	// And to nothing but that: another holder, a record that is free, one that is deleted.
 	react := func(what string, i int, do func(path string), is func() bool) {
 		t.Helper()
-		looks := o.Looks()
-		do(operator.Path("configmaps", operator.Records, operator.RecordName(keys[i])))
-		took := p.Await(what, is)
-		p.AwaitQuiet(o, time.Second)
-		t.Logf("%s: %v, %d looks", what, took.Round(time.Millisecond), int(o.Looks()-looks))
-		if o.Looks()-looks > 10 {
+		reconciles := o.Reconciles()
+		do(operatorenv.Path("configmaps", operatorenv.Records, operatorenv.RecordName(keys[i])))
+		took := env.Await(what, is)
+		env.AwaitIdle(o, time.Second)
+		t.Logf("%s: %v, %d reconciles", what, took.Round(time.Millisecond), int(o.Reconciles()-reconciles))
+		if o.Reconciles()-reconciles > 10 {
 			t.Errorf("%s was of interest to others too", what)
 		}
 	}
 	react("another holder is in the status", 0, func(path string) {
-		record := p.Get(path)
+		record := env.Get(path)
 		lease(record, "another-pod", time.Now())
 		client.send(t, http.MethodPut, path, record)
 	}, func() bool {
-		keys, _ := operator.At(p.Get(operator.Path("tezossigners", operator.Namespace, name(0))), "status", "keys").([]any)
-		return len(keys) == 1 && operator.Text(keys[0], "holder", "identity") == "another-pod"
+		keys, _ := operatorenv.FieldOf(env.Get(operatorenv.Path("tezossigners", operatorenv.Namespace, name(0))), "status", "keys").([]any)
+		return len(keys) == 1 && operatorenv.TextOf(keys[0], "holder", "identity") == "another-pod"
 	})
-	second := p.Signer("second", operator.Baker, keys[1])
-	p.Create(second)
-	p.Await("the second waits", func() bool { return operator.Text(p.Condition("second", "Ready"), "reason") == "ClaimedByAnother" })
+	second := env.Signer("second", operatorenv.Baker, keys[1])
+	env.Create(second)
+	env.Await("the second waits", func() bool {
+		return operatorenv.TextOf(env.Condition("second", "Ready"), "reason") == "ClaimedByAnother"
+	})
 	react("a deleted TezosSigner's record is another's", 1, func(string) {
-		p.Delete(operator.Path("tezossigners", operator.Namespace, name(1)))
-	}, func() bool { return p.Get(operator.Path("deployments", operator.Namespace, "second")) != nil })
-	react("a deleted record is told of", 2, func(path string) {
-		if _, err := p.DoAs(t.Context(), "tezos-signer:break-glass", http.MethodDelete, path, nil); err != nil {
+		env.Delete(operatorenv.Path("tezossigners", operatorenv.Namespace, name(1)))
+	}, func() bool { return env.Get(operatorenv.Path("deployments", operatorenv.Namespace, "second")) != nil })
+	react("a deleted record is reported", 2, func(path string) {
+		if _, err := env.DoAs(t.Context(), "tezos-signer:break-glass", http.MethodDelete, path, nil); err != nil {
 			t.Fatal(err)
 		}
-	}, func() bool { return operator.Text(p.Condition(name(2), "Ready"), "reason") == "RecordVanished" })
+	}, func() bool { return operatorenv.TextOf(env.Condition(name(2), "Ready"), "reason") == "RecordVanished" })
 }
 
 func name(i int) string { return fmt.Sprintf("baker-%04d", i) }
 
 // count is how many objects of that kind there are beside the TezosSigners.
-func count(p *operator.Place, plural string) int {
-	list := p.Get(operator.Path(plural, operator.Namespace, "") + "?limit=1")
+func count(env *operatorenv.Env, plural string) int {
+	list := env.Get(operatorenv.Path(plural, operatorenv.Namespace, "") + "?limit=1")
 	items, _ := list["items"].([]any)
-	left, _ := operator.At(list, "metadata", "remainingItemCount").(float64)
+	left, _ := operatorenv.FieldOf(list, "metadata", "remainingItemCount").(float64)
 	return len(items) + int(left)
 }
 
@@ -142,13 +144,13 @@ func lease(record object, holder string, renewed time.Time) {
 
 // client sends many requests by few connections.
 type client struct {
-	p    *operator.Place
+	env  *operatorenv.Env
 	http http.Client
 }
 
-func newClient(t *testing.T, p *operator.Place) *client {
+func newClient(t *testing.T, env *operatorenv.Env) *client {
 	t.Helper()
-	return &client{p, http.Client{Transport: &http.Transport{TLSClientConfig: p.ClientTLS(), ForceAttemptHTTP2: true}}}
+	return &client{env, http.Client{Transport: &http.Transport{TLSClientConfig: env.ClientTLS(), ForceAttemptHTTP2: true}}}
 }
 
 func (c *client) send(t *testing.T, method, path string, body any) object {
@@ -157,7 +159,7 @@ func (c *client) send(t *testing.T, method, path string, body any) object {
 	if err != nil {
 		t.Fatal(err)
 	}
-	request, err := c.p.Request(t.Context(), "tezos-signer:break-glass", method, path, bytes.NewReader(text))
+	request, err := c.env.Request(t.Context(), "tezos-signer:break-glass", method, path, bytes.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,11 +176,11 @@ func (c *client) send(t *testing.T, method, path string, body any) object {
 }
 
 // write has each record in turn renewed and its position raised, so many a second; and says how many were.
-func (c *client) write(t *testing.T, keys []*octez.PublicKey, n figures) (writes int) {
+func (c *client) write(t *testing.T, keys []*octezclient.PublicKey, n parameters) (writes int) {
 	t.Helper()
 	var records []object
 	for _, key := range keys {
-		record := c.send(t, http.MethodGet, operator.Path("configmaps", operator.Records, operator.RecordName(key)), nil)
+		record := c.send(t, http.MethodGet, operatorenv.Path("configmaps", operatorenv.Records, operatorenv.RecordName(key)), nil)
 		records = append(records, record)
 	}
 	ticks := time.NewTicker(time.Second / time.Duration(n.writesPerSecond))
@@ -195,7 +197,7 @@ func (c *client) write(t *testing.T, keys []*octez.PublicKey, n figures) (writes
 			record := records[i]
 			record["data"].(object)["block"] = fmt.Sprint(level, " 2147483647 - -")
 			lease(record, "", time.Now())
-			records[i] = c.send(t, http.MethodPut, operator.Path("configmaps", operator.Records, operator.RecordName(keys[i])), record)
+			records[i] = c.send(t, http.MethodPut, operatorenv.Path("configmaps", operatorenv.Records, operatorenv.RecordName(keys[i])), record)
 		})
 	}
 	sent.Wait()

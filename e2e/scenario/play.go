@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 )
 
 // Result is what one run of a script found.
@@ -30,7 +30,7 @@ type Row struct {
 
 // Play runs one script for each key. Every answer, wanted or not, becomes a row;
 // the error is for what cannot be played at all.
-func Play(ctx context.Context, client *octez.Client, name string, keys []*octez.PublicKey, earlier map[string]string) (*Result, error) {
+func Play(ctx context.Context, client *octezclient.Client, name string, keys []*octezclient.PublicKey, earlier map[string]string) (*Result, error) {
 	script, known := scripts[name]
 	if !known {
 		return nil, fmt.Errorf("script %q: must be one of %v", name, Scripts())
@@ -48,7 +48,7 @@ func Play(ctx context.Context, client *octez.Client, name string, keys []*octez.
 				remembered = signature
 			}
 			row := Row{Key: key.Curve.Address, What: step.what, Expected: step.expect.String(), Millis: time.Since(start).Milliseconds()}
-			row.Got, row.OK = judge(step.expect, remembered, signature, err)
+			row.Got, row.OK = check(step.expect, remembered, signature, err)
 			result.Rows = append(result.Rows, row)
 			result.OK = result.OK && row.OK
 		}
@@ -59,10 +59,10 @@ func Play(ctx context.Context, client *octez.Client, name string, keys []*octez.
 	return result, nil
 }
 
-// judge compares an answer with what was expected. Without an error the client
+// check compares an answer with what was expected. Without an error the client
 // has verified the signature.
-func judge(expect expectation, remembered, signature string, err error) (got string, ok bool) {
-	var answer *octez.AnswerError
+func check(expect expectation, remembered, signature string, err error) (got string, ok bool) {
+	var answer *octezclient.AnswerError
 	switch {
 	case errors.As(err, &answer):
 		return answer.Error(), answer.Status == expect.status

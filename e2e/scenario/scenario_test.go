@@ -5,11 +5,11 @@ import (
 	"strings"
 	"testing"
 
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 )
 
 func TestOnlyTheExpectedAnswerIsOK(t *testing.T) {
-	refused := func(status int) error { return &octez.AnswerError{Status: status} }
+	refused := func(status int) error { return &octezclient.AnswerError{Status: status} }
 	for name, c := range map[string]struct {
 		expect                expectation
 		remembered, signature string
@@ -28,7 +28,7 @@ func TestOnlyTheExpectedAnswerIsOK(t *testing.T) {
 		"refused, but otherwise":      {watermark, "", "", refused(403), false},
 		"refused, but unreachable":    {watermark, "", "", errors.New("connection refused"), false},
 	} {
-		if got, ok := judge(c.expect, c.remembered, c.signature, c.err); ok != c.ok {
+		if got, ok := check(c.expect, c.remembered, c.signature, c.err); ok != c.ok {
 			t.Errorf("%s: %q is OK=%v", name, got, ok)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 	"signer.tezos.io/e2e/payload"
 )
 
@@ -29,8 +29,17 @@ func TestMain(m *testing.M) {
 // The commands of docs/standalone.md as they stand, on a fresh host; then what the
 // document says of reloads, crashes, reboots, upgrades and the end.
 func TestTheDocumentLeadsFromAFreshDebianToASignature(t *testing.T) {
+	for _, release := range []Debian{Debian12, Debian13} {
+		t.Run(string(release), func(t *testing.T) {
+			t.Parallel()
+			testInstallationGuide(t, release)
+		})
+	}
+}
+
+func testInstallationGuide(t *testing.T, release Debian) {
 	file := debianPackage(t)
-	host := Boot(t, checkout, "host")
+	host := Boot(t, checkout, release, "host")
 	install(t, host, file)
 
 	const initial = 15181990 // of the document
@@ -53,7 +62,7 @@ func TestTheDocumentLeadsFromAFreshDebianToASignature(t *testing.T) {
 	}
 
 	key := host.key(t)
-	client := octez.NewClientBy(host.Dial, "http://127.0.0.1:6732")
+	client := octezclient.NewClientBy(host.Dial, "http://127.0.0.1:6732")
 	level := int32(initial)
 	sign := func() ([]byte, string) {
 		t.Helper()
@@ -79,15 +88,15 @@ func TestTheDocumentLeadsFromAFreshDebianToASignature(t *testing.T) {
 	t.Logf("the first signature: %s", signature)
 
 	// Only root can read the PIN, and nobody else what the service has.
-	if said, err := host.try(t.Context(), "runuser -u nobody -- cat /etc/tezos-signer/pin || runuser -u nobody -- ls /var/lib/tezos-signer /var/log/tezos-signer"); err == nil {
-		t.Errorf("anybody reads: %s", said)
+	if output, err := host.try(t.Context(), "runuser -u nobody -- cat /etc/tezos-signer/pin || runuser -u nobody -- ls /var/lib/tezos-signer /var/log/tezos-signer"); err == nil {
+		t.Errorf("anybody reads: %s", output)
 	}
 	if mode := strings.TrimSpace(host.Run(t, "stat --format %a:%U /var/lib/tezos-signer/watermarks")); mode != "700:tezos-signer" {
 		t.Errorf("the watermarks' directory is %s", mode)
 	}
-	host.refusesWhatOthersCouldUse(t)
+	host.checkLoosePermissionsRefused(t)
 	client.Close()
-	host.isImportedInto(t)
+	host.checkImportAsRoot(t)
 	t.Log(strings.TrimSpace(host.Run(t, "systemd-analyze security tezos-signer | tail -n 1")))
 
 	// A policy by reload; a wrong one changes nothing, and systemd's status says why.
@@ -147,12 +156,12 @@ mv /var/lib/tezos-signer/away /var/lib/tezos-signer/tokens`)
 }
 
 // A PIN that others read, or a configuration that they change: check says so, and it does not start.
-func (h *Host) refusesWhatOthersCouldUse(t *testing.T) {
+func (h *Host) checkLoosePermissionsRefused(t *testing.T) {
 	t.Helper()
 	for path, mode := range map[string]string{"/etc/tezos-signer/pin": "0644", "/etc/tezos-signer/config.yaml": "0646"} {
 		before := h.Run(t, "stat --format %a "+path+"; chmod "+mode+" "+path)
-		if said, err := h.try(t.Context(), "tezos-signer-run check"); err == nil || !strings.Contains(said, "by other users (mode "+mode) {
-			t.Errorf("%s with %s is checked: %s", path, mode, said)
+		if output, err := h.try(t.Context(), "tezos-signer-run check"); err == nil || !strings.Contains(output, "by other users (mode "+mode) {
+			t.Errorf("%s with %s is checked: %s", path, mode, output)
 		}
 		if _, err := h.try(t.Context(), "systemctl restart tezos-signer"); err == nil {
 			t.Errorf("it starts with %s for %s", mode, path)
@@ -164,15 +173,15 @@ func (h *Host) refusesWhatOthersCouldUse(t *testing.T) {
 
 // The commands of the guides on a host with the package: export as root, import of files that only root reads, and nothing of root's
 // among the service's own.
-func (h *Host) isImportedInto(t *testing.T) {
+func (h *Host) checkImportAsRoot(t *testing.T) {
 	t.Helper()
 	h.Run(t, `install -d -m 0700 /root/octez
 tezos-signer watermarks export --config /etc/tezos-signer/config.yaml --format octez --output /root/octez
 chmod 0600 /root/octez/*
 tezos-signer-run watermarks import /root/octez`)
-	said, err := h.try(t.Context(), "tezos-signer watermarks raise --config /etc/tezos-signer/config.yaml --level 1")
-	if err == nil || !strings.Contains(said, "tezos-signer-run") {
-		t.Errorf("root raises rows of the service: %s", said)
+	output, err := h.try(t.Context(), "tezos-signer watermarks raise --config /etc/tezos-signer/config.yaml --level 1")
+	if err == nil || !strings.Contains(output, "tezos-signer-run") {
+		t.Errorf("root raises rows of the service: %s", output)
 	}
 	if left := h.Run(t, "find /var/lib/tezos-signer/watermarks -user root"); left != "" {
 		t.Errorf("there are files of root: %s", left)

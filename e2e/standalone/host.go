@@ -1,5 +1,5 @@
-// Package standalone tries the Debian package as its users have it: on a fresh
-// Debian 12 that boots with systemd, by the commands of docs/standalone.md.
+// Package standalone tries the Debian package as its users have it: on fresh
+// Debians, 12 and 13, that boot with systemd, by the commands of docs/standalone.md.
 //
 //	E2E=1 go test -count 1 -v ./standalone
 //
@@ -28,6 +28,14 @@ import (
 
 const patience = 2 * time.Minute // the machine may be busy
 
+// A Debian is a release that the package supports, by its name.
+type Debian string
+
+const (
+	Debian12 Debian = "bookworm"
+	Debian13 Debian = "trixie" // the one that Octez supports from its next release on
+)
+
 // Host is a Debian that has booted.
 type Host struct {
 	name   string
@@ -38,10 +46,10 @@ type Host struct {
 	unlink func() // cuts it off from the API server, where there is one
 }
 
-// Boot starts a fresh host, which ends with the test. What binds name it shares with others: OUTSIDE:INSIDE.
-func Boot(t *testing.T, checkout, name string, binds ...string) *Host {
+// Boot starts a fresh host of a release, which ends with the test. What binds name it shares with others: OUTSIDE:INSIDE.
+func Boot(t *testing.T, checkout string, release Debian, name string, binds ...string) *Host {
 	t.Helper()
-	made := exec.CommandContext(t.Context(), filepath.Join(checkout, "e2e/standalone/rootfs"))
+	made := exec.CommandContext(t.Context(), filepath.Join(checkout, "e2e/standalone/rootfs"), string(release))
 	if text, err := made.CombinedOutput(); err != nil {
 		t.Fatalf("no Debian: %v: %s", err, text)
 	}
@@ -49,7 +57,7 @@ func Boot(t *testing.T, checkout, name string, binds ...string) *Host {
 	if err := os.Mkdir(h.root, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	archive := filepath.Join(checkout, "target/standalone/bookworm.tar")
+	archive := filepath.Join(checkout, "target/standalone", string(release)+".tar")
 	if text, err := exec.CommandContext(t.Context(), "tar", "--extract", "--file", archive, "--directory", h.root).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}

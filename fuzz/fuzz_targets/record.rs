@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeMap;
-use tezos_signer_core::record::{HOLDER_ADDRESS_ANNOTATION, LEASE_ANNOTATION, Lease, Record, RecordName};
+use tezos_signer_core::record::{HOLDER_ADDRESS_ANNOTATION, LEASE_ANNOTATION, Lease, Owner, Record, RecordName};
 
 fuzz_target!(|text: &str| {
     let rows = text.lines().filter_map(|line| line.split_once('='));
@@ -18,5 +18,8 @@ fuzz_target!(|text: &str| {
     let _ = Lease::from_annotations(&annotations.into());
     if let Ok(name) = text.parse::<RecordName>() {
         assert_eq!(name.as_str(), text);
+    }
+    if let Ok(owner) = text.parse::<Owner>() {
+        assert_eq!(owner.to_string(), text);
     }
 });

@@ -1,7 +1,7 @@
 //! The port of the operator's own pod: `/healthz` while the process answers, `/readyz` once it knows all TezosSigners, `/metrics` for
 //! Prometheus.
 
-use crate::controller::Guarded;
+use crate::api::Guarded;
 use crate::metrics::Metrics;
 use axum::Router;
 use axum::http::StatusCode;

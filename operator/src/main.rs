@@ -7,15 +7,25 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
-use tezos_signer_operator::controller::scope::{Namespace, Scope};
 use tezos_signer_operator::metrics::Metrics;
-use tezos_signer_operator::{api, controller, health, uninstall};
+use tezos_signer_operator::scope::{Namespace, Scope};
+use tezos_signer_operator::{api, controller, health, http, uninstall};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// Runs Tezos signers, with keys in an HSM, beside bakers on Kubernetes.
+/// Kubernetes operator that runs remote signers for Tezos bakers, with keys in an HSM.
 #[derive(Parser)]
-#[command(name = "tezos-signer-operator", version, about)]
+#[command(
+    name = "tezos-signer-operator",
+    version,
+    about,
+    max_term_width = 120,
+    after_help = "\
+Examples:
+  tezos-signer-operator crd | kubectl apply -f -
+  tezos-signer-operator run --signer-image registry.example/tezos-signer:0.2.1
+  tezos-signer-operator run --signer-image registry.example/tezos-signer:0.2.1 --namespace bakers --namespace bakers-two"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -23,31 +33,30 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Watches TezosSigners and makes them true, until SIGTERM.
-    #[command(after_help = "Example:\n  tezos-signer-operator run --signer-image registry.example/tezos-signer:0.1.0")]
+    /// Reconcile TezosSigners until SIGTERM.
+    #[command(after_help = "Example:\n  tezos-signer-operator run --signer-image registry.example/tezos-signer:0.2.1")]
     Run {
-        /// The image of signers whose TezosSigner does not name one.
+        /// The signer's image for TezosSigners without spec.image.
         #[arg(long, env = "SIGNER_IMAGE")]
         signer_image: String,
-        /// Where the operator's own probes are answered, and its metrics.
+        /// The address of the operator's probes and metrics.
         #[arg(long, default_value = "[::]:8080")]
         health_address: SocketAddr,
-        /// Watches TezosSigners in this namespace and in no other; several: given several times, or with commas between.
-        /// Without it: in every namespace.
+        /// The namespace to watch. May be repeated, or contain several namespaces separated by commas. Default: all namespaces.
         #[arg(long = "namespace", env = "WATCH_NAMESPACES", value_delimiter = ',')]
         namespaces: Vec<Namespace>,
     },
-    /// Fails while there are TezosSigners: what the chart asks before it is uninstalled.
+    /// Fail while TezosSigners exist. The chart runs this before it is uninstalled.
     #[command(after_help = "Example:\n  tezos-signer-operator check-uninstall --namespace bakers")]
     CheckUninstall {
-        /// As for `run`.
+        /// The namespace to check, as for `run`. Default: all namespaces.
         #[arg(long = "namespace", env = "WATCH_NAMESPACES", value_delimiter = ',')]
         namespaces: Vec<Namespace>,
     },
-    /// Prints the definition of the TezosSigner (CRD).
+    /// Print the CRD of the TezosSigner.
     #[command(after_help = "Example:\n  tezos-signer-operator crd | kubectl apply -f -")]
     Crd {
-        /// As a template of the Helm chart.
+        /// Print it as a template of the Helm chart.
         #[arg(long)]
         helm: bool,
     },
@@ -86,18 +95,18 @@ async fn check_uninstall(scopes: &BTreeSet<Scope>) -> Result<(), AnyError> {
 async fn run(signer_image: &str, health_address: SocketAddr, scopes: &BTreeSet<Scope>) -> Result<(), AnyError> {
     let levels =
         std::env::var("RUST_LOG").ok().filter(|levels| !levels.is_empty()).unwrap_or_else(|| "info".to_owned());
-    // First, so that whoever names it is heard. What cannot be watched is said by the controller, once and not twice a second.
+    // The first directive, so that RUST_LOG can override it. watch::events logs failing watches, once a minute and not twice a second.
     let filter = tracing_subscriber::EnvFilter::try_new(format!("kube_runtime::watcher=error,{levels}"))?;
     tracing_subscriber::fmt().json().flatten_event(true).with_span_list(false).with_env_filter(filter).init();
 
     let mut config = kube::Config::infer().await?;
-    // Every error goes to the TezosSigner that it is about, which has a back-off of its own.
+    // Every error is reported for the TezosSigner that it is about, which is retried with a back-off of its own.
     config.default_retry = false;
     let client = kube::Client::try_from(config)?;
     let watching: Vec<String> = scopes.iter().map(Scope::to_string).collect();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), signer_image, watching = watching.join(","), "starting");
 
-    let (http, metrics) = (controller::observe::http_client()?, Metrics::new()?);
+    let (http, metrics) = (http::http_client()?, Metrics::new()?);
     let (stop, stopping) = watch::channel(false);
     let (stores, controller) = controller::run(&client, &http, signer_image, &metrics, scopes, &stopping);
     let (ready, readiness) = watch::channel(false);
@@ -113,9 +122,9 @@ async fn run(signer_image: &str, health_address: SocketAddr, scopes: &BTreeSet<S
     let ended = async {
         termination().await?;
         stop.send_replace(true);
-        // What has not begun has nothing to end: an operator that cannot list TezosSigners.
+        // An operator that could not list TezosSigners has no reconcile to wait for.
         if *readiness.borrow() {
-            tokio::time::sleep(LAST_LOOKS).await;
+            tokio::time::sleep(LAST_RECONCILES).await;
         }
         Ok::<_, std::io::Error>(())
     };
@@ -129,11 +138,11 @@ async fn run(signer_image: &str, health_address: SocketAddr, scopes: &BTreeSet<S
     Ok(())
 }
 
-/// How long the looks that have begun may take when the process is to end. Each may be cut off anywhere: the next operator looks
-/// at everything.
-const LAST_LOOKS: Duration = Duration::from_secs(5);
+/// How long the reconciles that have begun may take when the process is to end. Each may be cut off anywhere: the next operator
+/// reconciles everything.
+const LAST_RECONCILES: Duration = Duration::from_secs(5);
 
-/// Waits until somebody wants the process to end.
+/// Waits for SIGTERM or SIGINT.
 async fn termination() -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {

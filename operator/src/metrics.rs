@@ -1,9 +1,9 @@
 //! The operator's Prometheus metrics, on the port of its probes. Every name and label is here.
 //!
-//! What is counted is kept here; how the TezosSigners are is read from what the controller knows of them, at each scrape, so that
-//! the series of one that is gone go with it.
+//! Counters are kept here. The series of TezosSigners are made at each scrape from the controller's store, so that those of a deleted
+//! TezosSigner end with it.
 
-use crate::controller::{Guarded, pause};
+use crate::api::{Guarded, annotations};
 use kube::ResourceExt as _;
 use prometheus::core::Collector as _;
 use prometheus::{
@@ -21,22 +21,19 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// All at zero.
+    /// Registers all metrics, with the value zero.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let reconciles = IntCounterVec::new(
-            Opts::new("tezos_signer_operator_reconciles_total", "Looks at a TezosSigner, by what came of them."),
+            Opts::new("tezos_signer_operator_reconciles_total", "Reconciles of TezosSigners, by result."),
             &["result"],
         )?;
         for result in ["ok", "error"] {
             reconciles.with_label_values(&[result]).reset();
         }
         let duration = Histogram::with_opts(
-            HistogramOpts::new(
-                "tezos_signer_operator_reconcile_duration_seconds",
-                "Time that one look at a TezosSigner takes.",
-            )
-            .buckets(vec![0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 45.0]),
+            HistogramOpts::new("tezos_signer_operator_reconcile_duration_seconds", "Duration of a reconcile.")
+                .buckets(vec![0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 45.0]),
         )?;
         let build = IntGaugeVec::new(
             Opts::new("tezos_signer_operator_build_info", "1, with the version of the operator."),
@@ -50,13 +47,13 @@ impl Metrics {
         Ok(Self { registry, reconciles, duration })
     }
 
-    /// A TezosSigner was looked at.
+    /// Counts a finished reconcile by its result and records its duration.
     pub fn reconciled(&self, ok: bool, time: Duration) {
         self.reconciles.with_label_values(&[if ok { "ok" } else { "error" }]).inc();
         self.duration.observe(time.as_secs_f64());
     }
 
-    /// The text that Prometheus scrapes. `signers` are those that the controller knows.
+    /// The text that Prometheus scrapes. `signers` are those in the controller's store.
     pub fn text<S: Borrow<Guarded>>(&self, signers: impl IntoIterator<Item = S>) -> Result<String, prometheus::Error> {
         let mut families = self.registry.gather();
         let mut state = State::new()?;
@@ -70,7 +67,7 @@ impl Metrics {
     }
 }
 
-/// How the TezosSigners are at one scrape.
+/// The series of the TezosSigners at one scrape.
 struct State {
     known: IntGauge,
     undecodable: IntGauge,
@@ -81,23 +78,23 @@ struct State {
 impl State {
     fn new() -> Result<Self, prometheus::Error> {
         Ok(Self {
-            known: IntGauge::new("tezos_signer_operator_tezossigners", "TezosSigners that the operator works for.")?,
+            known: IntGauge::new(
+                "tezos_signer_operator_tezossigners",
+                "TezosSigners in the namespaces that the operator watches.",
+            )?,
             undecodable: IntGauge::new(
                 "tezos_signer_operator_undecodable_tezossigners",
-                "TezosSigners among them that this release cannot read; it leaves them as they are.",
+                "TezosSigners that this release cannot decode. The operator does not change them.",
             )?,
             condition: IntGaugeVec::new(
                 Opts::new(
                     "tezos_signer_operator_condition",
-                    "1 for the status (True, False, Unknown) that a condition of a TezosSigner has; else there is none.",
+                    "1 for the status (True, False, Unknown) of a condition of a TezosSigner. Other statuses have no series.",
                 ),
                 &["namespace", "name", "type", "status"],
             )?,
             paused: IntGaugeVec::new(
-                Opts::new(
-                    "tezos_signer_operator_paused",
-                    "1 while the operator changes nothing of a TezosSigner because its annotation says so, else 0.",
-                ),
+                Opts::new("tezos_signer_operator_paused", "1 while a TezosSigner is paused by its annotation, else 0."),
                 &["namespace", "name"],
             )?,
         })
@@ -106,10 +103,10 @@ impl State {
     fn add(&mut self, signer: &Guarded) {
         self.known.inc();
         let (namespace, name) = (signer.namespace().unwrap_or_default(), signer.name_any());
-        self.paused.with_label_values(&[&namespace, &name]).set(pause::is_paused(signer).into());
+        self.paused.with_label_values(&[&namespace, &name]).set(annotations::is_paused(signer).into());
         let Ok(signer) = &signer.0 else {
             self.undecodable.inc();
-            // What its status says was written by a release that could read it, and may be long over.
+            // A release that could read it wrote its status, perhaps long ago.
             self.condition.with_label_values(&[namespace.as_str(), &name, "Ready", "Unknown"]).set(1);
             return;
         };
@@ -123,7 +120,7 @@ impl State {
         families.extend(self.undecodable.collect());
         families.extend(self.condition.collect());
         families.extend(self.paused.collect());
-        // One without series has no line at all in the text.
+        // A family without series has no line in the text.
         families.retain(|family| !family.get_metric().is_empty());
         families
     }

@@ -1,32 +1,33 @@
-//! Whether the operator may go: what the chart asks before it is uninstalled (`templates/uninstall-check.yaml`).
+//! The check that the chart runs before it is uninstalled (`templates/uninstall-check.yaml`).
 //!
-//! Signers sign without it, so it may be missing for as long as one likes. But a TezosSigner that is deleted then waits for
-//! it, because of its finalizer, and says nothing.
+//! Signers sign without the operator, however long it is absent. But a TezosSigner that is deleted meanwhile waits for the operator,
+//! because of its finalizer, and reports nothing.
 
 use crate::api::TezosSigner;
-use crate::controller::scope::Scope;
+use crate::scope::Scope;
 use kube::api::ListParams;
 use kube::{Client, ResourceExt as _};
 use std::collections::BTreeSet;
 
-/// How many are named.
+/// How many TezosSigners the refusal names.
 const NAMED: usize = 10;
 
-/// Why it may not.
+/// Why the operator may not be uninstalled.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// There is work that only it can do.
+pub enum UninstallRefused {
+    /// There are TezosSigners, whose finalizers only the operator removes.
     #[error(
-        "nothing is uninstalled, because there are TezosSigners: {}. Their signers would sign on; but deleted later, they \
-         would wait for an operator that is not there, and so would their namespaces. Delete them first, and wait until they \
-         are gone. Or, to take the operator away and leave the signers, helm uninstall --no-hooks. To keep it all, helm \
-         rollback to the last revision of helm history: until then helm upgrades nothing. docs/installing.md, uninstalling",
+        "nothing was uninstalled, because TezosSigners exist: {}. Delete them first, and wait until they are gone: without the \
+         operator, their deletion and that of their namespaces would never finish. To remove only the operator and let the signers \
+         continue to sign, use helm uninstall --no-hooks. To keep everything, use helm rollback to the last revision in helm \
+         history; until then helm refuses to upgrade. See docs/installing.md, uninstalling",
         named(.0)
     )]
     Needed(Vec<String>),
-    /// It could not be found out.
+    /// The TezosSigners could not be listed. A retry may help.
     #[error(
-        "nothing is uninstalled, because the TezosSigners of {0} cannot be listed: {1}. Without this check: helm uninstall --no-hooks"
+        "nothing was uninstalled, because the TezosSigners of {0} cannot be listed: {1}. To skip this check, use helm uninstall \
+         --no-hooks"
     )]
     Unknown(Scope, #[source] kube::Error),
 }
@@ -38,7 +39,7 @@ fn named(all: &[String]) -> String {
 }
 
 /// Refuses while there is a TezosSigner in `scopes`.
-pub async fn check(client: &Client, scopes: &BTreeSet<Scope>) -> Result<(), Refusal> {
+pub async fn check(client: &Client, scopes: &BTreeSet<Scope>) -> Result<(), UninstallRefused> {
     let mut all = Vec::new();
     for scope in scopes {
         match scope.api::<TezosSigner>(client).list_metadata(&ListParams::default()).await {
@@ -47,12 +48,12 @@ pub async fn check(client: &Client, scopes: &BTreeSet<Scope>) -> Result<(), Refu
                     .iter()
                     .map(|signer| format!("{}/{}", signer.namespace().unwrap_or_default(), signer.name_any())),
             ),
-            // Without the definition there are none.
+            // Without the CRD there are no TezosSigners.
             Err(kube::Error::Api(status)) if status.code == 404 => {}
-            Err(error) => return Err(Refusal::Unknown(scope.clone(), error)),
+            Err(error) => return Err(UninstallRefused::Unknown(scope.clone(), error)),
         }
     }
-    if all.is_empty() { Ok(()) } else { Err(Refusal::Needed(all)) }
+    if all.is_empty() { Ok(()) } else { Err(UninstallRefused::Needed(all)) }
 }
 
 #[cfg(test)]
@@ -62,7 +63,7 @@ mod tests {
     #[test]
     fn a_refusal_names_the_first_few_and_both_ways_out() {
         let all: Vec<String> = (0..12).map(|n| format!("bakers/baker-{n}")).collect();
-        let text = Refusal::Needed(all).to_string();
+        let text = UninstallRefused::Needed(all).to_string();
         for part in ["bakers/baker-0, ", "bakers/baker-9 and 2 more.", "Delete them first", "helm uninstall --no-hooks"]
         {
             assert!(text.contains(part), "{part:?} is missing in: {text}");

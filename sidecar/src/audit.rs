@@ -1,115 +1,136 @@
-//! Writes the audit log, one line at a time, and says when a line is where a crash cannot take it. What a line says is in
+//! Writes the audit log line by line, and confirms each line once it survives a crash. The format is in
 //! `tezos_signer_core::audit`.
 //!
-//! ◆ A line that was acknowledged is never lost, and one that could not be written never leaves a hole in the numbers: the
-//! head of the log moves only once the text is written, and what a failed write left behind is cut off again.
+//! INVARIANT S10: A line that was acknowledged is never lost, and one that could not be written never leaves a gap in the
+//! numbers: the head of the log advances only after the text is written, and the remains of a failed write are truncated.
 
-pub mod tail;
+mod health;
+mod log_file;
+mod writer;
 
-use crate::ending;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
-use jiff::Timestamp;
-use rustix::fs::{FlockOperation, flock};
-use std::fs::{File, Metadata, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::fd::AsFd as _;
-use std::os::unix::fs::MetadataExt as _;
+pub mod evidence;
+
+use crossbeam_channel::{Sender, TrySendError};
+use health::Health;
+use log_file::Target;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tezos_signer_core::audit::{AuditAnchor, Event, LogHead, LogId, Request};
+use tezos_signer_core::anchor::{AuditAnchor, LogId};
+use tezos_signer_core::audit::evidence::EvidenceIndex;
+use tezos_signer_core::audit::{Event, LogHead, Outcome, Request};
+use tezos_signer_core::cause::Cause;
 use tezos_signer_core::config::AuditConfig;
 use tezos_signer_core::record::RecordName;
 use tokio::sync::oneshot;
+use writer::Writer;
 
-/// Why there is no line.
+/// Why there is no line in the audit log, so that nothing was signed. At the start each ends the process.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AuditError {
-    /// The log cannot be used at all.
-    #[error("the audit log {path} cannot be opened ({reason}): check audit.file, its directory and its permissions")]
+    /// The log cannot be opened. A retry helps once its directory and permissions allow it.
+    #[error("the audit log {path} cannot be opened ({source}): check audit.file, its directory and its permissions")]
     Open {
-        /// The path of the configuration.
+        /// The path of the configuration, or of an older file of the log.
         path: PathBuf,
-        /// What the system says.
-        reason: String,
+        /// The error of the operating system.
+        source: Arc<std::io::Error>,
     },
-    /// Another process has it.
+    /// The path is that of a pipe, a device or a directory, which keeps no lines. A retry does not help.
+    #[error(
+        "the audit log {0} is not a regular file, so its lines could not be read again: set audit.file to a regular file, or remove \
+         it to use standard output"
+    )]
+    NotAFile(PathBuf),
+    /// An older file may prove something that no newer one repeats, and is not readable. A retry helps once it is readable or moved away.
+    #[error(
+        "{path} appears to be an older file of the audit log, and cannot be read ({source}). Its evidence is needed, because the \
+         newest file has no evidence line yet: make it readable for the signer's user, or move it elsewhere if it is not an audit \
+         log"
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: Arc<std::io::Error>,
+    },
+    /// Another process writes the log. A retry helps once that process has ended.
     #[error("another process writes the audit log {0}: give each signer a file of its own (audit.file)")]
     Locked(PathBuf),
-    /// A line could not be written.
-    #[error(
-        "the audit log cannot be written ({0}); nothing new is signed without it, until there is room for it again"
-    )]
-    Unwritable(String),
-    /// The line was not written in time.
-    #[error("the audit log has not taken the line in time")]
+    /// A line could not be written. A retry helps once there is room: the log is tried again by itself.
+    #[error("the audit log cannot be written ({0}); new signatures are refused until it can")]
+    Unwritable(#[source] Cause),
+    /// The line was not written within the time that the request had left. A retry may help; if it does not, the disk is too slow.
+    #[error("the audit log did not accept the line in time")]
     Timeout,
-    /// More lines wait than are kept waiting.
+    /// More lines wait than are kept waiting. A retry helps.
     #[error("the audit log is behind: too many requests at once")]
     Busy,
+}
+
+impl AuditError {
+    fn open(path: &Path, error: std::io::Error) -> Self {
+        Self::Open { path: path.to_owned(), source: Arc::new(error) }
+    }
 }
 
 /// How many lines may wait for the disk.
 const QUEUE: usize = 1024;
 
-/// How many lines are written, and brought to disk, at once.
-const BATCH: usize = 256;
+/// How many of these may be lines of requests that got no signature. INVARIANT S12: Whoever sends such requests without end takes no place from
+/// intents and from signatures that were given.
+const REFUSALS: usize = QUEUE / 2;
 
-/// Lines that nobody waits for are brought to disk when nothing else was to be written for so long.
-const SYNC_AFTER: Duration = Duration::from_millis(100);
-
-/// How often a log that could not be written is tried without a request.
-const RETRY: Duration = Duration::from_secs(1);
+/// How many may be replays, here or forwarded: they can come without end too. The rest is for intents, and for new signatures that were
+/// given.
+const NOTED: usize = QUEUE - QUEUE / 4;
 
 /// The audit log of this process.
 pub struct AuditLog {
     queue: Sender<Entry>,
-    shared: Arc<Shared>,
+    health: Arc<Health>,
+    found: EvidenceIndex,
 }
 
-/// What the writer and those who write both know.
-#[derive(Default)]
-struct Shared {
-    /// Lines that were lost since the last one that was written.
-    lost: AtomicU64,
-    /// Lines that were lost since the process started.
-    lost_in_all: AtomicU64,
-    /// Why the log cannot be written now.
-    problem: Mutex<Option<String>>,
-}
-
+/// A line to write.
 enum Entry {
-    /// A line that somebody waits for. It is written or refused, never lost.
+    /// A line whose caller waits for it. It is written or rejected, never lost.
     Awaited(Event, oneshot::Sender<Result<AuditAnchor, AuditError>>),
-    /// A line that nobody waits for.
+    /// A line whose caller does not wait for it.
     Noted(Event),
-    /// The last one.
+    /// Write the end of the log, then acknowledge.
     End(oneshot::Sender<()>),
 }
 
 impl AuditLog {
-    /// Opens the log and writes its first line: that `identity` has started.
+    /// Opens the log, reads what it proves so far, and begins to write: first that `identity` has started.
+    ///
+    /// # Errors
+    ///
+    /// Where the file, or an older one that may have evidence, cannot be used, or another process has it.
     pub fn start(config: &AuditConfig, identity: &str) -> Result<Self, AuditError> {
         let (queue, entries) = crossbeam_channel::bounded(QUEUE);
-        let shared = Arc::new(Shared::default());
+        let health = Arc::new(Health::default());
         let log = LogId::from_bytes(*uuid::Uuid::new_v4().as_bytes());
-        let writer = Writer {
-            target: Target::open(config)?,
-            head: LogHead::new(log),
-            entries,
-            shared: shared.clone(),
-            unsynced: false,
+        let (target, found) = Target::open(config)?;
+        let start = Event::Start { version: env!("CARGO_PKG_VERSION").to_owned(), identity: identity.to_owned() };
+        let writer = Writer::new(target, found.clone(), LogHead::new(log), start, entries, health.clone());
+        let failed = |error: std::io::Error| {
+            AuditError::Unwritable(
+                Cause::of(error).map_text(|error| format!("its thread could not be started: {error}")),
+            )
         };
-        let failed = |error: std::io::Error| AuditError::Unwritable(format!("no thread to write it: {error}"));
         std::thread::Builder::new().name("audit-log".to_owned()).spawn(move || writer.run()).map_err(failed)?;
-        let audit = Self { queue, shared };
-        audit.note(Event::Start { version: env!("CARGO_PKG_VERSION").to_owned(), identity: identity.to_owned() });
         tracing::info!(%log, "the audit log of this process");
-        Ok(audit)
+        Ok(Self { queue, health, found })
     }
 
-    /// Announces a signature for `record`, whose anchor is now `replaces`. Once this returns an anchor the line is durable.
+    /// The evidence of former processes. Empty if the log goes to standard output, which cannot be read again.
+    pub fn evidence_found(&self) -> &EvidenceIndex {
+        &self.found
+    }
+
+    /// Writes the intent to sign for `record`, whose current anchor is `replaces`. When this returns an anchor, the line is durable.
     pub async fn intent(
         &self,
         request: Request,
@@ -121,13 +142,14 @@ impl AuditLog {
         let entry = Entry::Awaited(Event::Intent { request, record, replaces }, reply);
         self.queue.try_send(entry).map_err(|error| match error {
             TrySendError::Full(_) => AuditError::Busy,
-            TrySendError::Disconnected(_) => AuditError::Unwritable("its thread has ended".to_owned()),
+            TrySendError::Disconnected(_) => AuditError::Unwritable("its thread has ended".into()),
         })?;
         match tokio::time::timeout_at(deadline.into(), answer).await {
             Ok(Ok(written)) => written,
-            Ok(Err(_)) => Err(AuditError::Unwritable("its thread has ended".to_owned())),
+            Ok(Err(_)) => Err(AuditError::Unwritable("its thread has ended".into())),
+            // The log's own clock decides whether the log is late: this request may have had little time left.
             Err(_) => {
-                self.shared.fail("it has not taken a line in time");
+                self.health.log_stall();
                 Err(AuditError::Timeout)
             }
         }
@@ -135,8 +157,14 @@ impl AuditLog {
 
     /// Writes what has happened, some time soon.
     pub fn note(&self, event: Event) {
-        if self.queue.try_send(Entry::Noted(event)).is_err() {
-            self.shared.lose(1, "more lines at once than the disk takes");
+        let most = match &event {
+            // As many as there were intents.
+            Event::Outcome { outcome: Outcome::Signed, .. } => QUEUE,
+            Event::Outcome { status, .. } if *status != 200 => REFUSALS,
+            _ => NOTED,
+        };
+        if self.queue.len() >= most || self.queue.try_send(Entry::Noted(event)).is_err() {
+            self.health.lose(1, "too many lines at once");
         }
     }
 
@@ -151,232 +179,84 @@ impl AuditLog {
 
     /// Why the log cannot be written now; `None` when it can.
     pub fn problem(&self) -> Option<String> {
-        self.shared.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.health.problem()
     }
 
     /// How many lines were lost since the process started.
     pub fn lost(&self) -> u64 {
-        self.shared.lost_in_all.load(Ordering::Relaxed)
+        self.health.lost_since_start()
     }
 }
 
-impl Shared {
-    fn lose(&self, lines: u64, reason: &str) {
-        self.lost.fetch_add(lines, Ordering::Relaxed);
-        self.lost_in_all.fetch_add(lines, Ordering::Relaxed);
-        self.fail(reason);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tezos_signer_core::audit::Microseconds;
+    use tezos_signer_core::key::{ChainId, PublicKeyHash};
+
+    /// A log that writes nothing, and what waits in it.
+    fn stalled() -> (AuditLog, crossbeam_channel::Receiver<Entry>) {
+        let (queue, entries) = crossbeam_channel::bounded(QUEUE);
+        (AuditLog { queue, health: Arc::default(), found: EvidenceIndex::default() }, entries)
     }
 
-    fn fail(&self, reason: &str) {
-        let mut problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
-        if problem.as_deref() != Some(reason) {
-            tracing::error!(reason, "the audit log cannot be written: nothing new is signed");
-            *problem = Some(reason.to_owned());
-        }
+    fn outcome(status: u16, outcome: Outcome) -> Event {
+        let (request, microseconds) = (Request::default(), Microseconds::default());
+        Event::Outcome { request, status, outcome, reason: None, intent: None, microseconds }
     }
 
-    fn recovered(&self) {
-        if self.problem.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
-            tracing::info!("the audit log is written again");
-        }
+    /// Whether an intent has a place.
+    async fn takes_an_intent(log: &AuditLog) -> bool {
+        let hash: PublicKeyHash = "tz3LUdmLdpj2ZpVY7uTQfYuxarVykqYXxvPA".parse().unwrap();
+        let record = RecordName::new(&hash, &"NetXdQprcVkpaWU".parse::<ChainId>().unwrap());
+        // Nobody writes it, so with a place it waits until its time is over.
+        let written = log.intent(Request::default(), record, None, Instant::now()).await;
+        matches!(written, Err(AuditError::Timeout))
     }
 
-    fn fails(&self) -> Option<String> {
-        self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// The thread that writes.
-struct Writer {
-    target: Target,
-    head: LogHead,
-    entries: Receiver<Entry>,
-    shared: Arc<Shared>,
-    unsynced: bool,
-}
-
-impl Writer {
-    fn run(mut self) {
-        loop {
-            let patience = match (self.unsynced, self.shared.fails()) {
-                (true, _) => SYNC_AFTER,
-                (false, Some(_)) => RETRY,
-                (false, None) => Duration::MAX,
-            };
-            match self.next(patience) {
-                Ok(first) => {
-                    let rest = self.entries.try_iter().take(BATCH - 1);
-                    let batch: Vec<Entry> = std::iter::once(first).chain(rest).collect();
-                    self.write(batch);
-                }
-                Err(RecvTimeoutError::Timeout) if self.unsynced => self.sync(),
-                Err(RecvTimeoutError::Timeout) => self.write(Vec::new()),
-                Err(RecvTimeoutError::Disconnected) => return,
+    /// INVARIANT S12: Strangers fill half of the queue, and repeated requests three quarters: the rest is for intents and for signatures that were given.
+    #[tokio::test]
+    async fn lines_that_can_come_without_end_take_no_place_from_intents_and_given_signatures() {
+        let refusals = [(400, Outcome::Malformed), (401, Outcome::Unauthenticated), (403, Outcome::Forbidden)];
+        let refusals = [&refusals[..], &[(404, Outcome::NotFound), (409, Outcome::Refused)]].concat();
+        let failures = [(502, Outcome::Unavailable), (500, Outcome::Bug), (409, Outcome::Forwarded)];
+        for (status, refused) in [refusals, failures.to_vec()].concat() {
+            let (log, entries) = stalled();
+            for _ in 0..2 * QUEUE {
+                log.note(outcome(status, refused));
             }
-        }
-    }
+            assert_eq!((entries.len(), log.lost()), (512, 1536), "{status} {refused:?}");
 
-    fn next(&self, patience: Duration) -> Result<Entry, RecvTimeoutError> {
-        if patience == Duration::MAX {
-            return self.entries.recv().map_err(|_| RecvTimeoutError::Disconnected);
-        }
-        self.entries.recv_timeout(patience)
-    }
-
-    /// Writes a batch whole or not at all; first of all, what was lost before.
-    fn write(&mut self, batch: Vec<Entry>) {
-        let mut head = self.head.clone();
-        let mut text = String::new();
-        let lost = self.shared.lost.load(Ordering::Relaxed);
-        let mut append = |event| {
-            let (line, anchor) = head.append(Timestamp::now(), event);
-            text.push_str(&line);
-            text.push('\n');
-            anchor
-        };
-        if let Some(reason) = self.shared.fails() {
-            append(Event::Gap { lines: lost, reason });
-        }
-        let (mut awaited, mut noted, mut ends) = (Vec::new(), 0, Vec::new());
-        for entry in batch {
-            match entry {
-                Entry::Awaited(event, reply) => awaited.push((append(event), reply)),
-                Entry::Noted(event) => {
-                    append(event);
-                    noted += 1;
+            for given_again in [Outcome::Replayed, Outcome::Forwarded] {
+                for _ in 0..QUEUE {
+                    log.note(outcome(200, given_again));
                 }
-                Entry::End(reply) => {
-                    append(Event::End);
-                    ends.push(reply);
-                }
+                assert_eq!(entries.len(), 768, "{given_again:?}");
             }
-        }
-        match self.target.write(&text) {
-            Ok(()) => {
-                self.head = head;
-                self.shared.lost.fetch_sub(lost, Ordering::Relaxed);
-                self.unsynced = true;
-                if !awaited.is_empty() || !ends.is_empty() {
-                    self.sync();
-                }
-                self.shared.recovered();
-                for (anchor, reply) in awaited {
-                    // Who waits no longer has not committed it: an intent without a commit says nothing.
-                    let _ = reply.send(Ok(anchor));
-                }
+            let lost = log.lost();
+            log.note(outcome(status, refused));
+            assert_eq!(log.lost(), lost + 1, "no refusal has a place behind them");
+
+            assert!(takes_an_intent(&log).await);
+            for _ in 769..1024 {
+                log.note(outcome(200, Outcome::Signed));
             }
-            Err(reason) => {
-                for (_, reply) in awaited {
-                    let _ = reply.send(Err(AuditError::Unwritable(reason.clone())));
-                }
-                self.shared.lose(noted, &reason);
-            }
-        }
-        for reply in ends {
-            let _ = reply.send(());
+            assert_eq!((entries.len(), log.lost()), (1024, lost + 1), "every signature that was given has its line");
+            log.note(outcome(200, Outcome::Signed));
+            assert_eq!((entries.len(), log.lost()), (1024, lost + 2), "and what has none is counted");
+            assert!(!takes_an_intent(&log).await);
         }
     }
 
-    fn sync(&mut self) {
-        self.unsynced = false;
-        self.target.sync();
-    }
-}
-
-/// Where the lines go.
-enum Target {
-    /// What the supervisor collects: in a cluster the container's log. A line counts once the pipe has it.
-    Standard(File),
-    /// A file, which may be renamed at any time: the next line goes to a new one of the old name.
-    File(LogFile),
-}
-
-struct LogFile {
-    path: PathBuf,
-    file: File,
-    /// Whether its last line has no end: an earlier process was killed while it wrote.
-    torn: bool,
-}
-
-impl Target {
-    fn open(config: &AuditConfig) -> Result<Self, AuditError> {
-        match &config.file {
-            Some(path) => Ok(Self::File(LogFile::open(path)?)),
-            None => match std::io::stdout().as_fd().try_clone_to_owned() {
-                Ok(stdout) => Ok(Self::Standard(stdout.into())),
-                Err(error) => Err(AuditError::Open { path: "(standard output)".into(), reason: error.to_string() }),
-            },
+    #[test]
+    fn a_line_that_was_written_makes_room_for_one_of_its_kind() {
+        let (log, entries) = stalled();
+        for _ in 0..=REFUSALS {
+            log.note(outcome(400, Outcome::Malformed));
         }
-    }
-
-    /// Appends `text`, all of it or, where the target is a file, nothing.
-    fn write(&mut self, text: &str) -> Result<(), String> {
-        let torn = match self {
-            Self::Standard(_) => false,
-            Self::File(log) => {
-                if was_renamed(&log.path, &log.file) {
-                    // What is in the old file stays there, and has to be on disk before a later line is.
-                    sync(log);
-                    *log = LogFile::open(&log.path).map_err(|error| error.to_string())?;
-                }
-                log.torn
-            }
-        };
-        let (Self::Standard(file) | Self::File(LogFile { file, .. })) = self;
-        let end = file.metadata().ok().filter(Metadata::is_file).map(|metadata| metadata.len());
-        let written = if torn { file.write_all(b"\n") } else { Ok(()) }.and_then(|()| file.write_all(text.as_bytes()));
-        if let Err(error) = written {
-            if let Some(end) = end {
-                cut_off(file, end);
-            }
-            return Err(error.to_string());
-        }
-        if let Self::File(log) = self {
-            log.torn = false;
-        }
-        Ok(())
-    }
-
-    fn sync(&self) {
-        if let Self::File(log) = self {
-            sync(log);
-        }
-    }
-}
-
-impl LogFile {
-    /// Opens a log to append to it, alone.
-    fn open(path: &Path) -> Result<Self, AuditError> {
-        let failed = |error: std::io::Error| AuditError::Open { path: path.to_owned(), reason: error.to_string() };
-        let mut file = OpenOptions::new().create(true).append(true).read(true).open(path).map_err(failed)?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| AuditError::Locked(path.to_owned()))?;
-        let mut last = *b"\n";
-        if file.metadata().map_err(failed)?.len() > 0 {
-            file.seek(SeekFrom::End(-1)).and_then(|_| file.read_exact(&mut last)).map_err(failed)?;
-        }
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), file, torn: last != *b"\n" })
-    }
-}
-
-fn was_renamed(path: &Path, file: &File) -> bool {
-    let place = |metadata: Metadata| (metadata.dev(), metadata.ino());
-    std::fs::metadata(path).ok().map(place) != file.metadata().ok().map(place)
-}
-
-/// What a failed write left behind would stand before the line that comes in its place.
-fn cut_off(file: &mut File, end: u64) {
-    if let Err(error) = file.set_len(end).and_then(|()| file.seek(SeekFrom::Start(end))) {
-        tracing::error!(%error, "half a line of the audit log cannot be cut off; the process ends");
-        ending::end(ending::WRITE_FAILED);
-    }
-}
-
-/// After a failed fsync nobody knows which of the lines are on disk. The process ends: the next one begins a new log.
-fn sync(log: &LogFile) {
-    if let Err(error) = log.file.sync_data() {
-        tracing::error!(path = %log.path.display(), %error, "the audit log could not be brought to disk; the process ends, nothing was signed");
-        ending::end(ending::WRITE_FAILED);
+        assert_eq!((entries.len(), log.lost()), (REFUSALS, 1));
+        drop(entries.recv().unwrap());
+        log.note(outcome(400, Outcome::Malformed));
+        assert_eq!((entries.len(), log.lost()), (REFUSALS, 1));
     }
 }

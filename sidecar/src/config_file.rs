@@ -1,12 +1,14 @@
-//! The configuration file as a file: read at the start, and again when the process is asked to.
+//! Reads the configuration file, at the start and on a reload.
 
+use crate::file_permissions;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use tezos_signer_core::config::{ConfigError, SignerConfig};
 
-/// Why it cannot be used.
+/// Why the configuration file cannot be used. It helps to change the file, and to start or reload again.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigFileError {
-    /// It cannot be read.
+    /// The file cannot be read: check its path and its permissions.
     #[error("the configuration {path} cannot be read: {source}")]
     Read {
         /// Where it should be.
@@ -14,8 +16,8 @@ pub enum ConfigFileError {
         /// What the system says.
         source: std::io::Error,
     },
-    /// It is wrong.
-    #[error("the configuration {path} is wrong: {source}")]
+    /// The file is no configuration: the message has the field, and where there is one, the line.
+    #[error("the configuration {path} is invalid: {source}")]
     Config {
         /// Where it is.
         path: PathBuf,
@@ -24,9 +26,22 @@ pub enum ConfigFileError {
     },
 }
 
-/// Reads and checks it.
-pub fn read(path: &Path) -> Result<SignerConfig, ConfigFileError> {
-    let owned = || path.to_owned();
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigFileError::Read { path: owned(), source })?;
-    SignerConfig::from_yaml(&text).map_err(|source| ConfigFileError::Config { path: owned(), source })
+/// A configuration, and the file that it was read from.
+#[derive(Debug, Clone)]
+pub struct ConfigFile {
+    /// What it says.
+    pub config: SignerConfig,
+    /// Where it is, and whether others can change it.
+    pub file: file_permissions::File,
+}
+
+/// Reads and checks it. Whether others can change it is asked of the handle that is read: its path may name another file a moment later.
+pub fn read(path: &Path) -> Result<ConfigFile, ConfigFileError> {
+    let failed = |source| ConfigFileError::Read { path: path.to_owned(), source };
+    let handle = File::open(path).map_err(failed)?;
+    let file = file_permissions::config_file(path, &handle.metadata().map_err(failed)?);
+    let text = std::io::read_to_string(handle).map_err(failed)?;
+    let config =
+        SignerConfig::from_yaml(&text).map_err(|source| ConfigFileError::Config { path: path.to_owned(), source })?;
+    Ok(ConfigFile { config, file })
 }

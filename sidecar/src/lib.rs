@@ -1,27 +1,40 @@
-//! `tezos-signer`: signs Tezos blocks and votes with a key in an HSM, and never two for one level and round.
+//! `tezos-signer`: a remote signer for Tezos bakers, with keys in an HSM. It never signs two different payloads for one level and round.
 //!
-//! The signing path is [`signer::Signer::sign`], from top to bottom. What it decides by is in `tezos-signer-core`; what it
-//! asks is in [`hsm`] (the token) and [`store`] (the watermark records), the latter through [`custody`]. What another replica
-//! serves, that one is asked for: [`peer`]. [`serve`] puts a process together.
+//! The signing path is [`signing::Signer::sign`], from top to bottom. What may be signed is decided in `tezos-signer-core`.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`serve`] | puts a process together, from its start to its orderly end |
+//! | [`signing`] | the signing path: who serves the key; decide, sign, commit; the answer |
+//! | [`keyring`] | the configured keys, each with its record |
+//! | [`keystore`] | where private keys are. Knows no HTTP and no record |
+//! | [`records`] | one watermark record in this process: its session under lock and lease |
+//! | [`lease`] | when a lease is taken, renewed and released |
+//! | [`store`] | where records are stored: ConfigMaps or files |
+//! | [`net`] | listeners, TLS, connections and their limits. Knows nothing of signing |
+//! | [`http`], [`peer`] | the signing API, the admin API; another replica as client and as server |
+//! | [`audit`], [`metrics`], `systemd`, [`exit`] | what the process reports, and how it ends |
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod audit;
+pub mod chain_check;
 pub mod config_file;
-pub mod custody;
-pub mod ending;
-pub mod files;
-pub mod hsm;
+mod excerpt;
+pub mod exit;
+pub mod file_permissions;
 pub mod http;
+pub mod keyring;
+pub mod keystore;
 pub mod lease;
-mod lookout;
 pub mod metrics;
-pub mod node;
+pub mod net;
 pub mod peer;
-pub mod record_metrics;
-mod records;
+mod readiness;
+pub mod records;
 mod reload;
+pub mod request;
 pub mod serve;
-mod service_manager;
-pub mod signer;
+pub mod signing;
+pub mod stage;
 pub mod store;
-mod trail;
+mod systemd;

@@ -1,11 +1,12 @@
-//! The signer's Prometheus metrics. Every name and label is here, but for those of records, in [`crate::record_metrics`], of the token, in
-//! [`crate::hsm`], and of connections, in [`crate::http::port_metrics`].
+//! The signer's Prometheus metrics. All names and labels are here, except for those of records ([`crate::metrics::records`]),
+//! of the token ([`crate::keystore::pkcs11`]), and of connections ([`crate::metrics::connections`]).
+
+pub mod connections;
+pub(crate) mod records;
 
 use crate::audit::AuditLog;
-use crate::custody::View;
-use crate::peer::FORWARDED;
-use crate::record_metrics::RecordMetrics;
-use crate::reload::RESULTS;
+use crate::metrics::records::RecordMetrics;
+use crate::records::session::View;
 use prometheus::{
     Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -34,14 +35,20 @@ pub struct Metrics {
     records: RecordMetrics,
 }
 
-/// Where the time of a request may go, as the audit log tells it: the values of the metric's label.
+/// The phases of a request, as in the audit log: the values of the metric's label.
 const PHASES: [&str; 3] = ["record", "signature", "commit"];
+
+/// What may come of a request that is forwarded: the values of the metric's label.
+pub const FORWARDED: [&str; 6] = ["signed", "refused", "unavailable", "unreachable", "failed", "displaced"];
+
+/// What came of reading the configuration again: the values of the metric's label.
+const RESULTS: [&str; 3] = ["applied", "unchanged", "refused"];
 
 /// From a millisecond to the longest that a request may take.
 const SECONDS: [f64; 11] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0];
 
 impl Metrics {
-    /// All at zero.
+    /// Creates and registers all metrics, with the value 0.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         // One for each value that the label may have, so that each is there before its first event.
@@ -60,7 +67,7 @@ impl Metrics {
         let duration = HistogramVec::new(
             HistogramOpts::new(
                 "tezos_signer_request_duration_seconds",
-                "Time from a request's last byte to its answer.",
+                "Time from the last byte of a request to its response.",
             )
             .buckets(SECONDS.to_vec()),
             &["kind", "outcome"],
@@ -68,8 +75,8 @@ impl Metrics {
         let phases = HistogramVec::new(
             HistogramOpts::new(
                 "tezos_signer_phase_duration_seconds",
-                "Where the time of a request went: waiting for its turn and reading the record (record), the HSM's signature and the \
-                 audit log's line (signature), the record's write (commit).",
+                "Duration of each phase of a request: waiting for the record and reading it (record), the HSM and the audit log \
+                 (signature), writing the record (commit).",
             )
             .buckets(SECONDS.to_vec()),
             &["phase"],
@@ -91,30 +98,30 @@ impl Metrics {
         )?;
         let commits_failed = IntCounter::new(
             "tezos_signer_commit_failures_total",
-            "Writes of a watermark record that failed, conflicted or timed out; their signatures were not released.",
+            "Writes of a watermark record that failed, conflicted or timed out. Their signatures were discarded.",
         )?;
         let unknown_shapes = counters(
             "tezos_signer_unknown_payload_shapes_total",
-            "Blocks and votes with bytes or a tag that this release does not know, by what was done (unknownConsensusSuffix).",
+            "Blocks and votes with bytes or a tag that this release does not know, by answer (unknownConsensusSuffix).",
             "answer",
             &["refused", "accepted"],
         )?;
         let forwarded = counters(
             "tezos_signer_forwarded_total",
-            "Requests that the replica was asked for which serves the key, by what came of it.",
+            "Requests that were forwarded to the holder of the record, by outcome.",
             "outcome",
             &FORWARDED,
         )?;
         let config_reloads = counters(
             "tezos_signer_config_reloads_total",
-            "How often the configuration was read again (SIGHUP), by what came of it; refused: the one before applies.",
+            "Reloads of the configuration (SIGHUP), by result. After refused, the previous configuration stays in use.",
             "result",
             &RESULTS,
         )?;
         let audit_up = IntGauge::new("tezos_signer_audit_up", "1 while the audit log can be written, else 0.")?;
         let audit_lost = IntGauge::new(
             "tezos_signer_audit_lost_lines",
-            "Lines of the audit log that were lost since the start; no new signature was among them.",
+            "Lines of the audit log that were lost since the process started. No new signature was among them.",
         )?;
         let hsm_up = IntGauge::new("tezos_signer_hsm_up", "1 while the HSM can be used, else 0.")?;
         registry.register(Box::new(requests.clone()))?;
@@ -184,12 +191,12 @@ impl Metrics {
         self.config_reloads.with_label_values(&[result]).inc();
     }
 
-    /// A key is not configured any more: what would be told of it would only look as if it had stopped signing.
+    /// Drops the series of a key that is no longer configured, which would otherwise look like a key that has stopped signing.
     pub(crate) fn forget_key(&self, key: &PublicKeyHash) {
         self.records.forget(key);
         let key = &key.to_string();
         for kind in ConsensusKind::ALL {
-            // An error says that nothing was told of it.
+            // An error means that there was no such series.
             let _ = self.last_level.remove_label_values(&[key, kind.as_str()]);
             let _ = self.last_round.remove_label_values(&[key, kind.as_str()]);
         }
@@ -214,7 +221,7 @@ impl Metrics {
         self.commits_failed.inc();
     }
 
-    /// What is not counted but looked up at each scrape.
+    /// Sets the gauges that are read at each scrape.
     pub fn observe_state(
         &self,
         hsm_up: bool,

@@ -1,16 +1,19 @@
-//! SIGHUP: the configuration file is read again, tried, and taken as a whole or not at all. Keys, and what may be signed with them
-//! and for whom, change without a restart; of whatever else has changed the process says that it needs one, and changes nothing.
+//! SIGHUP: the configuration file is read and validated again, and applied completely or not at all. Keys, their policies and
+//! their authorized clients change without a restart; other changes are reported as needing a restart, and nothing is
+//! changed.
 //!
-//! No request is dropped: one that was asked before is answered by what was configured then, and a key that comes in has signed a
-//! trial before anybody can ask for it.
+//! No request is dropped: earlier requests are answered with the previous configuration, and a new key must make a trial
+//! signature before it is served.
 
-use crate::config_file::{self, ConfigFileError};
-use crate::custody::CustodyError;
-use crate::hsm::HsmError;
-use crate::node;
-use crate::records::Records;
-use crate::service_manager;
-use crate::signer::Signer;
+use crate::chain_check;
+use crate::config_file::{self, ConfigFile, ConfigFileError};
+use crate::file_permissions;
+use crate::file_permissions::Exposure;
+use crate::keyring::registry::Records;
+use crate::keystore::KeystoreError;
+use crate::records::session::RecordSessionError;
+use crate::signing::Signer;
+use crate::systemd;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,23 +26,23 @@ use tokio::sync::watch;
 /// How long the record of a new key may take to be read, or the token to sign with it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Why the configuration stays as it was.
+/// Why the configuration stays as it was. A reload helps once the file is changed, or the record or the HSM can be used.
 #[derive(Debug, thiserror::Error)]
 enum ReloadError {
     #[error(transparent)]
     File(#[from] ConfigFileError),
-    #[error("{} cannot change while the signer runs: restart it, or take that back", .0.join(", "))]
+    /// Checked as at the start: whoever can change the file decides what is signed.
+    #[error("{0}")]
+    Exposed(#[source] Exposure),
+    #[error("{} cannot change while the signer runs: restart the signer, or revert the change", .0.join(", "))]
     NeedsRestart(Vec<&'static str>),
     #[error("keys is empty in the configuration: there is nothing to sign with")]
     NoKeys,
-    #[error("key {key} cannot be taken in: {source}")]
-    Record { key: PublicKeyHash, source: CustodyError },
-    #[error("key {key} cannot be taken in, the HSM does not sign with it: {source}")]
-    Hsm { key: PublicKeyHash, source: HsmError },
+    #[error("cannot add key {key}: {source}")]
+    Record { key: PublicKeyHash, source: RecordSessionError },
+    #[error("cannot add key {key}: the trial signature failed: {source}")]
+    Keystore { key: PublicKeyHash, source: KeystoreError },
 }
-
-/// What came of it: the values of the metric's label.
-pub(crate) const RESULTS: [&str; 3] = ["applied", "unchanged", "refused"];
 
 /// The configuration of this process, and where its next one is read.
 pub(crate) struct Reload {
@@ -58,24 +61,24 @@ impl Reload {
         Self { path, config, records, signer, refusal: watch::Sender::new(None), leaving: Vec::new() }
     }
 
-    /// Why the file was refused when it was read last; nothing where it applies.
+    /// Why the file was rejected at the last reload, if it was.
     pub(crate) fn refusal(&self) -> watch::Receiver<Option<String>> {
         self.refusal.subscribe()
     }
 
-    /// Reads the file at each `hangup`, for ever.
+    /// Reloads the file at each `hangup`. Never returns.
     pub(crate) async fn at_each(mut self, mut hangup: Signal) {
         // When nothing is in flight any more for keys that were taken out.
         let mut settled: Option<Instant> = None;
         loop {
             tokio::select! {
                 _ = hangup.recv() => {
-                    service_manager::reloading();
+                    systemd::reloading();
                     let reloaded = self.reload().await;
                     if matches!(reloaded, Ok(true)) {
                         settled = Some(Instant::now() + self.signer.request_deadline());
                     }
-                    self.tell(&reloaded);
+                    self.report(&reloaded);
                 }
                 () = async { tokio::time::sleep_until(settled.unwrap_or_else(Instant::now).into()).await }, if settled.is_some() => {
                     self.settle();
@@ -87,7 +90,12 @@ impl Reload {
 
     /// Whether anything has changed.
     async fn reload(&mut self) -> Result<bool, ReloadError> {
-        let new = config_file::read(&self.path)?;
+        let ConfigFile { config: new, file } = config_file::read(&self.path)?;
+        if let Some(exposure) =
+            file.exposure.filter(|exposure| exposure.is_dangerous && !file_permissions::are_of_a_pod())
+        {
+            return Err(ReloadError::Exposed(exposure));
+        }
         let needs_restart = needs_restart(&self.config, &new);
         if !needs_restart.is_empty() {
             return Err(ReloadError::NeedsRestart(needs_restart));
@@ -111,15 +119,15 @@ impl Reload {
             keys = new.keys.len(),
             taken_in = ?coming.iter().map(ToString::to_string).collect::<Vec<_>>(),
             taken_out = ?self.leaving.iter().map(|key| key.hash().to_string()).collect::<Vec<_>>(),
-            "the configuration was read again, and applies from now on"
+            "the configuration was reloaded"
         );
         // What is in flight for a key that leaves may still have to be signed.
-        self.signer.hsm().configure(&[&new.keys[..], &self.leaving].concat());
+        self.signer.keystore().configure(&[&new.keys[..], &self.leaving].concat());
         self.signer.configure(self.records.keys_of(&new));
         self.config = new;
         if let Some(endpoint) = &self.config.node_endpoint {
             let coming = self.signer.keys().filter(|key| coming.contains(&key.config.hash())).collect();
-            tokio::spawn(node::compare_all(self.signer.clone(), coming, endpoint.clone()));
+            tokio::spawn(chain_check::compare_all(self.signer.clone(), coming, endpoint.clone()));
         }
         Ok(true)
     }
@@ -129,20 +137,20 @@ impl Reload {
         let hash = key.hash();
         let deadline = Instant::now() + PATIENCE;
         if !self.config.keys.iter().any(|old| old.record_name() == key.record_name()) {
-            let custody = self.records.custody(&key.record_name());
-            let read = async { custody.lock(deadline).await?.observe(deadline).await.map(|_| ()) };
+            let session = self.records.session(&key.record_name());
+            let read = async { session.lock(deadline).await?.observe(deadline).await.map(|_| ()) };
             read.await.map_err(|source| ReloadError::Record { key: hash, source })?;
         }
         if !self.config.keys.iter().any(|old| old.hash() == hash && old.selector == key.selector) {
-            let tried = self.signer.hsm().try_candidate(key, deadline).await;
-            tried.map_err(|source| ReloadError::Hsm { key: hash, source })?;
+            let tried = self.signer.keystore().try_candidate(key, deadline).await;
+            tried.map_err(|source| ReloadError::Keystore { key: hash, source })?;
         }
         Ok(())
     }
 
     /// Nothing is in flight any more for keys that were taken out.
     fn settle(&mut self) {
-        self.signer.hsm().configure(&self.config.keys);
+        self.signer.keystore().configure(&self.config.keys);
         for key in std::mem::take(&mut self.leaving) {
             if self.signer.key(&key.hash()).is_none() {
                 self.signer.metrics().forget_key(&key.hash());
@@ -150,20 +158,20 @@ impl Reload {
         }
     }
 
-    fn tell(&self, reloaded: &Result<bool, ReloadError>) {
+    fn report(&self, reloaded: &Result<bool, ReloadError>) {
         let result = match reloaded {
             Ok(true) => "applied",
             Ok(false) => {
-                tracing::info!("the configuration was read again, and is the same");
+                tracing::info!("the configuration was reloaded and is unchanged");
                 "unchanged"
             }
             Err(error) => {
-                tracing::error!(reason = %error, "the configuration was read again and refused; the one before applies");
+                tracing::error!(reason = %error, "the changed configuration was rejected; the previous one stays in use");
                 "refused"
             }
         };
         self.signer.metrics().reloaded(result);
-        service_manager::reloaded();
+        systemd::reloaded();
         self.refusal.send_replace(reloaded.as_ref().err().map(ToString::to_string));
     }
 }

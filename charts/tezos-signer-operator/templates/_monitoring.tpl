@@ -1,16 +1,16 @@
-{{/* What the objects of monitoring share. */}}
+{{/* Definitions that the monitoring objects share. */}}
 
-{{/* Not empty where objects of the Prometheus operator are to be made. */}}
+{{/* Not empty if objects of the Prometheus operator are rendered. */}}
 {{- define "operator.rendersMonitoring" -}}
 {{- $mode := (.Values.prometheusOperator).renderMode | default "alwaysRender" -}}
 {{- if or (eq $mode "alwaysRender") (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1") -}}
 true
 {{- else if eq $mode "failIfMissing" -}}
-{{- fail "the definitions of the Prometheus operator (monitoring.coreos.com/v1) are not installed: install them first, or set prometheusOperator.renderMode to skipIfMissing" -}}
+{{- fail "the CRDs of the Prometheus operator (monitoring.coreos.com/v1) are not installed: install them first, or set prometheusOperator.renderMode to skipIfMissing" -}}
 {{- end -}}
 {{- end }}
 
-{{/* How an endpoint is scraped: of .Values.podMonitor or .Values.serviceMonitor. */}}
+{{/* How an endpoint is scraped. Argument: .Values.podMonitor or .Values.serviceMonitor. */}}
 {{- define "operator.scrape" -}}
 path: /metrics
 {{- with .interval }}

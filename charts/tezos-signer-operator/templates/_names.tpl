@@ -15,8 +15,8 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{ include "operator.labelsWith" (list . dict) }}
 {{- end }}
 
-{{/* With labels of the object's own: of (list $ .labels). Each label stands there once: the chart's own win, by which its objects are
-found, then the object's own, then commonLabels. */}}
+{{/* Labels with additional labels of one object. Argument: (list $ .labels). If a label is set more than once, the chart's own value wins,
+because objects are selected by it, then the object's, then that of commonLabels. */}}
 {{- define "operator.labelsWith" -}}
 {{- $root := first . -}}
 {{- $chart := include "operator.chartLabels" $root | fromYaml -}}
@@ -30,13 +30,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{/* What every pod with a signer has, whichever TezosSigner it is of: operator/src/controller/build/names.rs. */}}
+{{/* The labels that all pods with a signer have, for any TezosSigner: operator/src/names.rs. */}}
 {{- define "operator.signers" -}}
 app.kubernetes.io/name: tezos-signer
 app.kubernetes.io/managed-by: tezos-signer-operator
 {{- end }}
 
-{{/* The reference of an image: of (dict "image" .Values.x "default" .Chart.AppVersion). */}}
+{{/* The reference of an image. Argument: (dict "image" .Values.x "default" .Chart.AppVersion). */}}
 {{- define "operator.image" -}}
 {{- if .image.reference -}}
 {{ .image.reference }}

@@ -1,4 +1,4 @@
-{{/* What the operator's pod and that of the uninstall check have in common. */}}
+{{/* Fields that the pods of the operator and of the uninstall check share. */}}
 
 {{- define "operator.pod" -}}
 serviceAccountName: {{ include "operator.name" . }}
@@ -20,7 +20,7 @@ tolerations:
 {{- end }}
 {{- end }}
 
-{{/* And their containers. */}}
+{{/* Fields that their containers share. */}}
 {{- define "operator.container" -}}
 {{- with .Values.resources }}
 resources:

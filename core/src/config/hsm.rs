@@ -1,4 +1,4 @@
-//! The token in the configuration file: how to reach it, and when to give up.
+//! `hsm` in the configuration file: how to reach the token, and when to give up.
 
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -37,7 +37,7 @@ pub struct HsmConfig {
 /// How a token is found among those that the library shows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum TokenSelector {
-    /// By its label.
+    /// The token's label, `CK_TOKEN_INFO.label`.
     Label(String),
     /// By its serial number, where labels are not unique.
     Serial(String),

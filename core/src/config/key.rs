@@ -1,5 +1,6 @@
-//! A key in the configuration file: how it is found in the token, and what may be signed with it, by whom.
+//! `keys` in the configuration file: how a key is found in the token, what it may sign, and which clients may use it.
 
+use crate::admit::AdmissionRules;
 use crate::authentication::AuthorizedKeys;
 use crate::key::{ChainId, PublicKeyHash, SigningPublicKey};
 use crate::payload::UnknownSuffix;
@@ -45,6 +46,11 @@ impl KeyConfig {
         self.public_key.hash()
     }
 
+    /// What the key admits, from the clients in `authorized_keys`.
+    pub fn admission_rules<'a>(&'a self, authorized_keys: &'a AuthorizedKeys) -> AdmissionRules<'a> {
+        AdmissionRules { authorized_keys, policy: &self.policy, unknown_suffix: self.unknown_consensus_suffix }
+    }
+
     /// The name of the key's record.
     pub fn record_name(&self) -> RecordName {
         RecordName::new(&self.hash(), &self.policy.chain)
@@ -54,9 +60,9 @@ impl KeyConfig {
 /// How a key is found in the token.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum KeySelector {
-    /// By `CKA_LABEL`.
+    /// The attribute `CKA_LABEL` of the key objects.
     Label(String),
-    /// By `CKA_ID`.
+    /// The attribute `CKA_ID` of the key objects.
     Id(Vec<u8>),
 }
 
@@ -141,20 +147,19 @@ impl TryFrom<KeyFields> for KeyConfig {
                 Ok(bytes) if !bytes.is_empty() => KeySelector::Id(bytes),
                 _ => return Err(format!("id of key {key} is {id:?}, expected hex digits, two for each byte")),
             },
-            _ => return Err(format!("key {key} needs either label or id, to find it in the token")),
+            _ => return Err(format!("key {key} needs either label or id, by which it is found in the token")),
         };
         let allows = |kind| fields.allow.contains(&PayloadKind::Operation(kind));
         if fields.allow.is_empty() && !fields.drain_delegate {
-            return Err(format!("allow of key {key} is empty: it would sign nothing"));
+            return Err(format!("allow of key {key} is empty: the key would sign nothing"));
         }
         if allows(OperationKind::DrainDelegate) {
             return Err(format!(
-                "allow of key {key} has drain_delegate, which sends a baker's whole balance away: it has a switch of its own, \
-                 drainDelegate: true"
+                "allow of key {key} has drain_delegate, which transfers the whole balance of a baker: set drainDelegate: true instead"
             ));
         }
         if fields.ballot.is_empty() && allows(OperationKind::Ballot) {
-            return Err(format!("ballot of key {key} is empty, and allow has ballot: name yay, nay or pass"));
+            return Err(format!("ballot of key {key} is empty, but allow has ballot: list yay, nay or pass"));
         }
         Ok(Self {
             public_key: fields.public_key,

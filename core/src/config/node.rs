@@ -1,4 +1,4 @@
-//! Where an Octez node answers that a signer may ask about its keys.
+//! `nodeEndpoint` in the configuration file: the Octez node that the signer asks about its keys.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,9 +12,9 @@ pub struct NodeEndpoint {
     host: String,
     port: u16,
 }
-crate::key::serde_as_text!(NodeEndpoint);
+crate::serde_as_text!(NodeEndpoint);
 
-/// Not such a URL.
+/// A text is not the URL of a node that can be asked. A retry does not help: write it as the message says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not the address of a node: expected http://HOST or http://HOST:PORT, without a path; https is not supported"

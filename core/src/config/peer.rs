@@ -1,4 +1,4 @@
-//! The part of the configuration file that lets several replicas serve the same keys: where they forward requests to each other.
+//! `peer` in the configuration file: the port on which replicas forward requests to each other.
 
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! The unsigned block header, magic byte 0x11: shell header, fitness of version 2, and the protocol's own data.
+//! The unsigned block header, magic byte 0x11: shell header, fitness of version 2, and protocol data.
 
 use super::{Consensus, DecodeError, Reader, non_negative, shape_at_end};
 use crate::position::{ConsensusKind, Level, Position, Round};

@@ -1,4 +1,4 @@
-//! Takes fields off the front of a payload. What a field means is decided by whoever reads it.
+//! Reads fields from the front of a payload. Their meaning is up to the caller.
 
 use super::DecodeError;
 use crate::key::ChainId;

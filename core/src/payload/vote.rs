@@ -57,11 +57,19 @@ fn tag(reader: &mut Reader<'_>, kind: ConsensusKind) -> Result<Tag, DecodeError>
     }
 }
 
-/// A bitset written as a `Z` of Octez' data encoding: bytes with the top bit set until the last one. Octez refuses a last
-/// byte of zero (other than the number 0 itself), and so do we.
+/// A bitset written as a `Z` of Octez' data encoding: bytes with the top bit set until the last one, and the sign in bit 0x40 of
+/// the first. Octez refuses a last byte of zero (other than the number 0 itself), and since April 2026 a vote with a negative
+/// bitset is invalid; both are refused here.
 fn dal_attestation(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
     let field = "the DAL attestation";
     let mut byte = reader.u8(field)?;
+    if byte & 0x40 != 0 {
+        return Err(DecodeError::Field {
+            field,
+            got: byte.into(),
+            expected: "a number that is not negative (0x40 in its first byte)",
+        });
+    }
     let mut first = true;
     while byte & 0x80 != 0 {
         byte = reader.u8(field)?;

@@ -49,49 +49,68 @@ without! {
         rules => { rules.replay_stored = false; rules.release_committed_only = false };
     conflict: "another payload at the same place is refused", FAULTS, OneSignature, rules => rules.refuse_conflict = false;
     lower: "what is below the watermark is refused", FAULTS, OneSignature, rules => rules.refuse_lower = false;
-    missing_row: "◆ a missing row is refused", DAMAGE, OneSignature, rules => rules.refuse_missing_row = false;
-    digest_without_signature: "◆ a digest without a signature is refused", IMPORTED, OneSignature,
+    lower_falls: "what is below the watermark is refused", FAULTS, Rising, rules => rules.refuse_lower = false;
+    lower_round: "a lower round is refused", ROUNDS, OneSignature, rules => rules.refuse_lower_round = false;
+    lower_round_of_blocks: "a lower round is refused", BLOCKS, Rising, rules => rules.refuse_lower_round = false;
+    conflict_of_blocks: "another payload at the same place is refused", BLOCKS, Rising,
+        rules => rules.refuse_conflict = false;
+    missing_row: "INVARIANT D1: a missing row is refused", DAMAGE, OneSignature, rules => rules.refuse_missing_row = false;
+    digest_without_signature: "INVARIANT D2: a digest without a signature is refused", IMPORTED, OneSignature,
         rules => rules.refuse_digest_without_signature = false;
-    jump: "◆ an absurd level is refused", ABSURD, NotBricked, rules => rules.limit_jump = false;
+    jump: "INVARIANT D4: an absurd level is refused", ABSURD, NotBricked, rules => rules.limit_jump = false;
+    suspend: "a suspended record signs nothing", SUSPENDED, OperatorObeyed, rules => rules.obey_suspend = false;
+    /// What a person has stopped moves no money either.
+    suspend_operations: "INVARIANT S8: a suspended record signs no operation", SUSPENDED, OperatorObeyed,
+        rules => rules.obey_suspend_for_operations = false;
+    ceiling: "not one level above the ceiling is signed", OPERATOR, OperatorObeyed,
+        rules => rules.obey_ceiling_exactly = false;
+    /// And what it costs: the other cluster signs there too.
+    ceiling_after_a_hand_over: "not one level above the ceiling is signed", HAND_OVER, OneSignature,
+        rules => rules.obey_ceiling_exactly = false;
     one_row: "tags 21 and 23 have one row", TAGS, OneSignature, rules => rules.one_row_for_attestations = false;
 
     // The signing path.
     verify_signed: "what the HSM returns is verified", LYING_HSM, Verifies,
         rules => rules.verify_signed = false;
-    verify_stored: "◆ a stored signature is verified before it is replayed", DAMAGE, Verifies,
+    verify_stored: "INVARIANT D3: a stored signature is verified before it is replayed", DAMAGE, Verifies,
         rules => rules.verify_stored = false;
     /// Alone it costs every answer, as above.
     commit_signature: "the commit holds the signature", CALM, Replayable,
         rules => { rules.commit_signature = false; rules.release_committed_only = false };
     release_committed: "only what the store holds is released", RIVALS, OneSignature,
         rules => rules.release_committed_only = false;
-    decide_again: "◆ after anything but a 2xx the request is decided again", RIVALS, OneSignature,
+    decide_again: "INVARIANT S5: after anything but a 2xx the request is decided again", RIVALS, OneSignature,
         rules => rules.decide_again = false;
     /// The conditional write alone keeps the other promises: what is lost is the word about what became of it.
-    detached: "◆ a client that goes away stops nothing", CLIENTS_GO, Explained, rules => rules.detached = false;
-    commit_operations: "◆ operations are committed too", SUSPENDED, OperatorObeyed,
+    detached: "INVARIANT S7: a client that goes away stops nothing", CLIENTS_GO, Explained, rules => rules.detached = false;
+    commit_operations: "INVARIANT S8: operations are committed too", SUSPENDED, OperatorObeyed,
         rules => rules.commit_operations = false;
-    commit_operations_displaced: "◆ operations are committed too", DISPLACED, OperatorObeyed,
+    commit_operations_displaced: "INVARIANT S8: operations are committed too", DISPLACED, OperatorObeyed,
         rules => rules.commit_operations = false;
 
+    resumed: "INVARIANT D7: what can be lifted is refused after a read only", RESUMED, NotRefusedForThePast,
+        rules => rules.read_before_refusing = false;
+    sync_intent: "the intent is on disk before the commit is sent", FAULTS, Explained,
+        rules => rules.sync_intent = false;
+
     // The record in a process's hands.
-    copy: "◆ the copy comes from the store, never from what was sent", RIVALS, OneSignature,
+    copy: "INVARIANT S6: the copy comes from the store, never from what was sent", RIVALS, OneSignature,
         rules => rules.copy_from_store = false;
-    silence: "◆ after a silence the store is asked before the HSM", PAUSES, NotShown,
+    silence: "INVARIANT S1: after a silence the store is asked before the HSM", PAUSES, NotShown,
         rules => { rules.ask_after_silence = false; rules.ask_before_sending = false };
     /// The look before the sending alone keeps the promise; but a signer that asks the HSM in vain, three times, answers 502.
-    silence_before_the_hsm: "◆ after a silence the store is asked before the HSM", PAUSES, FaultPaidOnce,
+    silence_before_the_hsm: "INVARIANT S1: after a silence the store is asked before the HSM", PAUSES, FaultPaidOnce,
         rules => rules.ask_after_silence = false;
     /// This and the next three were holes of the signer until the model showed them. Another read instead would be no better: what
     /// it says may be old when the HSM has answered.
     reads: "only an own write ends a silence", PAUSES, NotShown, rules => rules.only_writes_end_silence = false;
-    sending: "a silence begins with the sending", PAUSES, NotShown, rules => rules.silence_from_sending = false;
-    slow_hsm: "a silence is looked for again after the HSM", PAUSES, NotShown, rules => rules.ask_before_sending = false;
+    sending: "INVARIANT S3: a silence begins with the sending, not with the answer", PAUSES, NotShown, rules => rules.silence_from_sending = false;
+    slow_hsm: "INVARIANT S2: the silence is checked again between the HSM and the commit", PAUSES, NotShown, rules => rules.ask_before_sending = false;
     /// The lost release lands after the read that showed its sender as the holder still.
-    letting_go: "who asked to let the lease go renews before it signs", LEASE_FAULTS, NotShown,
-        rules => rules.letting_go_is_silence = false;
-    latch: "◆ a record that went back is refused", RESTORE, OneSignature, rules => rules.latch = false;
-    audit_log: "◆ a record that has forgotten what the audit log proves is refused", RESTORE_LOGGED, OneSignature,
+    release: "INVARIANT S4: who asked to release the lease renews before it signs", LEASE_FAULTS, NotShown,
+        rules => rules.release_is_silence = false;
+    latch: "INVARIANT R6: a record that went back is refused", RESTORE, OneSignature, rules => rules.latch = false;
+    audit_log: "INVARIANT R7: a record that has forgotten what the audit log proves is refused", RESTORE_LOGGED, OneSignature,
         rules => rules.compare_audit_log = false;
 
     // The store in the cluster.
@@ -99,14 +118,14 @@ without! {
         rules => rules.conditional_writes = false;
     conditional_suspend: "a write is conditional on what it was decided on", SUSPENDED, OperatorObeyed,
         rules => rules.conditional_writes = false;
-    empty_version: "◆ an empty resourceVersion is none", EMPTY_VERSION, OneSignature,
+    empty_version: "INVARIANT R1: an empty resourceVersion is none", EMPTY_VERSION, OneSignature,
         rules => rules.reject_empty_version = false;
     quorum: "reads are quorum reads", FAULTS, NoFalseAlarm, rules => rules.quorum_reads = false;
-    connection: "◆ a failed call discards its connection", DEAD_CONNECTION, FaultPaidOnce,
+    connection: "INVARIANT R3: a failed call discards its connection", DEAD_CONNECTION, FaultPaidOnce,
         rules => rules.discard_connection = false;
     missing_record: "a missing record is refused", DAMAGE, OneSignature, rules => rules.refuse_missing_record = false;
-    create: "◆ a record is created by POST only", AGAIN, OneSignature, rules => rules.create_by_post = false;
-    import: "◆ an import raises every row to the ceiling", HAND_OVER, OneSignature,
+    create: "INVARIANT R2: a record is created by POST only", AGAIN, OneSignature, rules => rules.create_by_post = false;
+    import: "INVARIANT R11: an import raises every row to the ceiling", HAND_OVER, OneSignature,
         rules => rules.import_above_ceiling = false;
 }
 
@@ -132,9 +151,9 @@ without_on_disk! {
     sync_file: "a new file is on disk before it takes its place", Replayable, rules => rules.sync_file = false;
     sync_directory: "the directory is on disk before the commit is one", OneSignature,
         rules => rules.sync_directory = false;
-    failed_sync: "◆ a failed fsync ends the process", OneSignature, rules => rules.end_after_failed_sync = false;
+    failed_sync: "INVARIANT R8: a failed fsync ends the process", OneSignature, rules => rules.end_after_failed_sync = false;
     failed_rename: "a failed rename ends the process", OneSignature, rules => rules.end_after_failed_rename = false;
-    sync_on_opening: "◆ opening syncs first", OneSignature, rules => rules.sync_on_opening = false;
+    sync_on_opening: "INVARIANT R9: opening syncs first", OneSignature, rules => rules.sync_on_opening = false;
     whole_file: "a file is written beside the old one", Replayable, rules => rules.whole_file = false;
     lock_directory: "one process at a time has the directory", OneSignature, rules => rules.lock_directory = false;
 }

@@ -6,9 +6,10 @@
 //! that takes no more writes until it is mounted again (ext4 and XFS end their journal then).
 
 use crate::promises::{Broken, Promise};
+use crate::requests::Request;
 use crate::rules::Rules;
 use crate::search::{Model, Step};
-use crate::symbols::{RecordId, Request, SignatureId, Symbols, Verdict, slashable_place};
+use crate::symbols::{RecordId, SignatureId, Symbols, Verdict};
 use crate::world::insert;
 use tezos_signer_core::position::Level;
 use tezos_signer_core::record::Record;
@@ -74,8 +75,11 @@ pub(crate) struct Disk {
     symbols: Symbols,
 }
 
-const ASKS: [(Request, u8); 3] =
-    [(Request::Attestation(11, 'a'), 2), (Request::Attestation(11, 'b'), 1), (Request::Attestation(12, 'a'), 1)];
+const ASKS: [(Request, u8); 3] = [
+    (Request::Attestation(11, 0, 'a'), 2),
+    (Request::Attestation(11, 0, 'b'), 1),
+    (Request::Attestation(12, 0, 'a'), 1),
+];
 
 impl Disk {
     pub(crate) fn new(rules: Rules) -> Self {
@@ -120,7 +124,7 @@ impl Disk {
                 })
             }
             Phase::Ready(request) => match self.symbols.decide(me.copy?, request) {
-                Verdict::Refuse(why) => {
+                Verdict::Refuse(why, _) => {
                     phase(Phase::Idle);
                     format!("refuses {request} ({why})")
                 }
@@ -211,8 +215,9 @@ impl Disk {
     }
 
     fn releases(&self, host: &mut Host, signature: SignatureId, broken: &mut Vec<Broken>) {
-        let place = slashable_place(signature.request);
-        let other = host.released.iter().find(|other| **other != signature && slashable_place(other.request) == place);
+        let place = self.symbols.place(signature.request);
+        let other =
+            host.released.iter().find(|other| **other != signature && self.symbols.place(other.request) == place);
         if let Some(other) = other {
             broken.push(Broken::new(Promise::OneSignature, format!("{other}, and {signature}")));
         }

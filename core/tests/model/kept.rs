@@ -10,7 +10,8 @@ use std::time::Instant;
 
 /// One test for each scenario, so that they are searched side by side.
 macro_rules! kept {
-    ($($test:ident: $scenario:ident;)+) => {$(
+    ($($(#[$attribute:meta])* $test:ident: $scenario:ident;)+) => {$(
+        $(#[$attribute])*
         #[test]
         fn $test() {
             kept(in_::$scenario.name, &Cluster::new(in_::$scenario, Rules::ALL));
@@ -24,15 +25,22 @@ kept! {
     faults: FAULTS;
     three: THREE;
     kinds: KINDS;
+    blocks: BLOCKS;
+    rounds: ROUNDS;
     tags: TAGS;
     pauses: PAUSES;
     crashes: CRASHES;
     lease_faults: LEASE_FAULTS;
     three_holders: THREE_HOLDERS;
     committed_after_all: COMMITTED_AFTER_ALL;
+    #[ignore = "takes minutes: make model"]
+    committed_after_all_with_a_fault: COMMITTED_AFTER_ALL_WITH_A_FAULT;
+    #[ignore = "takes minutes: make model"]
+    blocks_with_a_fault: BLOCKS_WITH_A_FAULT;
     displaced: DISPLACED;
     operator: OPERATOR;
     suspended: SUSPENDED;
+    resumed: RESUMED;
     damage: DAMAGE;
     restore: RESTORE;
     restore_logged: RESTORE_LOGGED;

@@ -7,6 +7,8 @@ use std::fmt;
 pub(crate) enum Promise {
     /// No two signatures for one kind, level and round.
     OneSignature,
+    /// What one cluster commits of one kind is always above all that it has committed before.
+    Rising,
     /// The same request gets the same signature, until a higher one of its kind is committed.
     Replayable,
     /// Nothing is released that the store did not hold.
@@ -15,8 +17,11 @@ pub(crate) enum Promise {
     Verifies,
     /// One absurd level does not make all real ones too low.
     NotBricked,
-    /// What the operator wrote into the record stays there, and nothing is signed past it.
+    /// What the operator wrote into the record stays there. While it stands there, the store takes no signature that it forbids:
+    /// none at all under `suspend`, no block or vote above the ceiling. And who has read `suspend` releases none.
     OperatorObeyed,
+    /// Nobody is refused for a reason that people had lifted before the request came.
+    NotRefusedForThePast,
     /// Weaker than the others: no signature is shown to the API server in a write that is bound to be refused, because
     /// another signer has the lease. Only between two looks at a clock, with nothing but the sending between them, is it not promised.
     NotShown,
@@ -30,13 +35,15 @@ pub(crate) enum Promise {
 
 impl Promise {
     /// All of them.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::OneSignature,
+        Self::Rising,
         Self::Replayable,
         Self::Committed,
         Self::Verifies,
         Self::NotBricked,
         Self::OperatorObeyed,
+        Self::NotRefusedForThePast,
         Self::NotShown,
         Self::Explained,
         Self::FaultPaidOnce,

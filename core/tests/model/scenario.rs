@@ -1,6 +1,6 @@
 //! What may happen in one search, and how often. Small numbers are enough: a rule that can fail, fails in a small world.
 
-use crate::symbols::Request;
+use crate::requests::Request;
 use crate::world::Left;
 
 /// The record at the beginning.
@@ -18,6 +18,8 @@ pub(crate) enum Start {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Edit {
     Suspend,
+    /// Takes `suspend` away again.
+    Resume,
     Ceiling(u32),
     Raise(u32),
     /// Signer 1 becomes the preferred holder.

@@ -1,14 +1,14 @@
 //! The searches with every rule on. Each is small; together they have everything that the model knows to happen.
 
+use crate::requests::Request::{Attestation, AttestationWithDal, Block, Operation, Preattestation};
 use crate::scenario::{Edit, Scenario, Start};
-use crate::symbols::Request::{Attestation, AttestationWithDal, Operation, Preattestation};
 use crate::world::Left;
 
 const NOTHING: Left = Scenario::QUIET.left;
 
 pub(crate) const CALM: Scenario = Scenario {
     name: "one signer, nothing goes wrong",
-    asks: &[(Attestation(11, 'a'), 2), (Attestation(11, 'b'), 1), (Attestation(12, 'a'), 1)],
+    asks: &[(Attestation(11, 0, 'a'), 2), (Attestation(11, 0, 'b'), 1), (Attestation(12, 0, 'a'), 1)],
     ..Scenario::QUIET
 };
 
@@ -16,14 +16,14 @@ pub(crate) const CALM: Scenario = Scenario {
 pub(crate) const RIVALS: Scenario = Scenario {
     name: "two signers, two votes for one level",
     processes: 2,
-    asks: &[(Attestation(11, 'a'), 2), (Attestation(11, 'b'), 1)],
+    asks: &[(Attestation(11, 0, 'a'), 2), (Attestation(11, 0, 'b'), 1)],
     left: Left { faults: 1, crashes: 1, ..NOTHING },
     ..Scenario::QUIET
 };
 
 pub(crate) const FAULTS: Scenario = Scenario {
     name: "one signer, three faults, two crashes",
-    asks: &[(Attestation(11, 'a'), 2), (Attestation(11, 'b'), 1), (Attestation(12, 'a'), 1)],
+    asks: &[(Attestation(11, 0, 'a'), 2), (Attestation(11, 0, 'b'), 1), (Attestation(12, 0, 'a'), 1)],
     left: Left { faults: 3, crashes: 2, ..NOTHING },
     ..Scenario::QUIET
 };
@@ -31,22 +31,50 @@ pub(crate) const FAULTS: Scenario = Scenario {
 pub(crate) const THREE: Scenario = Scenario {
     name: "three signers, three votes for one level",
     processes: 3,
-    asks: &[(Attestation(11, 'a'), 1), (Attestation(11, 'b'), 1), (Attestation(11, 'c'), 1)],
+    asks: &[(Attestation(11, 0, 'a'), 1), (Attestation(11, 0, 'b'), 1), (Attestation(11, 0, 'c'), 1)],
     ..Scenario::QUIET
 };
 
 pub(crate) const KINDS: Scenario = Scenario {
-    name: "two signers, two kinds, two levels",
+    name: "two signers, three kinds, two levels",
     processes: 2,
-    asks: &[(Attestation(11, 'a'), 1), (Attestation(12, 'a'), 1), (Preattestation(12, 'a'), 1)],
+    asks: &[(Attestation(11, 0, 'a'), 1), (Block(12, 1, 'a'), 1), (Preattestation(12, 0, 'a'), 1)],
     left: Left { faults: 1, ..NOTHING },
+    ..Scenario::QUIET
+};
+
+/// Higher and lower rounds of one level, of blocks: two payloads for the higher round, and a lower one that may come at any time.
+pub(crate) const BLOCKS: Scenario = Scenario {
+    name: "two signers, rounds of one block",
+    processes: 2,
+    asks: &[(Block(11, 0, 'a'), 1), (Block(11, 1, 'a'), 1), (Block(11, 1, 'b'), 1)],
+    left: Left { crashes: 1, ..NOTHING },
+    ..Scenario::QUIET
+};
+
+pub(crate) const BLOCKS_WITH_A_FAULT: Scenario = Scenario {
+    name: "two signers, rounds of one block, a fault",
+    left: Left { faults: 1, crashes: 1, ..NOTHING },
+    ..BLOCKS
+};
+
+/// The same of votes, by one signer with a fault, which may be asked once more.
+pub(crate) const ROUNDS: Scenario = Scenario {
+    name: "rounds of one level, two kinds of votes",
+    asks: &[
+        (Attestation(11, 1, 'a'), 2),
+        (Attestation(11, 0, 'a'), 1),
+        (Attestation(11, 1, 'b'), 1),
+        (Preattestation(11, 1, 'a'), 1),
+    ],
+    left: Left { faults: 1, crashes: 1, ..NOTHING },
     ..Scenario::QUIET
 };
 
 pub(crate) const TAGS: Scenario = Scenario {
     name: "attestations with DAL and without",
     processes: 2,
-    asks: &[(Attestation(11, 'a'), 2), (AttestationWithDal(11, 'a'), 2)],
+    asks: &[(Attestation(11, 0, 'a'), 2), (AttestationWithDal(11, 0, 'a'), 2)],
     left: Left { crashes: 1, ..NOTHING },
     ..Scenario::QUIET
 };
@@ -55,7 +83,7 @@ pub(crate) const TAGS: Scenario = Scenario {
 pub(crate) const PAUSES: Scenario = Scenario {
     name: "a lease, pauses and take-overs",
     processes: 2,
-    asks: &[(Attestation(11, 'a'), 1), (Attestation(11, 'b'), 1)],
+    asks: &[(Attestation(11, 0, 'a'), 1), (Attestation(11, 0, 'b'), 1)],
     lease: true,
     ..Scenario::QUIET
 };
@@ -63,7 +91,7 @@ pub(crate) const PAUSES: Scenario = Scenario {
 pub(crate) const CRASHES: Scenario = Scenario {
     name: "a lease, pauses and a crash",
     processes: 2,
-    asks: &[(Attestation(11, 'a'), 1)],
+    asks: &[(Attestation(11, 0, 'a'), 1)],
     lease: true,
     left: Left { crashes: 1, ..NOTHING },
     ..Scenario::QUIET
@@ -72,7 +100,7 @@ pub(crate) const CRASHES: Scenario = Scenario {
 pub(crate) const LEASE_FAULTS: Scenario = Scenario {
     name: "a lease, with a fault, let go once",
     processes: 2,
-    asks: &[(Attestation(11, 'a'), 1)],
+    asks: &[(Attestation(11, 0, 'a'), 1)],
     lease: true,
     left: Left { faults: 1, releases_of_lease: 1, ..NOTHING },
     ..Scenario::QUIET
@@ -82,19 +110,25 @@ pub(crate) const LEASE_FAULTS: Scenario = Scenario {
 pub(crate) const THREE_HOLDERS: Scenario = Scenario {
     name: "three signers, a lease and take-overs",
     processes: 3,
-    asks: &[(Attestation(11, 'a'), 1)],
+    asks: &[(Attestation(11, 0, 'a'), 1)],
     lease: true,
     ..Scenario::QUIET
 };
 
-/// The holder dies with a write on its way, which is done when another has taken over, or never.
+/// The holder dies with a write on its way, which is done when another replica has taken over, or never.
 pub(crate) const COMMITTED_AFTER_ALL: Scenario = Scenario {
-    name: "a lease, a fault and a crash, two votes",
+    name: "a lease and a crash, two votes",
     processes: 2,
-    asks: &[(Attestation(11, 'a'), 1), (Attestation(11, 'b'), 1)],
+    asks: &[(Attestation(11, 0, 'a'), 1), (Attestation(11, 0, 'b'), 1)],
     lease: true,
-    left: Left { faults: 1, crashes: 1, ..NOTHING },
+    left: Left { crashes: 1, ..NOTHING },
     ..Scenario::QUIET
+};
+
+pub(crate) const COMMITTED_AFTER_ALL_WITH_A_FAULT: Scenario = Scenario {
+    name: "a lease, a fault and a crash, two votes",
+    left: Left { faults: 1, crashes: 1, ..NOTHING },
+    ..COMMITTED_AFTER_ALL
 };
 
 pub(crate) const DISPLACED: Scenario = Scenario {
@@ -108,7 +142,7 @@ pub(crate) const DISPLACED: Scenario = Scenario {
 
 pub(crate) const OPERATOR: Scenario = Scenario {
     name: "an operator suspends, raises, sets a ceiling",
-    asks: &[(Attestation(11, 'a'), 1), (Attestation(12, 'a'), 1), (Operation, 1)],
+    asks: &[(Attestation(11, 0, 'a'), 1), (Block(12, 0, 'a'), 1), (Operation, 1)],
     left: Left { faults: 1, ..NOTHING },
     edits: &[Edit::Suspend, Edit::Raise(11), Edit::Ceiling(11)],
     ..Scenario::QUIET
@@ -117,15 +151,23 @@ pub(crate) const OPERATOR: Scenario = Scenario {
 pub(crate) const SUSPENDED: Scenario = Scenario {
     name: "two signers, suspended beside a vote",
     processes: 2,
-    asks: &[(Attestation(11, 'a'), 1), (Operation, 2)],
+    asks: &[(Attestation(11, 0, 'a'), 1), (Operation, 2)],
     left: Left { faults: 1, ..NOTHING },
     edits: &[Edit::Suspend],
     ..Scenario::QUIET
 };
 
+pub(crate) const RESUMED: Scenario = Scenario {
+    name: "suspended, and resumed",
+    asks: &[(Attestation(11, 0, 'a'), 2), (Operation, 1)],
+    left: Left { faults: 1, ..NOTHING },
+    edits: &[Edit::Suspend, Edit::Resume],
+    ..Scenario::QUIET
+};
+
 pub(crate) const DAMAGE: Scenario = Scenario {
     name: "the record is forged, loses a row, is deleted",
-    asks: &[(Attestation(11, 'a'), 2), (Attestation(11, 'b'), 1)],
+    asks: &[(Attestation(11, 0, 'a'), 2), (Attestation(11, 0, 'b'), 1)],
     left: Left { faults: 1, crashes: 1, ..NOTHING },
     edits: &[Edit::Forge, Edit::DeleteRow, Edit::DeleteRecord],
     ..Scenario::QUIET
@@ -134,7 +176,7 @@ pub(crate) const DAMAGE: Scenario = Scenario {
 pub(crate) const RESTORE: Scenario = Scenario {
     name: "an old copy is restored",
     processes: 2,
-    asks: &[(Attestation(11, 'a'), 1), (Attestation(11, 'b'), 1)],
+    asks: &[(Attestation(11, 0, 'a'), 1), (Attestation(11, 0, 'b'), 1)],
     lease: true,
     edits: &[Edit::Restore],
     ..Scenario::QUIET
@@ -156,7 +198,7 @@ pub(crate) const RESTORE_LOGGED: Scenario =
 
 pub(crate) const AGAIN: Scenario = Scenario {
     name: "the record is created again",
-    asks: &[(Attestation(11, 'a'), 1), (Attestation(11, 'b'), 1)],
+    asks: &[(Attestation(11, 0, 'a'), 1), (Attestation(11, 0, 'b'), 1)],
     left: Left { crashes: 1, ..NOTHING },
     edits: &[Edit::Create],
     ..Scenario::QUIET
@@ -166,15 +208,15 @@ pub(crate) const AGAIN: Scenario = Scenario {
 pub(crate) const IMPORTED: Scenario = Scenario {
     name: "imported: a digest without a signature",
     processes: 2,
-    start: Start::Imported(Attestation(11, 'a')),
-    asks: &[(Attestation(11, 'a'), 2), (Attestation(11, 'b'), 1), (Attestation(12, 'a'), 1)],
+    start: Start::Imported(Attestation(11, 0, 'a')),
+    asks: &[(Attestation(11, 0, 'a'), 2), (Attestation(11, 0, 'b'), 1), (Attestation(12, 0, 'a'), 1)],
     left: Left { crashes: 1, ..NOTHING },
     ..Scenario::QUIET
 };
 
 pub(crate) const ABSURD: Scenario = Scenario {
     name: "an absurd level",
-    asks: &[(Attestation(11, 'a'), 1), (Preattestation(12, 'a'), 1), (Attestation(1_000_000, 'a'), 1)],
+    asks: &[(Attestation(11, 0, 'a'), 1), (Preattestation(12, 0, 'a'), 1), (Attestation(1_000_000, 0, 'a'), 1)],
     left: Left { faults: 1, crashes: 1, ..NOTHING },
     ..Scenario::QUIET
 };
@@ -183,7 +225,7 @@ pub(crate) const FRESH: Scenario = Scenario {
     name: "a fresh record",
     processes: 2,
     start: Start::Fresh,
-    asks: &[(Attestation(5000, 'a'), 2), (Attestation(5000, 'b'), 1), (Preattestation(5001, 'a'), 1)],
+    asks: &[(Attestation(5000, 0, 'a'), 2), (Attestation(5000, 0, 'b'), 1), (Preattestation(5001, 0, 'a'), 1)],
     left: Left { crashes: 1, ..NOTHING },
     ..Scenario::QUIET
 };
@@ -191,7 +233,12 @@ pub(crate) const FRESH: Scenario = Scenario {
 pub(crate) const HAND_OVER: Scenario = Scenario {
     name: "handed over to a second cluster",
     second_cluster: true,
-    asks: &[(Attestation(11, 'a'), 1), (Attestation(11, 'b'), 1), (Attestation(12, 'a'), 1)],
+    asks: &[
+        (Attestation(11, 0, 'a'), 1),
+        (Attestation(11, 0, 'b'), 1),
+        (Attestation(12, 0, 'a'), 1),
+        (Attestation(12, 0, 'b'), 1),
+    ],
     left: Left { faults: 1, ..NOTHING },
     edits: &[Edit::Ceiling(11), Edit::Import],
     ..Scenario::QUIET
@@ -199,14 +246,14 @@ pub(crate) const HAND_OVER: Scenario = Scenario {
 
 pub(crate) const CLIENTS_GO: Scenario = Scenario {
     name: "clients go away",
-    asks: &[(Attestation(11, 'a'), 2), (Attestation(11, 'b'), 1)],
+    asks: &[(Attestation(11, 0, 'a'), 2), (Attestation(11, 0, 'b'), 1)],
     left: Left { faults: 1, crashes: 1, disconnects: 2, ..NOTHING },
     ..Scenario::QUIET
 };
 
 pub(crate) const DEAD_CONNECTION: Scenario = Scenario {
     name: "a connection dies",
-    asks: &[(Attestation(11, 'a'), 2), (Attestation(12, 'a'), 2)],
+    asks: &[(Attestation(11, 0, 'a'), 2), (Attestation(12, 0, 'a'), 2)],
     left: Left { faults: 1, crashes: 1, ..NOTHING },
     connections_die: true,
     ..Scenario::QUIET
@@ -214,7 +261,7 @@ pub(crate) const DEAD_CONNECTION: Scenario = Scenario {
 
 pub(crate) const LYING_HSM: Scenario = Scenario {
     name: "the HSM returns a wrong signature",
-    asks: &[(Attestation(11, 'a'), 2), (Operation, 1)],
+    asks: &[(Attestation(11, 0, 'a'), 2), (Operation, 1)],
     left: Left { faults: 1, ..NOTHING },
     hsm_lies: true,
     ..Scenario::QUIET
@@ -223,7 +270,7 @@ pub(crate) const LYING_HSM: Scenario = Scenario {
 pub(crate) const EMPTY_VERSION: Scenario = Scenario {
     name: "an answer has an empty resourceVersion",
     processes: 2,
-    asks: &[(Attestation(11, 'a'), 1), (Attestation(11, 'b'), 1)],
+    asks: &[(Attestation(11, 0, 'a'), 1), (Attestation(11, 0, 'b'), 1)],
     left: Left { faults: 1, ..NOTHING },
     empty_versions: true,
     ..Scenario::QUIET

@@ -35,6 +35,17 @@ const TOO_MANY: usize = 2_000_000;
 
 /// Looks for a state in which one of `promises` is broken.
 pub(crate) fn search<M: Model>(model: &M, promises: &[Promise]) -> Found {
+    let is_asked = |broken: &&Broken| promises.contains(&broken.promise);
+    search_until(model, |step| step.broken.iter().find(is_asked).map(ToString::to_string))
+}
+
+/// Whether `model` can come to a state like that.
+pub(crate) fn reaches<M: Model>(model: &M, is_goal: impl Fn(&M::State) -> bool) -> bool {
+    search_until(model, |step| is_goal(&step.next).then(String::new)).counterexample.is_some()
+}
+
+/// Goes on until a step is one that `ends` has a word for.
+fn search_until<M: Model>(model: &M, ends: impl Fn(&Step<M::State>) -> Option<String>) -> Found {
     let start = Rc::new(model.start());
     let mut known = HashSet::from([start.clone()]);
     // Each with the place of the one before it, and its depth.
@@ -45,8 +56,8 @@ pub(crate) fn search<M: Model>(model: &M, promises: &[Promise]) -> Found {
         depth = depth.max(steps_before);
         for step in model.steps(&state) {
             transitions += 1;
-            if let Some(broken) = step.broken.iter().find(|broken| promises.contains(&broken.promise)) {
-                let counterexample = Some(trace(model, &queue, at, &step.what, broken));
+            if let Some(why) = ends(&step) {
+                let counterexample = Some(trace(model, &queue, at, &step.what, &why));
                 return Found { states: queue.len(), transitions, depth: steps_before + 1, counterexample };
             }
             let next = Rc::new(step.next);
@@ -61,13 +72,7 @@ pub(crate) fn search<M: Model>(model: &M, promises: &[Promise]) -> Found {
 }
 
 /// The way to `queue[last]`, and the step that broke a promise.
-fn trace<M: Model>(
-    model: &M,
-    queue: &[(Rc<M::State>, usize, usize)],
-    last: usize,
-    what: &str,
-    broken: &Broken,
-) -> String {
+fn trace<M: Model>(model: &M, queue: &[(Rc<M::State>, usize, usize)], last: usize, what: &str, why: &str) -> String {
     let mut way = vec![last];
     while let Some(&at) = way.last()
         && queue[at].1 != usize::MAX
@@ -82,6 +87,6 @@ fn trace<M: Model>(
         let _ = writeln!(text, "  {:>2}. {}", number + 1, step.what);
     }
     let _ = writeln!(text, "  {:>2}. {what}", way.len());
-    let _ = writeln!(text, "      {broken}");
+    let _ = writeln!(text, "      {why}");
     text
 }

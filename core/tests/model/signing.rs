@@ -1,13 +1,14 @@
-//! What a process does by itself: the signing path, the record in its hands and the lease, step by step as in
-//! `sidecar/src/{signer,custody,lease}.rs`. Between any two steps everything else may happen.
+//! What a process does by itself: the signing path and the record in its hands, step by step as in
+//! `sidecar/src/{signer,custody}.rs`. Between any two steps everything else may happen.
 
 use crate::promises::{Broken, Promise};
+use crate::requests::Request;
 use crate::search::Step;
-use crate::symbols::{Request, SignatureId, Verdict};
-use crate::world::{Cluster, Connection, Errand, LEASE, MAX_ATTEMPTS, Object, Phase, Process, Task, World, Write};
+use crate::symbols::{SignatureId, Verdict};
+use crate::world::{Cluster, Connection, Errand, MAX_ATTEMPTS, Object, Phase, Process, Task, World, Write};
 
 /// Why a read gives nothing.
-enum NoRead {
+pub(crate) enum NoRead {
     Missing,
     Failed,
 }
@@ -39,10 +40,10 @@ impl Cluster {
                 let mut next = world.clone();
                 next.asks[number] -= 1;
                 let object = world.stores[self.store_of(process)];
-                let unfit = object.is_some_and(|object| {
-                    self.symbols.record(object.record).suspend || self.displaced(process, &object)
-                });
-                next.processes[process].task = Some(task(Errand::Sign(*request), Phase::Look, unfit));
+                let suspended = object.is_some_and(|object| self.symbols.orders(object.record).suspend);
+                let unfit = suspended || object.is_some_and(|object| self.is_of_another(process, &object));
+                let task = Task::new(Errand::Sign(*request), Phase::Look);
+                next.processes[process].task = Some(Task { unfit, resumed: !suspended, ..task });
                 steps.push(Step { what: format!("signer {process} is asked for {request}"), next, broken: Vec::new() });
             }
         }
@@ -51,59 +52,8 @@ impl Cluster {
         }
     }
 
-    /// Whether the lease, as `object` has it, is another's.
-    pub(crate) fn displaced(&self, process: usize, object: &Object) -> bool {
-        self.scenario.lease && object.holder != Some(process)
-    }
-
-    fn tend_lease(&self, world: &World, process: usize, steps: &mut Vec<Step<World>>) {
-        let me = &world.processes[process];
-        let held = me.newest.is_some_and(|newest| newest.holder == Some(process));
-        let mut next = world.clone();
-        let mut did = "looks at the lease";
-        if !held || me.copy.is_none() || me.silence >= LEASE {
-            next.processes[process].copy = None;
-            if self.read(&mut next, process).is_err() {
-                return;
-            }
-        }
-        let me = &next.processes[process];
-        let Some(copy) = me.copy else { return };
-        let mut send = |holder, errand, did: &str| {
-            let mut next = next.clone();
-            let object = Object { holder, ..copy };
-            let write = Write { store: self.store_of(process), object, signature: None };
-            next.processes[process].copy = None;
-            next.processes[process].task = Some(task(errand, Phase::Sent(write), false));
-            steps.push(Step { what: format!("signer {process} {did}"), next, broken: Vec::new() });
-        };
-        let latched = me.went_back && self.rules.latch;
-        if copy.holder == Some(process) && !latched {
-            if me.silence >= LEASE {
-                send(copy.holder, Errand::Renew, "asks to renew the lease");
-            }
-            if next.left.releases_of_lease > 0 {
-                send(None, Errand::LetGo, "asks to let the lease go");
-                let asked = &mut steps.last_mut().expect("just now").next;
-                asked.left.releases_of_lease -= 1;
-                if self.rules.letting_go_is_silence {
-                    asked.processes[process].silence = LEASE;
-                }
-            }
-        } else if copy.holder != Some(process) && copy.named && process == 1 {
-            send(Some(process), Errand::Take, "asks for the lease, for which it was named");
-        } else if copy.holder.is_none() || (copy.holder != Some(process) && me.unchanged >= LEASE) {
-            send(Some(process), Errand::Take, "asks for the lease, whose holder gives no sign");
-        } else if copy.holder != Some(process) {
-            did = "looks at the lease of the other";
-        }
-        if next != *world {
-            steps.push(Step { what: format!("signer {process} {did}"), next, broken: Vec::new() });
-        }
-    }
-
     /// GET, as the API server has it at this moment.
-    fn read(&self, world: &mut World, process: usize) -> Result<(), NoRead> {
+    pub(crate) fn read(&self, world: &mut World, process: usize) -> Result<(), NoRead> {
         let store = self.store_of(process);
         if self.connection_fails(&mut world.processes[process]) {
             return Err(NoRead::Failed);
@@ -149,7 +99,7 @@ impl Cluster {
 
     fn look(&self, world: &mut World, process: usize, broken: &mut Vec<Broken>) -> String {
         let me = &mut world.processes[process];
-        let silent = self.scenario.lease && me.silence >= LEASE && self.rules.ask_after_silence;
+        let silent = self.is_silent(me) && self.rules.ask_after_silence;
         if silent && !self.rules.only_writes_end_silence {
             me.copy = None;
         }
@@ -178,7 +128,7 @@ impl Cluster {
     fn gives_502(&self, world: &mut World, process: usize, broken: &mut Vec<Broken>) {
         let store = world.stores[self.store_of(process)];
         let Some(task) = world.processes[process].task.take() else { return };
-        let serves = store.is_some_and(|object| !self.displaced(process, &object));
+        let serves = store.is_some_and(|object| !self.is_of_another(process, &object));
         if matches!(task.errand, Errand::Sign(_)) && !task.disturbed && serves {
             let how = "502, and nothing had gone wrong since the request came";
             broken.push(Broken::new(Promise::FaultPaidOnce, how));
@@ -195,7 +145,7 @@ impl Cluster {
             change(&mut next, &mut broken);
             steps.push(Step { what: format!("signer {process}: {did}"), next, broken });
         };
-        let forgotten = me.proofs.iter().any(|proof| !self.symbols.answers(copy.record, *proof));
+        let forgotten = me.proofs.iter().any(|proof| self.symbols.forgets_proved(copy.record, *proof));
         if me.went_back && self.rules.latch || forgotten && self.rules.compare_audit_log {
             return add("the record went back, refuses".to_owned(), &mut |next, broken| {
                 if !world.damaged {
@@ -216,19 +166,29 @@ impl Cluster {
                 next.asks[number.expect("it was asked for")] += 1;
             });
         }
-        let silent = self.scenario.lease && me.silence >= LEASE && self.rules.ask_after_silence;
-        if silent && self.rules.only_writes_end_silence {
+        if self.is_silent(me) && self.rules.ask_after_silence && self.rules.only_writes_end_silence {
             return add("renews the lease first, after a silence".to_owned(), &mut |next, broken| {
                 let me = &mut next.processes[process];
                 let attempts = me.task.map_or(0, |task| task.attempts);
                 if attempts == MAX_ATTEMPTS {
                     return self.gives_502(next, process, broken);
                 }
-                self.send(me, process, copy, None);
+                self.send(me, process, self.renewed(process, copy), None);
             });
         }
         match self.symbols.decide(copy.record, request) {
-            Verdict::Refuse(why) => add(format!("refuses {request} ({why})"), &mut |next, _| {
+            Verdict::Refuse(why, true) if self.rules.read_before_refusing && !task.read_anew => {
+                add(format!("reads the record again, before it refuses {request} ({why})"), &mut |next, _| {
+                    let me = &mut next.processes[process];
+                    me.copy = None;
+                    me.task = Some(Task { phase: Phase::Look, read_anew: true, ..task });
+                });
+            }
+            Verdict::Refuse(why, _) => add(format!("refuses {request} ({why})"), &mut |next, broken| {
+                if why == "suspended" && task.resumed {
+                    let how = "refused for a suspension that was lifted before";
+                    broken.push(Broken::new(Promise::NotRefusedForThePast, how));
+                }
                 next.processes[process].task = None;
             }),
             Verdict::Replay(stored) if self.rules.verify_stored && !self.symbols.verifies(stored) => {
@@ -249,9 +209,11 @@ impl Cluster {
                             next.processes[process].task = None;
                         } else if request == Request::Operation && !self.rules.commit_operations {
                             self.releases(next, process, signature, broken);
-                        } else if let Some(task) = &mut next.processes[process].task {
-                            task.attempts += 1;
-                            task.phase = Phase::Signed(signature);
+                        } else {
+                            let me = &mut next.processes[process];
+                            me.unsynced = (!self.rules.sync_intent).then_some(signature);
+                            let attempts = task.attempts + 1;
+                            me.task = Some(Task { attempts, phase: Phase::Signed(signature), ..task });
                         }
                     });
                 }
@@ -262,7 +224,8 @@ impl Cluster {
     /// A signature that the HSM has never made: ECDSA is randomised there. Those that nobody knows any more come again.
     fn fresh(&self, world: &World, request: Request) -> SignatureId {
         let known = |id: SignatureId| {
-            world.committed.contains(&id)
+            world.committed.iter().any(|(committed, _)| *committed == id)
+                || world.unexplained.contains(&id)
                 || world.released.iter().any(|(released, _)| *released == id)
                 || world.adrift.iter().any(|write| write.signature == Some(id))
                 || world.processes.iter().any(|process| {
@@ -288,7 +251,7 @@ impl Cluster {
         broken: &mut Vec<Broken>,
     ) -> String {
         let me = &mut world.processes[process];
-        if self.scenario.lease && self.rules.ask_before_sending && me.silence >= LEASE {
+        if self.rules.ask_before_sending && self.is_silent(me) {
             set_phase(me, Phase::Look);
             if me.task.is_some_and(|task| task.attempts == MAX_ATTEMPTS) {
                 self.gives_502(world, process, broken);
@@ -297,18 +260,9 @@ impl Cluster {
         }
         let Some(copy) = me.copy else { return "lost its copy".to_owned() };
         let record = self.symbols.advanced(copy.record, signature);
-        self.send(me, process, Object { record, ..copy }, Some(signature));
+        self.send(me, process, Object { record, ..self.renewed(process, copy) }, Some(signature));
         self.check_shown(world, process, signature, broken);
         format!("sends {signature} to the API server")
-    }
-
-    fn check_shown(&self, world: &World, process: usize, signature: SignatureId, broken: &mut Vec<Broken>) {
-        // Who was named takes the lease from one that is busy: that is what naming is for.
-        let lost = |object: Object| self.displaced(process, &object) && !object.named;
-        if world.stores[self.store_of(process)].is_some_and(lost) {
-            let how = format!("{signature} is shown to the API server by a signer that has lost the lease");
-            broken.push(Broken::new(Promise::NotShown, how));
-        }
     }
 
     /// The copy is forgotten when a write is sent: nobody knows what the store will have.
@@ -376,7 +330,7 @@ impl Cluster {
         let me = &mut world.processes[process];
         let Some(task) = me.task else { return String::new() };
         self.saw(me, object);
-        me.silence = if self.rules.silence_from_sending { task.age } else { 0 };
+        self.accepted(me, task.age);
         match (task.errand, write.signature) {
             // Of an operation the record holds the anchor only: what leaves is what the 2xx stands for.
             (Errand::Sign(Request::Operation), Some(signature)) => self.releases(world, process, signature, broken),
@@ -413,10 +367,6 @@ impl Cluster {
             _ => me.task = None,
         }
     }
-}
-
-fn task(errand: Errand, phase: Phase, unfit: bool) -> Task {
-    Task { errand, phase, attempts: 0, age: 0, client_gone: false, disturbed: false, unfit }
 }
 
 fn set_phase(me: &mut Process, phase: Phase) {

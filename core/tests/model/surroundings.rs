@@ -89,7 +89,12 @@ impl Cluster {
         if world.left.crashes == 0 || *me == Process::started() {
             return;
         }
-        let mut next = world.clone();
+        let (mut next, mut broken) = (world.clone(), Vec::new());
+        if let Some(lost) = me.unsynced {
+            // The host may be lost with the process.
+            insert(&mut next.unexplained, lost);
+            Self::check_explained(&next, &mut broken);
+        }
         next.left.crashes -= 1;
         if let Some(Phase::Sent(write)) = me.task.map(|task| task.phase) {
             insert(&mut next.adrift, write);
@@ -99,7 +104,7 @@ impl Cluster {
             // In these scenarios there is one signer: all that was released is in its log.
             next.processes[process].proofs = world.released.iter().map(|(signature, _)| *signature).collect();
         }
-        steps.push(Step { what: format!("signer {process} is killed, and starts again"), next, broken: Vec::new() });
+        steps.push(Step { what: format!("signer {process} is killed, and starts again"), next, broken });
     }
 
     fn client_goes(&self, world: &World, process: usize, steps: &mut Vec<Step<World>>) {
@@ -156,6 +161,8 @@ impl Cluster {
         let changed = |record: Record| Some(symbols.number(&record));
         let edited: Option<RecordId> = match edit {
             Edit::Suspend => changed(Record { suspend: true, ..record }),
+            Edit::Resume if !record.suspend => return None,
+            Edit::Resume => changed(Record { suspend: false, ..record }),
             Edit::Ceiling(at) => changed(Record { ceiling: Some(level(at)), ..record }),
             Edit::Raise(to) => changed(record.raised_to(level(to))),
             Edit::Forge => Some(symbols.forge(object.record)?),
@@ -173,8 +180,15 @@ impl Cluster {
             }
             Edit::Create if self.rules.create_by_post => return None,
             Edit::Create | Edit::RestoreUnseen => Some(self.begin),
-            Edit::Import => return self.import(world, &record),
+            Edit::Import => return self.import(world, object.record),
         };
+        if edit == Edit::Suspend {
+            world
+                .processes
+                .iter_mut()
+                .filter_map(|process| process.task.as_mut())
+                .for_each(|task| task.resumed = false);
+        }
         world.damaged |=
             matches!(edit, Edit::Forge | Edit::DeleteRow | Edit::DeleteRecord | Edit::Restore | Edit::RestoreUnseen);
         let version = Some(Self::next_version(world));
@@ -185,13 +199,11 @@ impl Cluster {
     }
 
     /// A hand-over: the first cluster signs up to the ceiling, the second above it.
-    fn import(&self, world: &mut World, export: &Record) -> Option<String> {
-        let ceiling = export.ceiling?;
+    fn import(&self, world: &mut World, export: RecordId) -> Option<String> {
         if world.stores.get(1)?.is_some() {
             return None;
         }
-        let raised = if self.rules.import_above_ceiling { export.raised_to(ceiling) } else { export.clone() };
-        let record = self.symbols.number(&Record { ceiling: None, ..raised });
+        let record = self.symbols.imported_elsewhere(export)?;
         world.stores[1] = Some(Object { version: Some(Self::next_version(world)), record, holder: None, named: false });
         Some(format!("the record is imported into the second cluster: {}", self.symbols.show(record)))
     }

@@ -1,61 +1,24 @@
 //! Small numbers for what is real: payloads, digests, signatures of a key, and records. A state of the model holds the
 //! numbers; whatever is decided, is decided here by the code of `core`, once for each pair of numbers.
 
+use crate::admitted::admitted;
+use crate::requests::{Place, Request};
 use crate::rules::Rules;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use tezos_signer_core::audit::{AuditAnchor, LogId};
+use tezos_signer_core::admit::Admitted;
+use tezos_signer_core::anchor::{AuditAnchor, LogId};
+use tezos_signer_core::audit::evidence::{EvidenceSet, EvidenceSource, SigningEvidence};
 use tezos_signer_core::key::{ChainId, Digest, Signature, SigningCurve, SigningPublicKey};
-use tezos_signer_core::payload::{Consensus, OPERATION, Payload, UnknownSuffix, decode};
 use tezos_signer_core::policy::Permitted;
 use tezos_signer_core::position::{ConsensusKind, Level, Position};
-use tezos_signer_core::record::Record;
-use tezos_signer_core::watermark::{Advance, Decision, Stored, decide};
+use tezos_signer_core::record::{Record, Stored};
+use tezos_signer_core::watermark::{Advance, Decision, Refusal, decide};
+use tezos_signer_interop::interchange::ExportedRecord;
 
 /// `maxLevelJump` of the model's key.
 pub(crate) const MAX_JUMP: u32 = 100;
-
-/// What clients ask for. The letter tells two payloads of one position apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Request {
-    /// 0x13, tag 21.
-    Attestation(u32, char),
-    /// 0x13, tag 23.
-    AttestationWithDal(u32, char),
-    /// 0x12.
-    Preattestation(u32, char),
-    /// 0x03.
-    Operation,
-}
-
-impl fmt::Display for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Attestation(level, letter) => write!(f, "attestation {level}{letter}"),
-            Self::AttestationWithDal(level, letter) => write!(f, "attestation with DAL {level}{letter}"),
-            Self::Preattestation(level, letter) => write!(f, "preattestation {level}{letter}"),
-            Self::Operation => f.write_str("operation"),
-        }
-    }
-}
-
-impl Request {
-    fn payload(self) -> Vec<u8> {
-        let (magic, tag, level, letter) = match self {
-            Self::Attestation(level, letter) => (0x13, 21, level, letter),
-            Self::AttestationWithDal(level, letter) => (0x13, 23, level, letter),
-            Self::Preattestation(level, letter) => (0x12, 20, level, letter),
-            // A delegation that is taken back: tag 110, source, five numbers, no baker.
-            Self::Operation => return [&[0x03][..], &[0x11; 32], &[110], &[0; 21], &[1, 1, 1, 1, 0]].concat(),
-        };
-        let hash = [u8::try_from(letter).unwrap(); 32];
-        let mut payload = [&[magic][..], ChainId::MAINNET.as_bytes(), &[0x11; 32], &[tag, 0, 7]].concat();
-        payload.extend([&level.to_be_bytes()[..], &0_u32.to_be_bytes(), &hash].concat());
-        payload.extend((tag == 23).then_some(0));
-        payload
-    }
-}
 
 /// Of which request, and which of the many signatures that an HSM can make of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -91,15 +54,16 @@ pub(crate) enum Verdict {
     Sign,
     /// The stored one.
     Replay(SignatureId),
-    /// Its first word.
-    Refuse(&'static str),
+    /// Why not, in one word, and whether people can lift that by a change of the record.
+    Refuse(&'static str, bool),
 }
 
-/// What a request is, once it was decoded by `core`.
-#[derive(Clone)]
-struct Known {
-    digest: Digest,
-    consensus: Option<Consensus>,
+/// What the operator says in a record, by its words; and the highest level of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Orders {
+    pub(crate) suspend: bool,
+    pub(crate) ceiling: Option<u32>,
+    pub(crate) highest_level: u32,
 }
 
 /// The tables.
@@ -107,14 +71,18 @@ pub(crate) struct Symbols {
     rules: Rules,
     secret: secp256k1::SecretKey,
     key: SigningPublicKey,
-    requests: RefCell<HashMap<Request, Known>>,
+    /// Requests as the model's key has admitted them.
+    requests: RefCell<HashMap<Request, Admitted>>,
+    places: RefCell<HashMap<Request, Option<Place>>>,
     signatures: RefCell<HashMap<SignatureId, Signature>>,
     records: RefCell<Vec<Record>>,
     numbers: RefCell<HashMap<BTreeMap<String, String>, RecordId>>,
     verdicts: RefCell<HashMap<(RecordId, Request), Verdict>>,
     advances: RefCell<HashMap<(RecordId, SignatureId), RecordId>>,
     forgotten: RefCell<HashMap<(RecordId, RecordId), bool>>,
+    unproved: RefCell<HashMap<(RecordId, SignatureId), bool>>,
     answering: RefCell<HashMap<(RecordId, SignatureId), bool>>,
+    orders: RefCell<HashMap<RecordId, Orders>>,
     shown: RefCell<HashMap<RecordId, String>>,
 }
 
@@ -127,13 +95,16 @@ impl Symbols {
             secret,
             key,
             requests: RefCell::default(),
+            places: RefCell::default(),
             signatures: RefCell::default(),
             records: RefCell::default(),
             numbers: RefCell::default(),
             verdicts: RefCell::default(),
             advances: RefCell::default(),
             forgotten: RefCell::default(),
+            unproved: RefCell::default(),
             answering: RefCell::default(),
+            orders: RefCell::default(),
             shown: RefCell::default(),
         }
     }
@@ -157,29 +128,46 @@ impl Symbols {
         self.records.borrow()[usize::from(id.0)].clone()
     }
 
-    fn known(&self, request: Request) -> Known {
+    /// [`Request::place`].
+    pub(crate) fn place(&self, request: Request) -> Option<Place> {
+        *self.places.borrow_mut().entry(request).or_insert_with(|| request.place())
+    }
+
+    /// What stands in a record beside its rows.
+    pub(crate) fn orders(&self, id: RecordId) -> Orders {
+        *self.orders.borrow_mut().entry(id).or_insert_with(|| {
+            let words = self.record(id).to_data();
+            let level = |row: &str| words.get(row)?.split(' ').next()?.parse().ok();
+            Orders {
+                suspend: words.get("suspend").is_some_and(|word| word == "true"),
+                ceiling: words.get("ceiling").map(|word| word.parse().unwrap()),
+                highest_level: ["block", "preattestation", "attestation"]
+                    .into_iter()
+                    .filter_map(level)
+                    .max()
+                    .unwrap_or(0),
+            }
+        })
+    }
+
+    fn known(&self, request: Request) -> Admitted {
         let mut requests = self.requests.borrow_mut();
         let known = requests.entry(request).or_insert_with(|| {
-            let payload = request.payload();
-            let consensus = match decode(&payload, UnknownSuffix::Refuse).unwrap() {
-                Payload::Consensus(mut consensus) => {
-                    // Without the rule: a row of its own for each tag. The other kind's row, which such a scenario does
-                    // not use, is taken for it.
-                    if !self.rules.one_row_for_attestations && matches!(request, Request::AttestationWithDal(..)) {
-                        consensus.kind = ConsensusKind::Preattestation;
-                    }
-                    Some(consensus)
+            // Without the rule: a row of its own for each tag. The other kind, which such a scenario does not use, is taken for it.
+            let payload = match request {
+                Request::AttestationWithDal(level, round, letter) if !self.rules.one_row_for_attestations => {
+                    Request::of(ConsensusKind::Preattestation, level, round, letter).payload()
                 }
-                _ => None,
+                request => request.payload(),
             };
-            Known { digest: Digest::of(&payload), consensus }
+            admitted(&payload)
         });
         known.clone()
     }
 
     /// A real signature.
     fn signature(&self, id: SignatureId) -> Signature {
-        let digest = *self.known(id.request).digest.as_bytes();
+        let digest = *self.known(id.request).digest().as_bytes();
         let mut signatures = self.signatures.borrow_mut();
         *signatures.entry(id).or_insert_with(|| {
             let digest = if id.nonce == u8::MAX { digest.map(|byte| !byte) } else { digest };
@@ -197,13 +185,13 @@ impl Symbols {
 
     /// Whether it verifies, over what it is said to be of.
     pub(crate) fn verifies(&self, id: SignatureId) -> bool {
-        self.key.verify(&self.known(id.request).digest, &self.signature(id))
+        self.key.verify(&self.known(id.request).digest(), &self.signature(id))
     }
 
     /// What the signing path makes of what the HSM returned.
     pub(crate) fn accepts(&self, id: SignatureId) -> bool {
         let Signature::Secp256k1(raw) = self.signature(id) else { return false };
-        self.key.accept_token_signature(&self.known(id.request).digest, &raw).is_ok()
+        self.key.accept_token_signature(&self.known(id.request).digest(), &raw).is_ok()
     }
 
     /// What `core` decides, by the rules that hold.
@@ -211,53 +199,36 @@ impl Symbols {
         if let Some(&verdict) = self.verdicts.borrow().get(&(record, request)) {
             return verdict;
         }
-        let known = self.known(request);
-        let decided = match known.consensus {
-            Some(consensus) => self.decide_consensus(record, &consensus, &known.digest),
-            None => match decide(&self.record(record), &Permitted::Operation, &known.digest, 0) {
-                Ok(Decision::Advance(_)) => Ok(None),
-                Ok(Decision::Replay(_)) => panic!("an operation is in no row"),
-                Err(_) => Err("suspended"),
-            },
-        };
-        let verdict = match decided {
-            Ok(None) => Verdict::Sign,
-            Ok(Some(signature)) => Verdict::Replay(self.signature_id(&signature)),
-            Err(why) => Verdict::Refuse(why),
+        let verdict = match self.decided(&self.record(record), &self.known(request)) {
+            Ok(Decision::Advance(_)) => Verdict::Sign,
+            Ok(Decision::Replay(signature)) => Verdict::Replay(self.signature_id(&signature)),
+            Err(refusal) => Verdict::Refuse(refusal.reason(), refusal.may_be_lifted()),
         };
         self.verdicts.borrow_mut().insert((record, request), verdict);
         verdict
     }
 
-    fn decide_consensus(
-        &self,
-        record: RecordId,
-        consensus: &Consensus,
-        digest: &Digest,
-    ) -> Result<Option<Signature>, &'static str> {
-        let record = self.weakened(&self.record(record), consensus, digest);
-        match decide(&record, &Permitted::Consensus(*consensus), digest, self.max_jump()) {
-            Ok(Decision::Replay(signature)) => Ok(Some(signature)),
-            Ok(Decision::Advance(_)) => Ok(None),
-            Err(refusal) => {
-                let word = format!("{refusal:?}");
-                let words = ["Suspended", "NoRow", "Below", "Conflict", "NoStoredSignature", "Jump", "Ceiling"];
-                Err(words.into_iter().find(|known| word.starts_with(known)).expect("a known refusal"))
-            }
-        }
-    }
-
-    fn max_jump(&self) -> u32 {
-        if self.rules.limit_jump { MAX_JUMP } else { u32::MAX }
+    fn decided(&self, record: &Record, request: &Admitted) -> Result<Decision, Refusal> {
+        let max_jump = if self.rules.limit_jump { MAX_JUMP } else { u32::MAX };
+        decide(&self.weakened(record, request), request, max_jump)
     }
 
     /// The record as a signer without some rule would read it: where the rule refused or replayed, there is an older row.
-    fn weakened(&self, record: &Record, request: &Consensus, digest: &Digest) -> Record {
-        let mut data = record.to_data();
-        let (kind, row) = (request.kind, record.rows.get(request.kind));
-        let forgotten = match row {
+    fn weakened(&self, record: &Record, request: &Admitted) -> Record {
+        let mut record = record.clone();
+        record.suspend &= self.rules.obey_suspend;
+        let digest = request.digest();
+        let Permitted::Consensus(request) = request.permitted() else {
+            record.suspend &= self.rules.obey_suspend_for_operations;
+            return record;
+        };
+        if let Some(ceiling) = record.ceiling.filter(|_| !self.rules.obey_ceiling_exactly) {
+            record.ceiling = Level::try_from(i64::from(ceiling.get()) + 1).ok();
+        }
+        let forgotten = match record.rows.get(request.kind) {
             None => !self.rules.refuse_missing_row,
-            Some(row) if request.position < row.position => !self.rules.refuse_lower,
+            Some(row) if request.position.level < row.position.level => !self.rules.refuse_lower,
+            Some(row) if request.position < row.position => !self.rules.refuse_lower_round,
             Some(row) if request.position == row.position => {
                 let words = row.to_string();
                 let mut words = words.split(' ').skip(2);
@@ -271,8 +242,9 @@ impl Symbols {
             }
             Some(_) => false,
         };
+        let mut data = record.to_data();
         if forgotten {
-            data.insert(kind.to_string(), format!("{} 0 - -", request.position.level.get() - 1));
+            data.insert(request.kind.to_string(), format!("{} 0 - -", request.position.level.get() - 1));
         }
         Record::from_data(&data).unwrap()
     }
@@ -284,30 +256,25 @@ impl Symbols {
         }
         let known = self.known(signature.request);
         let before = self.record(record);
-        let allowed = |decided: Result<Decision, _>| match decided {
-            Ok(Decision::Advance(step)) => step,
-            _ => panic!("{signature} was made without being allowed"),
+        let Ok(Decision::Advance(step)) = self.decided(&before, &known) else {
+            panic!("{signature} was made without being allowed");
         };
-        let next = if let Some(consensus) = known.consensus {
-            let weakened = self.weakened(&before, &consensus, &known.digest);
-            let request = Permitted::Consensus(consensus);
-            let step = allowed(decide(&weakened, &request, &known.digest, self.max_jump()));
+        let next = if let Permitted::Consensus(consensus) = known.permitted() {
             self.with_step(&before, &step, consensus.kind, self.signature(signature))
         } else {
-            let step = allowed(decide(&before, &Permitted::Operation, &known.digest, 0));
             let sequence = before.audit.map_or(0, |anchor| anchor.sequence) + 1;
-            before.advanced(&step, self.signature(signature), anchor(sequence))
+            step.apply_to(&before, self.signature(signature), anchor(sequence))
         };
         let next = self.number(&next);
         self.advances.borrow_mut().insert((record, signature), next);
         next
     }
 
-    /// [`Record::advanced`] for a vote.
+    /// [`Advance::apply_to`] for a vote.
     fn with_step(&self, before: &Record, step: &Advance, kind: ConsensusKind, signature: Signature) -> Record {
         // That the anchor moves matters for operations only, where nothing else does: fewer states.
         let anchor = before.audit.unwrap_or_else(|| anchor(0));
-        let next = Record { audit: before.audit, ..before.advanced(step, signature, anchor) };
+        let next = Record { audit: before.audit, ..step.apply_to(before, signature, anchor) };
         if self.rules.commit_signature {
             return next;
         }
@@ -317,9 +284,9 @@ impl Symbols {
     /// `record` with `signature` in its row, whatever that row said: what a signer writes that does not decide again.
     pub(crate) fn put(&self, record: RecordId, signature: SignatureId) -> RecordId {
         let known = self.known(signature.request);
-        let Some(consensus) = known.consensus else { return record };
+        let Permitted::Consensus(consensus) = known.permitted() else { return record };
         let Position { level, round } = consensus.position;
-        let (digest, signature) = (known.digest.to_string(), self.signature(signature).to_string());
+        let (digest, signature) = (known.digest().to_string(), self.signature(signature).to_string());
         self.number(&edited(&self.record(record), consensus.kind, |words| {
             *words = vec![level.to_string(), round.to_string(), digest, signature];
         }))
@@ -343,8 +310,8 @@ impl Symbols {
 
     /// A record whose attestation row came from another signer: signed, and its signature is not known.
     pub(crate) fn imported(&self, request: Request) -> RecordId {
-        let level = request_level(request).expect("a vote");
-        let digest = self.known(request).digest.to_string();
+        let level = request.place().expect("a vote").level;
+        let digest = self.known(request).digest().to_string();
         let floor = Record::starting_above(Level::try_from(i64::from(level) - 1).unwrap());
         self.number(&edited(&floor, ConsensusKind::Attestation, |words| {
             *words = vec![level.to_string(), "0".to_owned(), digest, "-".to_owned()];
@@ -362,13 +329,39 @@ impl Symbols {
         let mut answering = self.answering.borrow_mut();
         *answering.entry((record, signature)).or_insert_with(|| {
             let known = self.known(signature.request);
-            let Some(consensus) = known.consensus else { return true };
+            let Permitted::Consensus(consensus) = known.permitted() else { return true };
             let record = self.record(record);
             record.rows.get(consensus.kind).is_some_and(|row| {
-                let held = Stored::Signature { digest: known.digest, signature: self.signature(signature) };
+                let held = Stored::Signature { digest: known.digest(), signature: self.signature(signature) };
                 row.position > consensus.position || (row.position == consensus.position && row.stored == held)
             })
         })
+    }
+
+    /// Whether `record` does not know `signature`, which an audit log proves, as `core` sees it.
+    pub(crate) fn forgets_proved(&self, record: RecordId, signature: SignatureId) -> bool {
+        let mut unproved = self.unproved.borrow_mut();
+        *unproved.entry((record, signature)).or_insert_with(|| {
+            let known = self.known(signature.request);
+            let Permitted::Consensus(consensus) = known.permitted() else { return false };
+            let source = EvidenceSource::Line { log: LogId::from_bytes([0; 16]), sequence: 1 };
+            let proof = SigningEvidence {
+                kind: consensus.kind,
+                position: consensus.position,
+                digest: Some(known.digest()),
+                source,
+            };
+            EvidenceSet::from_iter([proof]).forgotten_by(&self.record(record)).is_some()
+        })
+    }
+
+    /// The record that a second cluster makes of an export of the first; nothing without a ceiling.
+    pub(crate) fn imported_elsewhere(&self, record: RecordId) -> Option<RecordId> {
+        let record = self.record(record);
+        let ceiling = record.ceiling.filter(|_| self.rules.import_above_ceiling);
+        record.ceiling?;
+        let export = ExportedRecord { ceiling, ..ExportedRecord::of(self.key.hash(), ChainId::MAINNET, &record) };
+        Some(self.number(&export.to_record()))
     }
 
     /// Rows, ceiling and suspension, for a trace.
@@ -379,7 +372,7 @@ impl Symbols {
     fn in_words(&self, id: RecordId) -> String {
         let record = self.record(id);
         let mut words = Vec::new();
-        for kind in [ConsensusKind::Preattestation, ConsensusKind::Attestation] {
+        for kind in ConsensusKind::ALL {
             let row = record.rows.get(kind).map_or("missing".to_owned(), |row| {
                 let text = row.to_string();
                 let word = |n| text.split(' ').nth(n).unwrap_or_default();
@@ -395,19 +388,6 @@ impl Symbols {
         words.extend(record.suspend.then(|| "suspended".to_owned()));
         words.join(", ")
     }
-}
-
-/// The level of a vote, from the bytes that the client sent.
-pub(crate) fn request_level(request: Request) -> Option<u32> {
-    let payload = request.payload();
-    let level = payload.get(40..44).filter(|_| payload[0] != OPERATION)?;
-    Some(u32::from_be_bytes(level.try_into().unwrap()))
-}
-
-/// What must have one signature at most, by the protocol, from the bytes that the client sent: first byte, level and round.
-/// `None` for what has no position.
-pub(crate) fn slashable_place(request: Request) -> Option<(u8, u32)> {
-    Some((request.payload()[0], request_level(request)?))
 }
 
 fn anchor(sequence: u64) -> AuditAnchor {

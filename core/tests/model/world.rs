@@ -1,11 +1,13 @@
 //! The state of the model: what the API server has, what every process believes, what is on its way between them, and what
 //! clients were given. What may happen to it is in `signing` (a process by itself) and `surroundings` (all that happens to it).
 
-use crate::promises::{Broken, Promise};
+use crate::leases::Leases;
+use crate::promises::Broken;
+use crate::requests::Request;
 use crate::rules::Rules;
 use crate::scenario::{Edit, Scenario, Start};
 use crate::search::{Model, Step};
-use crate::symbols::{MAX_JUMP, RecordId, Request, SignatureId, Symbols, slashable_place};
+use crate::symbols::{RecordId, SignatureId, Symbols};
 use tezos_signer_core::position::Level;
 use tezos_signer_core::record::Record;
 
@@ -42,7 +44,7 @@ pub(crate) enum Errand {
     Sign(Request),
     Renew,
     Take,
-    LetGo,
+    Release,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,6 +76,26 @@ pub(crate) struct Task {
     pub(crate) disturbed: bool,
     /// When it began, the key was suspended or another process had the lease; and nothing of its own was committed since.
     pub(crate) unfit: bool,
+    /// The store was read after a refusal that people can lift.
+    pub(crate) read_anew: bool,
+    /// The key was not suspended when it began, nor since. Only where that may be lifted.
+    pub(crate) resumed: bool,
+}
+
+impl Task {
+    pub(crate) fn new(errand: Errand, phase: Phase) -> Self {
+        Self {
+            errand,
+            phase,
+            attempts: 0,
+            age: 0,
+            client_gone: false,
+            disturbed: false,
+            unfit: false,
+            read_anew: false,
+            resumed: false,
+        }
+    }
 }
 
 /// The connection of a process to the API server.
@@ -98,6 +120,8 @@ pub(crate) struct Process {
     /// What its audit log proved when it started.
     pub(crate) proofs: Vec<SignatureId>,
     pub(crate) connection: Connection,
+    /// What it has announced in its audit log, and not brought to disk; only without the rule to do that first.
+    pub(crate) unsynced: Option<SignatureId>,
     pub(crate) task: Option<Task>,
 }
 
@@ -112,6 +136,7 @@ impl Process {
             went_back: false,
             proofs: Vec::new(),
             connection: Connection::Works,
+            unsynced: None,
             task: None,
         }
     }
@@ -137,8 +162,10 @@ pub(crate) struct World {
     pub(crate) adrift: Vec<Write>,
     /// What clients got, and the store that it stood in.
     pub(crate) released: Vec<(SignatureId, usize)>,
-    /// Every signature that ever stood in a store.
-    pub(crate) committed: Vec<SignatureId>,
+    /// Every signature that ever stood in a store, and in which.
+    pub(crate) committed: Vec<(SignatureId, usize)>,
+    /// What was announced in lines that were lost.
+    pub(crate) unexplained: Vec<SignatureId>,
     /// Of each request of the scenario, how often it may still be asked for.
     pub(crate) asks: Vec<u8>,
     pub(crate) edits: Vec<Edit>,
@@ -152,6 +179,7 @@ pub(crate) struct Cluster {
     pub(crate) scenario: Scenario,
     pub(crate) rules: Rules,
     pub(crate) symbols: Symbols,
+    pub(crate) leases: Leases,
     pub(crate) begin: RecordId,
 }
 
@@ -163,7 +191,8 @@ impl Cluster {
             Start::Fresh => symbols.number(&Record::fresh()),
             Start::Imported(request) => symbols.imported(request),
         };
-        Self { scenario, rules, symbols, begin }
+        let leases = Leases::new(scenario.processes + usize::from(scenario.second_cluster));
+        Self { scenario, rules, symbols, leases, begin }
     }
 
     pub(crate) fn store_of(&self, process: usize) -> usize {
@@ -203,73 +232,14 @@ impl Cluster {
         if !self.rules.quorum_reads {
             world.cached = Some(before);
         }
-        if let Some(signature) = write.signature
-            && slashable_place(signature.request).is_some()
-        {
-            insert(&mut world.committed, signature);
+        if let Some(signature) = write.signature {
+            self.check_committed(world, write.store, before.record, signature, broken);
         }
         if before.record != after.record {
             self.check_replaced(before.record, after.record, broken);
         }
         self.check_replayable(world, broken);
         Some(after)
-    }
-
-    /// What a signer may not do to a record, whatever it decided.
-    fn check_replaced(&self, before: RecordId, after: RecordId, broken: &mut Vec<Broken>) {
-        let (old, new) = (self.symbols.record(before), self.symbols.record(after));
-        if (old.suspend, old.ceiling) != (new.suspend, new.ceiling) || self.symbols.forgets(after, before) {
-            let (old, new) = (self.symbols.show(before), self.symbols.show(after));
-            broken.push(Broken::new(Promise::OperatorObeyed, format!("a signer replaced [{old}] by [{new}]")));
-        }
-        let (old, new) = (old.rows.highest_level().get(), new.rows.highest_level().get());
-        if new.saturating_sub(old) > MAX_JUMP && self.scenario.start != Start::Fresh {
-            broken.push(Broken::new(Promise::NotBricked, format!("from level {old} to {new}: no real block is above")));
-        }
-    }
-
-    /// A signature leaves the process.
-    pub(crate) fn releases(&self, world: &mut World, process: usize, signature: SignatureId, broken: &mut Vec<Broken>) {
-        let Some(task) = world.processes[process].task.take() else { return };
-        if task.client_gone {
-            return;
-        }
-        if !self.symbols.verifies(signature) {
-            broken.push(Broken::new(Promise::Verifies, format!("{signature} was released")));
-        }
-        let Some(place) = slashable_place(signature.request) else {
-            if task.unfit {
-                let how = "an operation was signed by a signer that was suspended or displaced before it was asked";
-                broken.push(Broken::new(Promise::OperatorObeyed, how));
-            }
-            return;
-        };
-        if !world.committed.contains(&signature) {
-            broken
-                .push(Broken::new(Promise::Committed, format!("{signature} was released, and no record ever held it")));
-        }
-        let other = world
-            .released
-            .iter()
-            .find(|(other, _)| *other != signature && slashable_place(other.request) == Some(place));
-        if let Some((other, _)) = other {
-            broken.push(Broken::new(Promise::OneSignature, format!("{other}, and {signature}")));
-        }
-        insert(&mut world.released, (signature, self.store_of(process)));
-        self.check_replayable(world, broken);
-    }
-
-    /// Every signature that was released is still the answer, or a higher one of its kind stands there.
-    pub(crate) fn check_replayable(&self, world: &World, broken: &mut Vec<Broken>) {
-        if world.damaged {
-            return;
-        }
-        for &(signature, store) in &world.released {
-            if world.stores[store].is_some_and(|object| !self.symbols.answers(object.record, signature)) {
-                let how = format!("{signature} was released, and the record does not hold it any more");
-                broken.push(Broken::new(Promise::Replayable, how));
-            }
-        }
     }
 }
 
@@ -286,12 +256,17 @@ impl World {
                     process.unchanged = 0;
                 }
             }
+            if process.task.is_none() {
+                // What becomes of the request is announced too, and both lines are on disk then.
+                process.unsynced = None;
+            }
             if let Some(task) = &mut process.task {
                 if !matches!(task.phase, Phase::Sent(_) | Phase::Answered(..)) {
                     task.age = 0;
                 }
                 task.disturbed &= matches!(task.errand, Errand::Sign(_));
                 task.unfit &= task.errand == Errand::Sign(Request::Operation);
+                task.resumed &= cluster.scenario.edits.contains(&Edit::Resume);
             }
         }
         let mut numbers = Vec::new();
@@ -350,6 +325,7 @@ impl Model for Cluster {
             adrift: Vec::new(),
             released: elsewhere.into_iter().collect(),
             committed: Vec::new(),
+            unexplained: Vec::new(),
             asks: scenario.asks.iter().map(|(_, times)| *times).collect(),
             edits: scenario.edits.to_vec(),
             left: scenario.left,

@@ -17,8 +17,8 @@ import (
 	"syscall"
 	"time"
 
+	"signer.tezos.io/e2e/fixture"
 	"signer.tezos.io/e2e/kubectl"
-	"signer.tezos.io/e2e/stage"
 )
 
 const (
@@ -29,8 +29,8 @@ const (
 
 // demo is what the steps hand on to each other.
 type demo struct {
-	*stage.Stage
-	baker, bench stage.Signer
+	*fixture.Fixture
+	baker, bench fixture.Signer
 	pod          *kubectl.Pod      // the baker's
 	blocks       map[string]string // the recalled block's signature, by key hash
 	broken       []string          // promises
@@ -64,14 +64,14 @@ func run(ctx context.Context) (kept bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	cluster, err := choose(ctx, root, *which, *registry)
+	cluster, err := chooseCluster(ctx, root, *which, *registry)
 	if err != nil {
 		return false, err
 	}
 
 	begin := time.Now()
 	d := &demo{}
-	if d.Stage, err = stage.New(root, cluster, *namespace); err != nil {
+	if d.Fixture, err = fixture.New(root, cluster, *namespace); err != nil {
 		return false, err
 	}
 	defer d.Close()
@@ -94,13 +94,13 @@ func run(ctx context.Context) (kept bool, err error) {
 		if err := step.do(ctx); err != nil {
 			return false, fmt.Errorf("%s: %w", step.title, err)
 		}
-		say("done in %.1f s", time.Since(started).Seconds())
+		printLine("done in %.1f s", time.Since(started).Seconds())
 	}
 	return d.conclude(time.Since(begin)), nil
 }
 
-// choose finds the cluster, and says which it is before anything is done to it.
-func choose(ctx context.Context, checkout, which, registry string) (*kubectl.Cluster, error) {
+// chooseCluster finds the cluster, and says which it is before anything is done to it.
+func chooseCluster(ctx context.Context, checkout, which, registry string) (*kubectl.Cluster, error) {
 	switch which {
 	case "local":
 		fmt.Println("The demo runs on the local cluster of make cluster-up.")
@@ -112,7 +112,7 @@ func choose(ctx context.Context, checkout, which, registry string) (*kubectl.Clu
 			return nil, fmt.Errorf("no current kubeconfig context: %w", err)
 		}
 		fmt.Printf("The demo runs on the cluster of the current kubeconfig context, %s.\n", strings.TrimSpace(current))
-		image, err := stage.Image(checkout, "octez-player")
+		image, err := fixture.Image(checkout, "octez-player")
 		if err != nil {
 			return nil, err
 		}
@@ -128,8 +128,8 @@ func choose(ctx context.Context, checkout, which, registry string) (*kubectl.Clu
 	}
 }
 
-// promised notes for the last sentence what was not kept.
-func (d *demo) promised(broken string, kept bool) {
+// notePromise notes for the last sentence what was not kept.
+func (d *demo) notePromise(broken string, kept bool) {
 	if !kept {
 		d.broken = append(d.broken, broken)
 	}
@@ -144,8 +144,8 @@ func (d *demo) conclude(took time.Duration) (kept bool) {
 	return true
 }
 
-// say prints below the title of the step.
-func say(format string, args ...any) {
+// printLine prints below the title of the step.
+func printLine(format string, args ...any) {
 	text := strings.TrimRight(fmt.Sprintf(format, args...), "\n")
 	fmt.Println("          " + strings.ReplaceAll(text, "\n", "\n          "))
 }

@@ -10,28 +10,28 @@ import (
 	"strings"
 	"time"
 
-	"signer.tezos.io/e2e/figures"
+	"signer.tezos.io/e2e/fixture"
 	"signer.tezos.io/e2e/kubectl"
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 	"signer.tezos.io/e2e/scenario"
 	"signer.tezos.io/e2e/softhsm"
-	"signer.tezos.io/e2e/stage"
+	"signer.tezos.io/e2e/stats"
 )
 
 const readyTimeout = 2 * time.Minute
 
 func (d *demo) makeKeys(ctx context.Context) error {
-	d.baker = stage.Signer{Name: "baker-" + d.Run}
-	d.bench = stage.Signer{Name: "bench-" + d.Run, BakerHasToken: true}
+	d.baker = fixture.Signer{Name: "baker-" + d.Run}
+	d.bench = fixture.Signer{Name: "bench-" + d.Run, BakerHasToken: true}
 	for _, wanted := range []struct {
-		signer *stage.Signer
-		curve  *octez.Curve
-	}{{&d.baker, octez.P256}, {&d.baker, octez.Secp256k1}, {&d.bench, octez.P256}} {
+		signer *fixture.Signer
+		curve  *octezclient.Curve
+	}{{&d.baker, octezclient.P256}, {&d.baker, octezclient.Secp256k1}, {&d.bench, octezclient.P256}} {
 		key, err := d.GenerateKey(ctx, wanted.signer.Name+"-"+wanted.curve.Address, wanted.curve)
 		if err != nil {
 			return err
 		}
-		say("%-9s  %s  %s", key.Curve, key.PublicKeyHash, key.PublicKey)
+		printLine("%-9s  %s  %s", key.Curve, key.PublicKeyHash, key.PublicKey)
 		wanted.signer.Keys = append(wanted.signer.Keys, key)
 	}
 	return nil
@@ -40,7 +40,7 @@ func (d *demo) makeKeys(ctx context.Context) error {
 func (d *demo) clear(ctx context.Context) error {
 	deleted, err := d.Clear(ctx)
 	if deleted != "" {
-		say("%s", deleted)
+		printLine("%s", deleted)
 	}
 	return err
 }
@@ -49,12 +49,12 @@ func (d *demo) apply(ctx context.Context) error {
 	if err := d.ApplySecrets(ctx); err != nil {
 		return err
 	}
-	for _, s := range []*stage.Signer{&d.baker, &d.bench} {
+	for _, s := range []*fixture.Signer{&d.baker, &d.bench} {
 		s.InitialLevel, s.NotAfter = scenario.InitialLevel, time.Now().Add(time.Hour)
 		if err := d.ApplySigner(ctx, s); err != nil {
 			return err
 		}
-		say("TezosSigner %s/%s", d.Namespace, s.Name)
+		printLine("TezosSigner %s/%s", d.Namespace, s.Name)
 	}
 	return nil
 }
@@ -64,8 +64,8 @@ func (d *demo) awaitBaker(ctx context.Context) (err error) {
 	return err
 }
 
-func (d *demo) await(ctx context.Context, s *stage.Signer) (*kubectl.Pod, error) {
-	if err := d.Cluster.AwaitReady(ctx, d.Namespace, s.Name, readyTimeout, func(text string) { say("%s", text) }); err != nil {
+func (d *demo) await(ctx context.Context, s *fixture.Signer) (*kubectl.Pod, error) {
+	if err := d.Cluster.AwaitReady(ctx, d.Namespace, s.Name, readyTimeout, func(text string) { printLine("%s", text) }); err != nil {
 		return nil, err
 	}
 	return d.Cluster.AwaitPod(ctx, d.Namespace, s.Name, "", readyTimeout)
@@ -77,7 +77,7 @@ func (d *demo) playFirst(ctx context.Context) error {
 		return err
 	}
 	d.blocks = result.Signatures
-	d.promised("the first pod answered otherwise than expected", result.OK)
+	d.notePromise("the first pod answered otherwise than expected", result.OK)
 	return nil
 }
 
@@ -92,12 +92,12 @@ func (d *demo) playReplaced(ctx context.Context) error {
 		return err
 	}
 	d.pod = pod
-	say("%s was ready %.1f s after %s was deleted", pod.Metadata.Name, time.Since(deleted).Seconds(), old.Name)
+	printLine("%s was ready %.1f s after %s was deleted", pod.Metadata.Name, time.Since(deleted).Seconds(), old.Name)
 	result, err := d.play(ctx, "replaced")
 	if err != nil {
 		return err
 	}
-	d.promised("the pod that took over answered otherwise than expected", result.OK)
+	d.notePromise("the pod that took over answered otherwise than expected", result.OK)
 	return nil
 }
 
@@ -115,32 +115,32 @@ func (d *demo) play(ctx context.Context, script string) (*scenario.Result, error
 	}
 	var table strings.Builder
 	result.Write(&table)
-	say("%s", table.String())
+	printLine("%s", table.String())
 	return &result, nil
 }
 
 func (d *demo) showRecords(ctx context.Context) error {
 	for _, args := range [][]string{
 		{"get", "tezossigners", "-A"},
-		{"get", "configmaps", "-n", stage.RecordsNamespace},
+		{"get", "configmaps", "-n", fixture.RecordsNamespace},
 	} {
 		text, err := d.Cluster.Run(ctx, "", args...)
 		if err != nil {
 			return err
 		}
-		say("$ kubectl %s\n%s", strings.Join(args, " "), text)
+		printLine("$ kubectl %s\n%s", strings.Join(args, " "), text)
 	}
 	key := d.baker.Keys[0]
 	record, err := d.Record(ctx, key.Parsed())
 	if err != nil {
 		return err
 	}
-	say("\nThe record of %s (digests and signatures are cut here):", key.PublicKeyHash)
+	printLine("\nThe record of %s (digests and signatures are cut here):", key.PublicKeyHash)
 	for _, name := range slices.Sorted(maps.Keys(record.Metadata.Annotations)) {
-		say("  %-40s %s", name, record.Metadata.Annotations[name])
+		printLine("  %-40s %s", name, record.Metadata.Annotations[name])
 	}
 	for _, row := range slices.Sorted(maps.Keys(record.Data)) {
-		say("  %-40s %s", row, cutWords(record.Data[row]))
+		printLine("  %-40s %s", row, cutWords(record.Data[row]))
 	}
 	return nil
 }
@@ -169,25 +169,25 @@ func (d *demo) measure(ctx context.Context) error {
 	}
 	defer func() { // also when interrupted
 		if err := d.ClearBench(context.WithoutCancel(ctx), record); err != nil {
-			say("left behind: %v", err)
+			printLine("left behind: %v", err)
 		}
 	}()
 	access, err := d.BenchAccess(ctx, pod, record)
 	if err != nil {
 		return err
 	}
-	var result figures.Figures
+	var result stats.Summary
 	if err := d.Player(ctx, pod, access, &result, "bench", "--output", "json",
 		"--public-key", key.PublicKey, "--votes", fmt.Sprint(votes), "--level", fmt.Sprint(scenario.InitialLevel+1),
-		"--kubeconfig", "-", "--record", record, "--namespace", stage.RecordsNamespace,
-		"--module", softhsm.Module, "--token", d.Token.Label, "--label", key.Label, "--pin-file", stage.BakerPinFile,
+		"--kubeconfig", "-", "--record", record, "--namespace", fixture.RecordsNamespace,
+		"--module", softhsm.Module, "--token", d.Token.Label, "--label", key.Label, "--pin-file", fixture.BakerPinFile,
 	); err != nil {
 		return err
 	}
 	var table strings.Builder
 	result.Write(&table)
-	say("%s", table.String())
-	d.promised("a vote takes longer than promised", result.FastEnough())
-	d.promised("the signer holds more memory than promised", result.SmallEnough())
+	printLine("%s", table.String())
+	d.notePromise("a vote takes longer than promised", result.FastEnough())
+	d.notePromise("the signer holds more memory than promised", result.SmallEnough())
 	return nil
 }

@@ -13,9 +13,9 @@ import (
 	"strings"
 
 	"signer.tezos.io/e2e/bench"
-	"signer.tezos.io/e2e/figures"
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 	"signer.tezos.io/e2e/scenario"
+	"signer.tezos.io/e2e/stats"
 )
 
 func runBench(ctx context.Context, args []string, stdout io.Writer) error {
@@ -45,7 +45,7 @@ func runBench(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	run := bench.Bench{Signer: octez.NewClient(*signer), Key: keys[0], Votes: *votes, Level: int32(*level), Progress: os.Stderr}
+	run := bench.Bench{Signer: octezclient.NewClient(*signer), Key: keys[0], Votes: *votes, Level: int32(*level), Progress: os.Stderr}
 	defer run.Signer.Close()
 	if run.Record, err = bench.OpenRecord(ctx, access, *namespace, *record); err != nil {
 		return err
@@ -67,7 +67,7 @@ func runBench(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	result := figures.New(voted, put, cSigned, memory)
+	result := stats.New(voted, put, cSigned, memory)
 	if err := output.write(stdout, result, result.Write); err != nil {
 		return err
 	}

@@ -11,11 +11,11 @@ import (
 
 	"signer.tezos.io/e2e/history"
 	"signer.tezos.io/e2e/load"
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 	"signer.tezos.io/e2e/scenario"
 )
 
-// runLoad prints each question and answer as a line of JSON until its standard
+// runLoad prints a log of what it asks and is answered (history.Event, a line each) until its standard
 // input is closed: that is what kubectl exec hands through, other than signals.
 func runLoad(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
@@ -38,16 +38,19 @@ func runLoad(ctx context.Context, args []string, stdout io.Writer) error {
 
 	var lock sync.Mutex
 	lines := json.NewEncoder(stdout)
-	record := func(entry history.Entry) {
+	write := func(event history.Event) {
 		lock.Lock()
 		defer lock.Unlock()
-		if lines.Encode(entry) != nil { // nobody reads any more
+		if lines.Encode(event) != nil { // nobody reads any more
 			stop()
 		}
 	}
+	record := func(request history.Request) { write(history.Event{Request: &request}) }
+	clock := history.StartClock()
+	write(history.Event{Begin: clock.Begin(keys...)})
 	failures := make(chan error, len(keys))
 	for _, key := range keys {
-		one := load.Load{Client: octez.NewClient(*signer), Key: key, Level: int32(*level), Record: record}
+		one := load.Load{Client: octezclient.NewClient(*signer), Key: key, Level: int32(*level), Clock: clock, Record: record}
 		go func() { failures <- one.Run(ctx) }()
 	}
 	var err error

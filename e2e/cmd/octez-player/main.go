@@ -14,7 +14,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 )
 
 const usage = `octez-player: plays an Octez baker towards a Tezos remote signer.
@@ -70,12 +70,12 @@ func wait(ctx context.Context, _ []string, _ io.Writer) error {
 const defaultSigner = "http://127.0.0.1:6732"
 
 // keyList is a flag that is given once for each public key.
-type keyList []*octez.PublicKey
+type keyList []*octezclient.PublicKey
 
 func (l *keyList) String() string { return "" }
 
 func (l *keyList) Set(text string) error {
-	key, err := octez.ParsePublicKey(text)
+	key, err := octezclient.ParsePublicKey(text)
 	*l = append(*l, key)
 	return err
 }

@@ -8,7 +8,7 @@ import (
 	"io"
 	"strings"
 
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 	"signer.tezos.io/e2e/scenario"
 )
 
@@ -35,7 +35,7 @@ func play(ctx context.Context, args []string, stdout io.Writer) error {
 		return errors.New("no --public-key: there is nobody to play for")
 	}
 
-	client := octez.NewClient(*signer)
+	client := octezclient.NewClient(*signer)
 	defer client.Close()
 	result, err := scenario.Play(ctx, client, *script, keys, earlier)
 	if err != nil {

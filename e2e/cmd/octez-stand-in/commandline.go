@@ -37,8 +37,8 @@ var runOptions = []option{
 	{"--record-state", "", nil},
 }
 
-// take removes the options from args, wherever they stand.
-func take(args []string, known []option) (rest []string, given values, err error) {
+// parseOptions removes the options from args, wherever they stand.
+func parseOptions(args []string, known []option) (rest []string, given values, err error) {
 	given = values{}
 	for i := 0; i < len(args); i++ {
 		if !strings.HasPrefix(args[i], "-") {
@@ -70,13 +70,13 @@ func take(args []string, known []option) (rest []string, given values, err error
 
 type global struct{ baseDir, endpoint string }
 
-// cutGlobal reads the options before the command.
-func cutGlobal(args []string) (g global, rest []string, err error) {
+// parseGlobalOptions reads the options before the command.
+func parseGlobalOptions(args []string) (g global, rest []string, err error) {
 	at := 0
 	for at+1 < len(args) && strings.HasPrefix(args[at], "-") {
 		at += 2 // each has a value
 	}
-	_, given, err := take(args[:at], programOptions)
+	_, given, err := parseOptions(args[:at], programOptions)
 	if err != nil {
 		return g, nil, err
 	}
@@ -95,10 +95,10 @@ type importCommand struct {
 
 func parseImport(args []string) (c importCommand, err error) {
 	var rest []string
-	if c.global, rest, err = cutGlobal(args); err != nil {
+	if c.global, rest, err = parseGlobalOptions(args); err != nil {
 		return c, err
 	}
-	words, given, err := take(rest, importOptions)
+	words, given, err := parseOptions(rest, importOptions)
 	if err != nil {
 		return c, err
 	}
@@ -118,10 +118,10 @@ type runCommand struct {
 
 func parseRun(args []string) (c runCommand, err error) {
 	var rest []string
-	if c.global, rest, err = cutGlobal(args); err != nil {
+	if c.global, rest, err = parseGlobalOptions(args); err != nil {
 		return c, err
 	}
-	words, given, err := take(rest, runOptions)
+	words, given, err := parseOptions(rest, runOptions)
 	if err != nil {
 		return c, err
 	}

@@ -56,8 +56,8 @@ func TestAWallet(t *testing.T) {
 	if _, _, err := w.find("b"); err == nil {
 		t.Error("there is no b")
 	}
-	first, _ := w.turn()
-	if second, err := w.turn(); first != 0 || second != 1 || err != nil {
+	first, _ := w.countRun()
+	if second, err := w.countRun(); first != 0 || second != 1 || err != nil {
 		t.Errorf("%d, %d, %v", first, second, err)
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"strings"
 	"syscall"
 
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 	"signer.tezos.io/e2e/payload"
 	"signer.tezos.io/e2e/scenario"
 )
@@ -46,7 +46,7 @@ func client(ctx context.Context, args []string) error {
 	if !found {
 		return fmt.Errorf("%s has no key hash", command.uri)
 	}
-	signer := octez.NewClient(base)
+	signer := octezclient.NewClient(base)
 	defer signer.Close()
 	key, err := signer.PublicKey(ctx, hash)
 	if err != nil {
@@ -73,12 +73,12 @@ func baker(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		key, err := octez.ParsePublicKey(publicKey)
+		key, err := octezclient.ParsePublicKey(publicKey)
 		if err != nil {
 			return err
 		}
 		// A baker that comes back votes for something else, at a later position.
-		turn, err := w.turn()
+		turn, err := w.countRun()
 		if err != nil {
 			return err
 		}
@@ -87,7 +87,7 @@ func baker(ctx context.Context, args []string) error {
 			return err
 		}
 		base, _, _ := cutLast(uri, "/")
-		signer := octez.NewClient(base)
+		signer := octezclient.NewClient(base)
 		signing, cancel := context.WithTimeout(ctx, command.remoteCallsTimeout)
 		signature, err := signer.Sign(signing, key, vote) // and verifies it
 		cancel()

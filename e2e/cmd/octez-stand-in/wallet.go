@@ -88,8 +88,8 @@ func (w wallet) find(alias string) (uri, publicKey string, err error) {
 	return uri, publicKey, err
 }
 
-// turn counts how often a baker has used this directory.
-func (w wallet) turn() (int, error) {
+// countRun counts how often a baker has used this directory.
+func (w wallet) countRun() (int, error) {
 	entries, err := w.read(turns)
 	if err != nil {
 		return 0, err

@@ -1,6 +1,6 @@
-//! `spec.baker` of a TezosSigner: a baker whose pod the signer is a sidecar of.
+//! `spec.baker` of a TezosSigner: a baker with the signer as a sidecar in its pod.
 
-// The derive of KubeSchema makes a public twin of each type inside a function.
+// The derive of KubeSchema generates a public copy of each type inside a function.
 #![allow(unreachable_pub)]
 
 use super::schema::{any_object, argument_list};
@@ -9,22 +9,22 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A baker. The signer is added to its pod as a native sidecar, before all init containers of the template, so that it starts before
-/// the baker, holds it back until it can sign, and ends after it; only what brings the CloudHSM client into the pod runs before. It
-/// answers on `http://127.0.0.1:6732`, in the pod only.
+/// A baker. The signer is added to its pod as a native sidecar, before all init containers of the template: it starts before the baker,
+/// delays the baker until it can sign, and ends after it. Only the container that copies the CloudHSM client runs earlier. The signer
+/// listens on `http://127.0.0.1:6732`, in the pod only.
 #[derive(Debug, Clone, Default, PartialEq, KubeSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("has(self.octez) != has(self.template)")
-        .message("spec.baker: exactly one of octez (the operator writes the command) and template (a pod of your own) is needed")
+        .message("spec.baker: exactly one of octez (the operator writes the command) and template (a pod of your own) is required")
 )]
 pub struct BakerSpec {
-    /// An Octez baker, whose command the operator writes. The signer's key is imported into its client directory first.
+    /// An Octez baker. The operator writes its command, and imports the signer's key into its client directory first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub octez: Option<OctezBakerSpec>,
 
-    /// A pod template, as in a Deployment: any field that the cluster's API server knows. The baker in it asks for signatures on
-    /// `http://127.0.0.1:6732`. What would hand the signer's secrets or its port to others is refused: `hostNetwork`, `hostPID`,
+    /// A pod template, as in a Deployment, with any field that the cluster's API server knows. The baker in it uses the remote signer
+    /// `http://127.0.0.1:6732`. Fields that would expose the signer's secrets or its port are rejected: `hostNetwork`, `hostPID`,
     /// `hostIPC`, `shareProcessNamespace`, a ServiceAccount or its token, the Secrets of `spec.hsm`, and the signer's own names, labels,
     /// volumes and ports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,14 +36,14 @@ pub struct BakerSpec {
 #[derive(Debug, Clone, Default, PartialEq, KubeSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OctezBakerSpec {
-    /// An image of an Octez release with `octez-baker` and `octez-client` in its `PATH`, such as `tezos/tezos:octez-v24.0`. It
-    /// must be able to run as user 1000 with a read-only root. A new protocol needs a release that knows it, in time.
+    /// An image of an Octez release with `octez-baker` and `octez-client` in its `PATH`, such as `tezos/tezos:octez-v25.1`. It
+    /// must run as user 1000 with a read-only root file system. Before a new protocol is activated, set a release that supports it.
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(validation = Rule::new("self.matches('^[^ \\\\t\\\\n]+$')").message("baker.octez.image: expected the reference of an image, without spaces"))]
     pub image: String,
 
-    /// The RPC address of the Octez node that the baker follows: `http://HOST:PORT` or `https://HOST:PORT`. The node must let the
-    /// baker's pod use its RPCs (`octez-node --allow-all-rpc`), so keep it away from everybody else.
+    /// The RPC address of the baker's Octez node: `http://HOST:PORT` or `https://HOST:PORT`. The node must allow the baker's pod to use
+    /// its RPCs (`octez-node --allow-all-rpc`), so restrict access to the node.
     #[schemars(length(min = 1, max = 512))]
     #[x_kube(
         validation = Rule::new("self.matches('^https?://[^/?#@ ]+(/[^?#@ ]*)?$')")
@@ -51,8 +51,8 @@ pub struct OctezBakerSpec {
     )]
     pub node_endpoint: String,
 
-    /// The address (tz2… or tz3…) of the key of `spec.keys` that the baker signs with: its consensus key, or its own key. Default:
-    /// the only key of `spec.keys`; with several, it must be said.
+    /// The address (tz2… or tz3…) of the key of `spec.keys` that the baker signs with: its consensus key, or its own key. Default: the
+    /// key of `spec.keys`; required if there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 36, max = 36))]
     #[x_kube(
@@ -61,8 +61,8 @@ pub struct OctezBakerSpec {
     )]
     pub delegate: Option<String>,
 
-    /// The RPC address of a DAL node, `http://HOST:PORT`, of which the baker learns what to attest. Default: none
-    /// (`--without-dal`); then it gets no rewards of the data availability layer.
+    /// The RPC address of the baker's DAL node, `http://HOST:PORT`. Default: none (`--without-dal`); the baker then gets no rewards of
+    /// the data availability layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     #[x_kube(
@@ -71,20 +71,20 @@ pub struct OctezBakerSpec {
     )]
     pub dal_node: Option<String>,
 
-    /// The vote on the liquidity baking subsidy that stands in each block.
+    /// The vote on the liquidity baking subsidy in each block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub liquidity_baking_vote: Option<LiquidityBakingVote>,
 
-    /// More options of `octez-baker run remotely`, each word an item, such as `[--pre-emptive-forge-time, "1"]`. They stand behind
-    /// those that the operator writes, which cannot be given again. Default: none.
+    /// Additional options of `octez-baker run remotely`, one item for each word, such as `[--pre-emptive-forge-time, "1"]`. They follow
+    /// the operator's options, which cannot be repeated. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "argument_list")]
     pub extra_arguments: Vec<String>,
 
-    /// The name of a `PersistentVolumeClaim` for the baker's client directory, where it keeps seed nonces from the block that
-    /// commits to one until it reveals it, a cycle later. Default: a directory that goes with the pod; a nonce that is lost with it cannot be
-    /// revealed, which costs rewards. On mainnet, name one. A `ReadWriteOnce` disk, as EBS, stays with a lost node for about six minutes, and
-    /// the new pod waits for it, unless somebody taints the node `node.kubernetes.io/out-of-service`.
+    /// The name of a `PersistentVolumeClaim` for the baker's client directory, where it keeps each seed nonce until it reveals it a cycle
+    /// later. Set it on mainnet: by default the directory is deleted with the pod, and a lost nonce cannot be revealed, which costs rewards.
+    /// A `ReadWriteOnce` disk such as EBS stays attached to a lost node for about six minutes, and the new pod waits for it, unless the
+    /// node is tainted with `node.kubernetes.io/out-of-service`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(
@@ -93,15 +93,15 @@ pub struct OctezBakerSpec {
     )]
     pub volume_claim: Option<String>,
 
-    /// Requests and limits of the baker's container, as in a pod. Default: none. A limit on CPU makes votes late.
+    /// Requests and limits of the baker's container, as in a pod. Default: none. A CPU limit delays votes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]
     pub resources: Option<Value>,
 }
 
-// The definition shows the text of a field's type here, and not that of the field.
+// The CRD shows the description of this type here, instead of that of the field.
 
-/// The vote on the liquidity baking subsidy that stands in each block: `on` to continue it, `off` to end it, `pass` to abstain.
+/// The vote on the liquidity baking subsidy in each block: `on` to continue it, `off` to end it, `pass` to abstain.
 /// Default: pass.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -116,7 +116,7 @@ pub enum LiquidityBakingVote {
 }
 
 impl LiquidityBakingVote {
-    /// As `octez-baker` reads it.
+    /// The value of octez-baker's option.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::On => "on",

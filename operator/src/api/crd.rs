@@ -103,6 +103,18 @@ mod tests {
         assert_eq!(schema["properties"]["spec"]["required"], json!(["chain", "hsm", "keys"]));
     }
 
+    #[test]
+    fn the_files_of_the_definition_are_what_the_types_say() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for (file, text) in [
+            ("crds/tezossigners.signer.tezos.io.yaml", crd_yaml().unwrap()),
+            ("charts/tezos-signer-operator/templates/crd.yaml", helm_template().unwrap()),
+        ] {
+            let is = std::fs::read_to_string(root.join(file)).unwrap();
+            assert!(is == text, "{file} is not what the types say: commit the result of `make crds`");
+        }
+    }
+
     /// `kubectl apply` keeps the whole object, as JSON, in an annotation of at most 256 KiB.
     #[test]
     fn the_definition_fits_into_kubectl_apply() {

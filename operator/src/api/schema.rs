@@ -1,17 +1,17 @@
-//! Schemas that no Rust type has: objects of Kubernetes that its own API server checks, and lists with a type of Kubernetes.
+//! Schemas that are not derived from a Rust type: Kubernetes objects, which the API server validates, and typed lists and maps.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 use tezos_signer_core::payload::operation::OperationKind;
 use tezos_signer_core::policy::PayloadKind;
 
-/// An object of Kubernetes. The API server checks it when the operator tries it out, by what it knows itself: so newer fields pass,
-/// and the definition stays small enough for `kubectl apply`.
+/// A Kubernetes object of any shape. The API server validates it in the operator's dry run, so fields of newer versions are accepted, and
+/// the CRD stays small enough for `kubectl apply`.
 pub(super) fn any_object(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
 
-/// Several of them.
+/// A list of Kubernetes objects.
 pub(super) fn any_objects(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
@@ -25,7 +25,7 @@ pub(super) fn label_map(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "maxProperties": 32, "additionalProperties": {"type": "string", "maxLength": 63}})
 }
 
-/// Amounts of what a node has: `50m`, `64Mi`, `1`. The API server reads them when the operator tries the Deployment.
+/// Resource quantities such as `50m`, `64Mi` and `1`. The API server parses them in the operator's dry run of the Deployment.
 pub(super) fn quantities(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "maxProperties": 16, "additionalProperties": {"x-kubernetes-int-or-string": true}})
 }
@@ -35,7 +35,7 @@ pub(super) fn argument_list(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "array", "maxItems": 64, "items": {"type": "string", "minLength": 1, "maxLength": 1024}})
 }
 
-/// What a key can be allowed to sign, by the words of `core`. Draining the delegate has a switch of its own.
+/// The kinds of payloads that `allow` accepts, as named in `core`. `drain_delegate` has a field of its own.
 pub(super) fn allowed_kinds(_: &mut SchemaGenerator) -> Schema {
     let operations = OperationKind::ALL.into_iter().filter(|kind| *kind != OperationKind::DrainDelegate);
     let kinds = PayloadKind::CONSENSUS.into_iter().chain(operations.map(PayloadKind::Operation));

@@ -1,28 +1,31 @@
-//! What the operator reports of a TezosSigner. Nothing here changes with each signature.
+//! The status of a TezosSigner. No field changes with each signature.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is known of a `TezosSigner`.
+/// The observed state of a `TezosSigner`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TezosSignerStatus {
-    /// What is well and what is not, each with a sentence that says what to do.
+    /// The conditions of the TezosSigner. Each message names the remedy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// The pod that holds the watermark records, and so signs; of several, those that hold them, with commas between them.
+    /// The pods that hold the watermark records, and therefore sign, separated by commas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<String>,
-    /// The image of the signer that was deployed last.
+    /// The signer's image in the Deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployed_image: Option<String>,
+    /// The last signer image that ran well: all pods used it, and the signer in one of them was ready. It is used if spec.image is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// The keys whose records this TezosSigner has claimed, who holds them, and what they remember.
+    /// The keys whose watermark records this TezosSigner has claimed, with their holders and rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["record"]))]
     pub keys: Vec<KeyStatus>,
-    /// The generation of the spec that this status was made from.
+    /// The generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 }
@@ -31,59 +34,59 @@ pub struct TezosSignerStatus {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyStatus {
-    /// Nothing above this level is signed. Absent: there is no ceiling.
+    /// The level above which nothing is signed. Absent: there is no ceiling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ceiling: Option<i64>,
-    /// The id of the chain that is signed for.
+    /// The chain id.
     pub chain: String,
-    /// Who holds the record, and so signs with the key. Absent: nobody.
+    /// The holder of the record, which signs with the key. Absent: the record has no holder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<HolderStatus>,
     /// The address of the key: tz2… or tz3….
     pub public_key_hash: String,
-    /// The name of its record, a ConfigMap in the namespace tezos-signer-records.
+    /// The name of the record, a ConfigMap in the namespace tezos-signer-records.
     pub record: String,
-    /// The UID that the record had when it was seen. A record that was seen once is never made anew.
+    /// The UID of the record. A record that has been observed once is never created again.
     #[serde(rename = "recordUID")]
     pub record_uid: String,
-    /// What the record said at its readAt. Not newer than that: this status does not follow each signature.
+    /// The rows of the record at readAt. They are not updated with each signature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<RowsStatus>,
-    /// Whether the record says that nothing may be signed.
+    /// Whether the record is suspended, so that nothing is signed.
     #[serde(default)]
     pub suspended: bool,
 }
 
-/// Who holds a watermark record.
+/// The holder of a watermark record.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HolderStatus {
-    /// What the record says: the UID of a pod, or the name that a signer outside the cluster gave itself.
+    /// The holder's identity in the record: the UID of a pod, or the name of a signer outside the cluster.
     pub identity: String,
-    /// The name of that pod. Absent: it is no pod of this TezosSigner, or gone.
+    /// The name of that pod. Absent if the holder is not an existing pod of this TezosSigner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<String>,
-    /// Since when, by the holder's own clock.
+    /// The time since which it holds the record, by the holder's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
-    /// How often the record has changed hands, this holder's turn among them.
+    /// The number of changes of the holder, including the current one.
     pub term: i64,
 }
 
-/// The rows of a watermark record: what was signed last, or a floor that somebody set. A kind without a row is not signed.
+/// The rows of a watermark record: the last signed positions, or floors. A kind without a row is not signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RowsStatus {
-    /// The newest attestation.
+    /// The last attestation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attestation: Option<RowStatus>,
-    /// The newest block.
+    /// The last block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block: Option<RowStatus>,
-    /// The newest preattestation.
+    /// The last preattestation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preattestation: Option<RowStatus>,
-    /// When this was read. It is written when something else of the status changes, and else every ten minutes at most.
+    /// The time when the rows were read. They are updated together with other changes of the status, otherwise at most every ten minutes.
     pub read_at: Time,
 }
 
@@ -91,8 +94,8 @@ pub struct RowsStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RowStatus {
-    /// Nothing below this level is signed.
+    /// The level below which nothing is signed.
     pub level: i64,
-    /// Nothing below this round of the level is signed; 2147483647: nothing of the level, because somebody set a floor.
+    /// The round of the level below which nothing is signed. 2147483647 is a floor: nothing of the level is signed.
     pub round: i64,
 }

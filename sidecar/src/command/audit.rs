@@ -1,4 +1,4 @@
-//! `audit verify`: whether audit logs are whole, and say the same as the watermark records.
+//! `audit verify`: whether audit logs are complete and consistent with the watermark records.
 
 use super::watermarks::open_to_read;
 use super::{CommandError, ConfigArgument, Output, OutputArgument, block_on};
@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use tezos_signer_core::anchor::{AuditAnchor, LogId};
 use tezos_signer_core::audit::verify::{File, Report, verify};
-use tezos_signer_core::audit::{AuditAnchor, LogId};
+use tezos_signer_core::cause::Cause;
 use tezos_signer_core::record::{Record, RecordName};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Find what was cut out of audit logs, edited or moved, and what the watermark records know nothing of.
+    /// Find lines of audit logs that were removed, edited or reordered, and lines that contradict the watermark records.
     Verify(Verify),
 }
 
@@ -21,29 +22,29 @@ pub(super) enum Command {
 #[command(after_help = "\
 Examples:
   tezos-signer audit verify --config signer.yaml /var/log/tezos-signer/audit.log*
-      a host's logs, rotated ones too, beside its records
+      the logs of a host, including rotated ones, compared with its records
   kubectl logs baker-one-7d9f… -c signer > one.log
   kubectl get configmap -n tezos-signer-records -o json > records.json
   tezos-signer audit verify --record records.json one.log two.log
-      the logs of two pods beside the records of a cluster
+      the logs of two pods, compared with the records of a cluster
   tezos-signer audit verify --record records.json --lost 0f6a… two.log
-      where the log of a pod is known to be gone
+      if the log of a pod is known to be lost
 
-The exit status is 0 if nothing is wrong. Lines that no record vouches for are told as notes. Without a record only what stands between
-the first and the last line of each log can be judged.")]
+Exit status: 0 if there are no findings. Lines that no record anchors are reported as notes. Without a record, only the lines between the
+first and the last line of each log can be verified.")]
 pub(super) struct Verify {
-    /// Take the records from where this configuration has them.
+    /// Read the records from the store of this configuration.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// A watermark record: a file of the file store, or what `kubectl get configmap -o json` (or yaml) printed. May be repeated.
+    /// A watermark record: a file of the file store, or the output of `kubectl get configmap -o json` (or yaml). May be repeated.
     #[arg(long, value_name = "FILE")]
     record: Vec<PathBuf>,
-    /// A log that is known to be lost, or incomplete, by the id that a finding names. May be repeated.
+    /// The id of a log that is known to be lost or incomplete, as a finding reports it. May be repeated.
     #[arg(long, value_name = "LOG")]
     lost: Vec<LogId>,
     #[command(flatten)]
     output: OutputArgument,
-    /// The logs of all signers that used the records, in any order. Lines that are none of an audit log are passed over.
+    /// The logs of all signers that used the records, in any order. Other lines in these files are ignored.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 }
@@ -72,7 +73,7 @@ pub(super) fn run(command: Command) -> Result<(), CommandError> {
 
 fn read(path: &Path) -> Result<String, CommandError> {
     let bytes = std::fs::read(path).map_err(|source| CommandError::ReadFile { path: path.to_owned(), source })?;
-    // A byte that is no UTF-8 is an edit like any other, and has to be found as one.
+    // Bytes that are not UTF-8 are an edit like any other, and must become a finding.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -90,13 +91,18 @@ async fn configured_records(config: &ConfigArgument) -> Result<Vec<(RecordName, 
 
 /// The records in a file: one of the file store, a ConfigMap, or a list of those.
 fn records_of(path: &Path) -> Result<Vec<(RecordName, Option<AuditAnchor>)>, CommandError> {
-    let wrong = |reason: String| CommandError::Record { path: path.to_owned(), reason };
-    let value: Value = serde_yaml::from_str(&read(path)?).map_err(|error| wrong(error.to_string()))?;
+    let wrong = |source: Cause| CommandError::Record { path: path.to_owned(), source };
+    let text = read(path)?;
+    let value: Value = serde_yaml::from_str(&text).map_err(|error| wrong(Cause::of(error)))?;
+    let name_of = |name: &str| {
+        let not_a_name = |error| wrong(Cause::of(error).map_text(|error| format!("{name:?} is {error}")));
+        name.parse::<RecordName>().map_err(not_a_name)
+    };
     let named = |name: &str, data: &Value| {
-        let name: RecordName = name.parse().map_err(|error| wrong(format!("{name:?} is {error}")))?;
+        let name = name_of(name)?;
         let data: BTreeMap<String, String> =
-            serde_json::from_value(data.clone()).map_err(|error| wrong(error.to_string()))?;
-        let record = Record::from_data(&data).map_err(|error| wrong(error.to_string()))?;
+            serde_json::from_value(data.clone()).map_err(|error| wrong(Cause::of(error)))?;
+        let record = Record::from_data(&data).map_err(|error| wrong(Cause::of(error)))?;
         Ok((name, record.audit))
     };
     let config_map = |object: &Value| named(object["metadata"]["name"].as_str().unwrap_or_default(), &object["data"]);
@@ -105,7 +111,12 @@ fn records_of(path: &Path) -> Result<Vec<(RecordName, Option<AuditAnchor>)>, Com
     match (&value["items"], &value["metadata"]) {
         (Value::Array(items), _) => items.iter().filter(is_record).map(config_map).collect(),
         (_, Value::Object(_)) => Ok(vec![config_map(&value)?]),
-        _ => Ok(vec![named(path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default(), &value)?]),
+        // As strictly as the signer: no name twice.
+        _ => {
+            let name = name_of(path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default())?;
+            let record = Record::from_json(&text).map_err(|error| wrong(Cause::of(error)))?;
+            Ok(vec![(name, record.audit)])
+        }
     }
 }
 
@@ -127,7 +138,7 @@ fn print(report: &Report) {
         println!("NOTE   {note}");
     }
     println!(
-        "{} logs, {} lines, {} signatures that a record vouches for: {}",
+        "{} logs, {} lines, {} signatures that a record anchors: {}",
         report.logs,
         report.lines,
         report.anchored,

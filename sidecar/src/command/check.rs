@@ -1,16 +1,17 @@
-//! `check`: tries what signing needs, and says of each thing and each key what is there. It signs nothing but trial digests, and
+//! `check`: checks everything that signing needs, and reports each item and each key. It signs only trial digests, and
 //! changes no record.
 
 use super::watermarks::read_all;
 use super::{CommandError, Output, print_table};
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::path::Path;
 use std::time::Duration;
-use tezos_signer::audit::tail;
-use tezos_signer::custody::CustodyError;
+use tezos_signer::audit::evidence;
+use tezos_signer::config_file::ConfigFile;
+use tezos_signer::keystore::pkcs11;
+use tezos_signer::records::session::RecordSessionError;
 use tezos_signer::serve::ServeError;
-use tezos_signer::{ending, files, hsm};
+use tezos_signer::{exit, file_permissions};
 use tezos_signer_core::config::{KeyConfig, SignerConfig, WatermarkConfig};
 use tezos_signer_core::position::ConsensusKind;
 use tezos_signer_core::record::Record;
@@ -30,12 +31,13 @@ struct Finding {
     message: String,
 }
 
-pub(super) async fn run(config: &SignerConfig, path: &Path, output: Output) -> Result<(), CommandError> {
-    // All is tried before anything is told: who repairs one thing wants to know of the others.
-    let hsm::Examination { keys: examined, hangs } =
-        hsm::examine(&config.hsm, &config.keys).map_err(CommandError::Runtime)?;
+pub(super) async fn run(from: &ConfigFile, output: Output) -> Result<(), CommandError> {
+    let config = &from.config;
+    // Everything is checked before anything is printed, so that all problems are reported at once.
+    let pkcs11::Examination { keys: examined, hangs } =
+        pkcs11::examine(&config.hsm, &config.keys).map_err(CommandError::Runtime)?;
     let records = read_all(config).await;
-    let witness = tail::read(&config.audit).map_err(ServeError::from)?;
+    let witness = evidence::read(&config.audit).map_err(ServeError::from)?;
 
     let tried = config.keys.iter().enumerate().map(|(i, key)| {
         let signed = match &examined {
@@ -46,7 +48,7 @@ pub(super) async fn run(config: &SignerConfig, path: &Path, output: Output) -> R
             Ok(records) => records[i].1.as_ref().map_err(ToString::to_string).and_then(|snapshot| {
                 let forgotten = witness.of(&key.record_name()).forgotten_by(&snapshot.record);
                 let record = snapshot.record.clone();
-                forgotten.map_or(Ok(record), |proof| Err(CustodyError::Forgotten { proof }.to_string()))
+                forgotten.map_or(Ok(record), |proof| Err(RecordSessionError::Forgotten { proof }.to_string()))
             }),
             Err(_) => Err("the records cannot be read".to_owned()),
         };
@@ -55,13 +57,13 @@ pub(super) async fn run(config: &SignerConfig, path: &Path, output: Output) -> R
     let tried: Vec<Tried<'_>> = tried.collect();
 
     let mut findings = vec![of_token(config, examined.as_ref().err()), of_store(config, records.as_ref().err())];
-    if !files::are_of_a_pod() {
-        findings.extend(files::examine(config, path).iter().map(of_file));
+    if !file_permissions::are_of_a_pod() {
+        findings.extend(file_permissions::examine(&from.config, &from.file).iter().map(of_file));
     }
     let all_fit = !tried.is_empty()
         && tried.iter().all(|tried| tried.signed.is_ok() && tried.record.is_ok())
         && findings.iter().all(|finding| finding.fit);
-    tell(&tried, &findings, all_fit, output)?;
+    print_report(&tried, &findings, all_fit, output)?;
 
     let result = if all_fit { Ok(()) } else { Err(CommandError::Unfit) };
     if hangs {
@@ -72,12 +74,12 @@ pub(super) async fn run(config: &SignerConfig, path: &Path, output: Output) -> R
             },
             |()| 0,
         );
-        ending::end(status);
+        exit::end(status);
     }
     result
 }
 
-fn of_token(config: &SignerConfig, error: Option<&hsm::HsmError>) -> Finding {
+fn of_token(config: &SignerConfig, error: Option<&pkcs11::HsmError>) -> Finding {
     let message = error.map_or_else(|| config.hsm.token.to_string(), ToString::to_string);
     Finding { what: "token", fit: error.is_none(), message }
 }
@@ -88,17 +90,17 @@ fn of_store(config: &SignerConfig, error: Option<&CommandError>) -> Finding {
         (Some(WatermarkConfig::ConfigMap(config)), None) => {
             format!("ConfigMaps in {}, shared by all signers that use them", config.namespace)
         }
-        _ => "files, which protect on this host only: let no other host sign with these keys".to_owned(),
+        _ => "files, which protect on this host only: no other host may sign with these keys".to_owned(),
     };
     Finding { what: "watermarks", fit: error.is_none(), message }
 }
 
-fn of_file(file: &files::File) -> Finding {
+fn of_file(file: &file_permissions::File) -> Finding {
     let message = file.exposure.as_ref().map_or_else(|| file.path.display().to_string(), ToString::to_string);
     Finding { what: file.field, fit: file.exposure.is_none(), message }
 }
 
-fn tell(tried: &[Tried<'_>], findings: &[Finding], fit: bool, output: Output) -> Result<(), CommandError> {
+fn print_report(tried: &[Tried<'_>], findings: &[Finding], fit: bool, output: Output) -> Result<(), CommandError> {
     if output == Output::Json {
         let problems: Vec<_> = findings.iter().filter(|finding| !finding.fit).map(|finding| &finding.message).collect();
         let keys: Vec<_> = tried.iter().map(json_of).collect();
@@ -139,7 +141,7 @@ fn json_of(tried: &Tried<'_>) -> Value {
     })
 }
 
-/// The key, what was found, and the levels that its next signatures must be above.
+/// The key, the result, and the levels above which its next signatures must be.
 fn row_of(tried: &Tried<'_>) -> Vec<String> {
     let level = |kind| match &tried.record {
         Ok(record) => {

@@ -1,13 +1,15 @@
-//! `explain`: what a payload is, and what would be answered and why. Nothing is signed, and nothing is written.
+//! `explain`: decodes a payload and shows the response that a signing request would get. Nothing is signed or written.
 
 use super::watermarks::open_to_read;
 use super::{CommandError, ConfigArgument, Output, OutputArgument, block_on, print_table};
 use clap::Args;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use tezos_signer::custody::CustodyError;
-use tezos_signer::signer::SignError;
+use tezos_signer::records::session::RecordSessionError;
+use tezos_signer::signing::SignError;
 use tezos_signer::store::Store;
+use tezos_signer_core::admit::{RequestFacts, SigningRequest, admit};
+use tezos_signer_core::authentication::AuthorizedKeys;
 use tezos_signer_core::config::{KeyConfig, SignerConfig};
 use tezos_signer_core::key::{Digest, PublicKeyHash};
 use tezos_signer_core::payload::{self, DecodeError, Payload, Shape, UnknownSuffix};
@@ -17,20 +19,20 @@ use tezos_signer_core::watermark::{self, Decision};
 #[command(after_help = "\
 Examples:
   tezos-signer explain --config signer.yaml 117a06a77000e7a78e18…
-      what a block is, and what each configured key would answer
+      decodes a block and shows the response for each configured key
   tezos-signer explain --config signer.yaml --key tz3WMqdzXqRWXwyvj5Hp2H7QEepaUuS7vd9K --output json 037a06a7…
-      the same of one key, for a program
+      the same for one key, in JSON
 
-Who may ask (authorizedKeys), and whether the HSM and the lease are there now, is not looked at.")]
+The clients' authentication (authorizedKeys), the HSM and the lease are not checked.")]
 pub(super) struct Explain {
     #[command(flatten)]
     config: ConfigArgument,
-    /// Ask for this key only (tz2…, tz3…). Default: for every configured key, and in JSON `answer` is that of the first.
+    /// Show the response for this key only (tz2…, tz3…). Default: all configured keys; in JSON, `answer` is that of the first.
     #[arg(long, value_name = "ADDRESS")]
     key: Option<PublicKeyHash>,
     #[command(flatten)]
     output: OutputArgument,
-    /// The payload, hex digits of either case: what stands in the body of a signing request.
+    /// The payload in hexadecimal, as in the body of a signing request.
     #[arg(value_name = "HEX")]
     payload: String,
 }
@@ -73,16 +75,16 @@ async fn answers(config: &SignerConfig, keys: &[&KeyConfig], payload: &[u8]) -> 
     Ok(answers)
 }
 
-/// The path of [`Signer::sign`](tezos_signer::signer::Signer::sign), as far as it can be walked without signing.
+/// The path of [`Signer::sign`](tezos_signer::signing::Signer::sign), as far as it can be walked without signing.
 async fn answer(store: &dyn Store, key: &KeyConfig, payload: &[u8]) -> Result<&'static str, SignError> {
-    key.policy.check_magic(payload)?;
-    let decoded = payload::decode(payload, key.unknown_consensus_suffix)?;
-    let permitted = key.policy.check(&decoded)?;
+    // Without authorized keys, no authentication is required.
+    let anybody = AuthorizedKeys::default();
+    let request = SigningRequest { key: key.hash(), payload, authentication: None };
+    let admitted = admit(&key.admission_rules(&anybody), &request, &mut RequestFacts::default())?;
     let deadline = Instant::now() + Duration::from_secs(10);
-    let record = store.read(&key.record_name(), deadline).await.map_err(CustodyError::from)?.record;
-    let digest = Digest::of(payload);
-    match watermark::decide(&record, &permitted, &digest, key.max_level_jump)? {
-        Decision::Replay(signature) if key.public_key.verify(&digest, &signature) => {
+    let record = store.read(&key.record_name(), deadline).await.map_err(RecordSessionError::from)?.record;
+    match watermark::decide(&record, &admitted, key.max_level_jump)? {
+        Decision::Replay(signature) if key.public_key.verify(&admitted.digest(), &signature) => {
             Ok("signed before: the stored signature would be given again")
         }
         Decision::Replay(_) => Err(SignError::StoredSignature),

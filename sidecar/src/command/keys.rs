@@ -2,7 +2,8 @@
 
 use super::{CommandError, ConfigArgument, Output, OutputArgument, print_table};
 use clap::{Args, Subcommand, ValueEnum};
-use tezos_signer::hsm::{self, KeyEntry};
+use tezos_signer::keystore::pkcs11;
+use tezos_signer::keystore::pkcs11::KeyEntry;
 use tezos_signer_core::key::SigningCurve;
 
 #[derive(Subcommand)]
@@ -15,7 +16,7 @@ pub(super) enum Command {
         #[command(flatten)]
         output: OutputArgument,
     },
-    /// Make a key in the token, which never leaves it.
+    /// Generate a key in the token. The private key cannot be extracted.
     #[command(
         after_help = "Example:\n  tezos-signer keys generate --config signer.yaml --label baker-one --curve p256"
     )]
@@ -26,10 +27,10 @@ pub(super) enum Command {
 pub(super) struct Generate {
     #[command(flatten)]
     config: ConfigArgument,
-    /// Its label (`CKA_LABEL`); one that is taken is refused.
+    /// The label (`CKA_LABEL`) of the new key. It must not be in use.
     #[arg(long)]
     label: String,
-    /// p256 makes a tz3 key, secp256k1 a tz2 key.
+    /// The curve: p256 for a tz3 key, secp256k1 for a tz2 key.
     #[arg(long, value_enum)]
     curve: CurveArgument,
     #[command(flatten)]
@@ -45,7 +46,7 @@ enum CurveArgument {
 pub(super) fn run(command: Command) -> Result<(), CommandError> {
     match command {
         Command::List { config, output } => {
-            let keys = hsm::list(&config.load()?.hsm)?;
+            let keys = pkcs11::list(&config.load()?.hsm)?;
             if output.output == Output::Json {
                 println!("{}", serde_json::to_string_pretty(&keys)?);
             } else {
@@ -57,7 +58,7 @@ pub(super) fn run(command: Command) -> Result<(), CommandError> {
                 CurveArgument::P256 => SigningCurve::P256,
                 CurveArgument::Secp256k1 => SigningCurve::Secp256k1,
             };
-            let key = hsm::generate(&arguments.config.load()?.hsm, &arguments.label, curve)?;
+            let key = pkcs11::generate(&arguments.config.load()?.hsm, &arguments.label, curve)?;
             if arguments.output.output == Output::Json {
                 println!("{}", serde_json::to_string_pretty(&key)?);
             } else {

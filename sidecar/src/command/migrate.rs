@@ -1,4 +1,4 @@
-//! `migrate`: another signer's configuration, written as ours. It reads a file and writes one; nothing else is touched.
+//! `migrate`: converts another signer's configuration. It reads one file and writes one.
 
 use super::{CommandError, Output, OutputArgument};
 use clap::Args;
@@ -6,19 +6,19 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::PathBuf;
 use tezos_signer_core::key::ChainId;
-use tezos_signer_core::migrate::{Migrated, Source, migrate};
+use tezos_signer_interop::migrate::{Migrated, Source, migrate};
 
 #[derive(Args)]
 pub(super) struct Migrate {
     /// The other signer's configuration: keys.json, a YAML file, or a file with the command line.
     file: PathBuf,
-    /// Whose it is: python, signatory, or octez.
+    /// The signer whose configuration it is: python, signatory, or octez.
     #[arg(long, value_name = "SIGNER")]
     from: Source,
-    /// The chain that the keys sign for, where the file does not say: an id, or mainnet.
+    /// The chain that the keys sign for, if the file does not name it: a chain id, or mainnet.
     #[arg(long)]
     chain: Option<ChainId>,
-    /// Where to write the configuration. It must not be there. By default it is printed.
+    /// The file to write the configuration to, which must not exist. Default: standard output.
     #[arg(long, value_name = "FILE")]
     output_file: Option<PathBuf>,
     #[command(flatten)]
@@ -29,7 +29,7 @@ pub(super) fn run(arguments: &Migrate) -> Result<(), CommandError> {
     let path = &arguments.file;
     let text = std::fs::read_to_string(path).map_err(|source| CommandError::ReadFile { path: path.clone(), source })?;
     let migrated = migrate(arguments.from, &text, arguments.chain)
-        .map_err(|error| CommandError::Migrate { path: path.clone(), reason: error.to_string() })?;
+        .map_err(|source| CommandError::Migrate { path: path.clone(), source })?;
     if let Some(path) = &arguments.output_file {
         let written = OpenOptions::new().write(true).create_new(true).open(path).and_then(|mut file| {
             file.write_all(migrated.config.as_bytes())?;
@@ -43,18 +43,18 @@ pub(super) fn run(arguments: &Migrate) -> Result<(), CommandError> {
         if arguments.output_file.is_none() {
             print!("{}", migrated.config);
         }
-        tell(&migrated);
+        print_report(&migrated);
     }
     Ok(())
 }
 
 /// For people, beside the file.
-fn tell(Migrated { fill_in, lost, .. }: &Migrated) {
-    eprintln!("To fill in (FILL IN in the file; the signer does not start before):");
+fn print_report(Migrated { fill_in, lost, .. }: &Migrated) {
+    eprintln!("To fill in (marked FILL IN in the file; the signer does not start without these values):");
     for line in fill_in {
         eprintln!("  {line}");
     }
-    eprintln!("Without a counterpart:");
+    eprintln!("Without an equivalent:");
     for loss in lost {
         eprintln!("  {}: {}", loss.what, loss.why);
     }

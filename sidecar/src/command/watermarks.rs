@@ -1,18 +1,19 @@
-//! The commands that concern the watermark records; here `watermarks show` and `watermarks initialise`.
+//! The commands for watermark records. `watermarks show` and `watermarks initialise` are in this file.
 
 mod compare;
 mod edit;
 mod interchange;
+mod retrying_store;
 
 use super::{CommandError, ConfigArgument, Output, OutputArgument, block_on, print_table};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use retrying_store::RetryingStore;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tezos_signer::serve::open_store;
 use tezos_signer::store::{ConfigMapStore, FileStore, Snapshot, Store, StoreError};
-use tezos_signer_core::config::{KeyConfig, SignerConfig, WatermarkConfig};
-use tezos_signer_core::position::{ConsensusKind, Level};
+use tezos_signer_core::config::{ConfigMapConfig, KeyConfig, SignerConfig, WatermarkConfig};
+use tezos_signer_core::position::{ConsensusKind, FloorLevel};
 use tezos_signer_core::record::Record;
 
 #[derive(Subcommand)]
@@ -25,61 +26,61 @@ pub(super) enum Command {
         #[command(flatten)]
         output: OutputArgument,
     },
-    /// Make the record of every configured key that has none. Refuses a key that has one; lowers nothing.
+    /// Create the record of every configured key that has none. An existing record is an error and is not changed.
     #[command(after_help = "\
 Examples:
   tezos-signer watermarks initialise --config signer.yaml --level 15181990
-      the first thing signed is above level 15181990: for a key that has signed before
+      for a key that has signed before: it signs only above level 15181990
   tezos-signer watermarks initialise --config signer.yaml --fresh
       for a key that has never signed anything on this chain
   tezos-signer watermarks initialise --config signer.yaml --level 15181990 --manifest > records.json
       kubectl create --filename records.json --as=\"$USER\" --as-group=tezos-signer:break-glass")]
     Initialise(Initialise),
-    /// Raise every row to the end of a level. Lowers nothing, and there is no way back. The signer may be running.
+    /// Raise every row to a level, so that nothing at or below it is signed. This cannot be undone. The signer may be running.
     #[command(after_help = "\
 Example:
   tezos-signer watermarks raise --config signer.yaml --level 15181990
-      the next thing signed is above level 15181990")]
+      from now on only levels above 15181990 are signed")]
     Raise(edit::Raise),
-    /// Sign nothing above a level, to hand the key over to another signer from there on. The signer may be running.
+    /// Set a ceiling: nothing above this level is signed. Used to hand a key over to another signer. The signer may be running.
     #[command(after_help = "\
 Examples:
   tezos-signer watermarks ceiling --config signer.yaml --level 15182500
-      what is signed is at level 15182500 or below, until the ceiling is changed
+      only levels up to 15182500 are signed, until the ceiling is changed
   tezos-signer watermarks ceiling --config signer.yaml --remove --no-other-signer
-      the key has come back, and no other signer uses it")]
+      removes the ceiling, after making sure that no other signer uses the key")]
     Ceiling(edit::Ceiling),
-    /// Sign nothing, from the moment that this succeeds. The signer may be running.
+    /// Suspend signing. When the command succeeds, nothing more is signed. The signer may be running.
     #[command(after_help = "\
 Examples:
   tezos-signer watermarks suspend --config signer.yaml
   tezos-signer watermarks suspend --config signer.yaml --lift")]
     Suspend(edit::Suspend),
-    /// Write the records to a file, for another signer: tezos-signing-watermarks/v1, JSON, or as octez-signer or Signatory keep them.
-    /// The signer may be running where its records have a ceiling; else stop it first.
+    /// Export the records for another signer, as tezos-signing-watermarks/v1 (JSON) or in the format of octez-signer or Signatory.
+    /// Stop the signer first, unless its records have a ceiling.
     #[command(after_help = "\
 Examples:
   tezos-signer watermarks export --config signer.yaml --output watermarks.json
   tezos-signer watermarks export --config signer.yaml --format octez --output /var/lib/octez-signer
-      octez-signer, which is stopped, signs nothing at or below the rows")]
+      octez-signer, which must be stopped, then signs nothing at or below the rows")]
     Export(interchange::Export),
-    /// Raise the records to those of files of this or another signer; to their ceilings, where they have any. Lowers nothing. The signer
-    /// may be running.
+    /// Raise the records to those in files of this or another signer, or to their ceilings if they have any. No row is lowered. The
+    /// signer may be running.
     #[command(after_help = "\
 Examples:
   tezos-signer watermarks import --config signer.yaml watermarks.json
   tezos-signer watermarks import --config signer.yaml --create ~/.tezos-signer
-      octez-signer's three files, from its base directory; or Signatory's, from its own
+      the three files of octez-signer, or those of Signatory, from its base directory
   tezos-signer watermarks import --config signer.yaml --create table.json
-      what `aws dynamodb scan --output json` prints of Signatory's table, or the Python signer's")]
+      the output of `aws dynamodb scan --output json` for the table of Signatory or of the Python signer")]
     Import(interchange::Import),
-    /// Hold the records against the chain: whether it has blocks or votes of the keys that they do not know. Changes nothing.
+    /// Compare the records with the chain, and report blocks and votes of the keys that are above them. Changes nothing.
     #[command(after_help = "\
 Example:
   tezos-signer watermarks compare --config signer.yaml --node-endpoint http://127.0.0.1:8732
 
-Exit status: 0 when nothing of a key was found above its record, in the first 60 blocks; 1 when something was, or was not looked for.
-That nothing is found proves nothing by itself: a vote may have come too late for a block.")]
+Exit status: 0 if nothing of a key was found above its record in the first 60 blocks; 1 if something was found or could not be checked.
+Status 0 is no proof: a vote may have come too late to be included in a block.")]
     Compare(compare::Compare),
 }
 
@@ -89,7 +90,7 @@ pub(super) struct Initialise {
     config: ConfigArgument,
     #[command(flatten)]
     start: Start,
-    /// Make nothing. Print the ConfigMaps, for somebody whom the API server lets make them (docs/two-hosts.md).
+    /// Print the ConfigMaps instead of creating them, for a user who may create them (docs/two-hosts.md).
     #[arg(long)]
     manifest: bool,
 }
@@ -97,16 +98,20 @@ pub(super) struct Initialise {
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 struct Start {
-    /// Nothing at or below this level will be signed.
+    /// The level at or below which nothing is signed. At most 100000000.
     #[arg(long)]
-    level: Option<Level>,
-    /// The key has never signed anything on this chain.
+    level: Option<FloorLevel>,
+    /// Confirm that the key has never signed anything on this chain.
     #[arg(long)]
     fresh: bool,
 }
 
-/// How long the store may take to be read, and a change against a signer that writes as well.
+/// How long the store may take to be read, and a change against a signer that writes as well; an API server that does not answer is
+/// asked again as long.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long further records may take to be read, when one could not.
+const LAST_TRY: Duration = Duration::from_secs(1);
 
 pub(super) fn run(command: Command) -> Result<(), CommandError> {
     match command {
@@ -116,7 +121,7 @@ pub(super) fn run(command: Command) -> Result<(), CommandError> {
         }
         Command::Initialise(Initialise { config, start, manifest }) => {
             let config = config.load()?;
-            let record = start.level.map_or_else(Record::fresh, Record::starting_above);
+            let record = start.level.map_or_else(Record::fresh, |level| Record::starting_above(level.get()));
             if manifest { print_manifest(&config, &record) } else { block_on(initialise(&config, &record)) }
         }
         Command::Raise(arguments) => block_on(edit::raise(&arguments)),
@@ -128,12 +133,17 @@ pub(super) fn run(command: Command) -> Result<(), CommandError> {
     }
 }
 
-/// The store of `config`, to look at it while a signer may be running.
+/// The store of `config`, for reading while a signer may be running.
 pub(super) async fn open_to_read(config: &SignerConfig) -> Result<Arc<dyn Store>, CommandError> {
     Ok(match config.watermarks.as_ref().ok_or(CommandError::NoWatermarks)? {
-        WatermarkConfig::File(directory) => Arc::new(FileStore::open_to_read(directory)),
-        config_map @ WatermarkConfig::ConfigMap(_) => open_store(config_map).await?.0,
+        WatermarkConfig::File(directory) => Arc::new(FileStore::open_to_read(directory)?),
+        WatermarkConfig::ConfigMap(config) => open_config_maps(config).await?,
     })
+}
+
+/// The records of `config` in ConfigMaps, to read and to change.
+async fn open_config_maps(config: &ConfigMapConfig) -> Result<Arc<dyn Store>, CommandError> {
+    Ok(Arc::new(RetryingStore::connect(&config.namespace, PATIENCE).await?))
 }
 
 async fn show(config: &SignerConfig, output: Output) -> Result<(), CommandError> {
@@ -165,9 +175,13 @@ pub(super) async fn read_all(
     config: &SignerConfig,
 ) -> Result<Vec<(&KeyConfig, Result<Snapshot, StoreError>)>, CommandError> {
     let store = open_to_read(config).await?;
-    let mut records = Vec::new();
+    let (mut records, mut patience) = (Vec::new(), PATIENCE);
     for key in &config.keys {
-        records.push((key, store.read(&key.record_name(), Instant::now() + PATIENCE).await));
+        let read = store.read(&key.record_name(), Instant::now() + patience).await;
+        if matches!(read, Err(StoreError::Unavailable(_))) {
+            patience = LAST_TRY;
+        }
+        records.push((key, read));
     }
     Ok(records)
 }
@@ -231,10 +245,13 @@ fn print_manifest(config: &SignerConfig, record: &Record) -> Result<(), CommandE
 
 async fn initialise(config: &SignerConfig, record: &Record) -> Result<(), CommandError> {
     let place = config.watermarks.as_ref().ok_or(CommandError::NoWatermarks)?;
-    if let WatermarkConfig::File(directory) = place {
-        edit::refuse_root_among_anothers(directory)?;
-    }
-    let (store, _) = open_store(place).await?;
+    let store = match place {
+        WatermarkConfig::File(directory) => {
+            edit::refuse_root_among_anothers(directory)?;
+            Arc::new(FileStore::open(directory)?)
+        }
+        WatermarkConfig::ConfigMap(config) => open_config_maps(config).await?,
+    };
     let mut complete = true;
     for key in &config.keys {
         match store.create(&key.record_name(), record).await {

@@ -1,17 +1,18 @@
-//! Probes, metrics and status. Served from the start of the process, on a port of their own.
+//! Probes, metrics and status, on a port of their own, from the start of the process.
 
-use super::tls::Tls;
-use crate::custody::{Holder, View};
-use crate::signer::Signer;
+use crate::keyring::Key;
+use crate::net::tls::Tls;
+use crate::records::session::{Holder, View};
+use crate::signing::Signer;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tezos_signer_core::position::ConsensusKind;
+use tezos_signer_core::status::{HsmStatus, KeyStatus, SignedRows, SignerStatus, TlsStatus};
 
 /// What the probes ask about.
 pub struct Admin {
@@ -30,9 +31,9 @@ impl Admin {
 
     /// Why nothing, or not every key, can be signed with now. One sentence each.
     pub(crate) fn reasons(&self) -> Vec<String> {
-        let hsm = self.signer.hsm().health().reasons();
+        let hsm = self.signer.keystore().reasons();
         let keys = self.signer.keys().filter_map(|key| {
-            let view = key.custody.view();
+            let view = key.record.view();
             let holder = Holder::of(&view.lease);
             let problem = match (view.problem, view.record, view.held, holder) {
                 (Some(problem), ..) => problem.to_string(),
@@ -41,10 +42,11 @@ impl Admin {
                 // A standby: it forwards, and takes over.
                 (None, Some(_), false, Some(Holder { address: Some(_), .. })) if self.signer.forwards() => return None,
                 (None, Some(_), false, Some(holder)) if self.signer.forwards() => {
-                    format!("{holder} serves it, and has told nobody its address (POD_IP, or that of peer.listen): it cannot be asked")
+                    format!("{holder} holds its record, which has no address of it (POD_IP, or that of peer.listen), so requests \
+                         cannot be forwarded")
                 }
-                (None, Some(_), false, Some(holder)) => format!("stands by: {holder} serves it"),
-                (None, Some(_), false, None) => "nobody holds its lease yet".to_owned(),
+                (None, Some(_), false, Some(holder)) => format!("standby: {holder} holds its record"),
+                (None, Some(_), false, None) => "its lease has no holder yet".to_owned(),
             };
             Some(format!("{}: {problem}", key.config.hash()))
         });
@@ -52,14 +54,24 @@ impl Admin {
         hsm.into_iter().chain(audit).chain(keys).collect()
     }
 
-    /// Whether all is well but for this: another signer serves what this one does not, and cannot be asked for it. It takes over.
+    /// With which keys requests are not answered in time, and which stage takes the time. No reason not to start: the next request may be
+    /// in time.
+    fn late(&self) -> Vec<String> {
+        let late = |key: Arc<Key>| {
+            let reason = key.record.pace().reason(key.record.medium())?;
+            Some(format!("{}: {reason}", key.config.hash()))
+        };
+        self.signer.keys().filter_map(late).collect()
+    }
+
+    /// Whether the only problem is that another signer holds a record and requests cannot be forwarded to it. This signer can take over.
     pub(crate) fn stands_by(&self) -> bool {
         let is_served = |view: View| {
             view.problem.is_none() && view.record.is_some() && (view.held || Holder::of(&view.lease).is_some())
         };
-        self.signer.hsm().health().reasons().is_empty()
+        self.signer.keystore().reasons().is_empty()
             && self.signer.audit().problem().is_none()
-            && self.signer.keys().all(|key| is_served(key.custody.view()))
+            && self.signer.keys().all(|key| is_served(key.record.view()))
     }
 
     /// Whether signing has worked once: logged in, keys found, records read, each lease held or its holder known.
@@ -70,55 +82,52 @@ impl Admin {
         self.started.load(Ordering::SeqCst)
     }
 
-    fn status(&self) -> Value {
+    fn status(&self) -> SignerStatus {
         let reasons = self.reasons();
-        let health = self.signer.hsm().health();
-        let hsm = health.reasons();
-        let keys: Vec<Value> = self
-            .signer
-            .keys()
-            .map(|key| {
-                let view = key.custody.view();
-                let rows = ConsensusKind::ALL.into_iter().filter_map(|kind| {
-                    let row = view.record.as_ref()?.rows.get(kind)?;
-                    let position = json!({ "level": row.position.level, "round": row.position.round });
-                    Some((kind.to_string(), position))
-                });
-                json!({
-                    "publicKeyHash": key.config.hash(),
-                    "chain": key.config.policy.chain,
-                    "record": key.custody.name().as_str(),
-                    "holder": view.lease.holder_identity,
-                    "since": view.lease.acquire_time,
-                    "term": view.lease.leader_transitions,
-                    "held": view.held,
-                    "holderAddress": view.lease.holder_address,
-                    "wentBack": view.went_back,
-                    "suspended": view.record.as_ref().is_some_and(|record| record.suspend),
-                    "ceiling": view.record.as_ref().and_then(|record| record.ceiling),
-                    "reason": view.problem.map(|problem| problem.to_string()),
-                    "hsm": health.reason(&key.config.hash()),
-                    "rows": rows.collect::<serde_json::Map<_, _>>(),
-                })
-            })
-            .collect();
-        json!({
-            "ready": reasons.is_empty() && !self.signer.is_closing(),
-            "started": self.started(&reasons),
-            "identity": self.identity,
-            "hsm": { "ready": hsm.is_empty(), "reason": (!hsm.is_empty()).then(|| hsm.join("; ")) },
-            "tls": self.tls.as_ref().map(|tls| json!({ "notAfter": tls.not_after(), "reason": tls.reason() })),
-            "peerTls": self.peer_tls.as_ref().map(|tls| json!({ "notAfter": tls.not_after(), "reason": tls.reason() })),
-            "keys": keys,
-            "reasons": self.with_tls(reasons),
-        })
+        let hsm = self.signer.keystore().reasons();
+        SignerStatus {
+            ready: reasons.is_empty() && self.late().is_empty() && !self.signer.is_closing(),
+            started: self.started(&reasons),
+            identity: self.identity.clone(),
+            hsm: HsmStatus { ready: hsm.is_empty(), reason: (!hsm.is_empty()).then(|| hsm.join("; ")) },
+            tls: self.tls.as_deref().map(tls_status),
+            peer_tls: self.peer_tls.as_deref().map(tls_status),
+            keys: self.signer.keys().map(|key| self.key_status(&key)).collect(),
+            reasons: self.to_show(reasons),
+        }
+    }
+
+    fn key_status(&self, key: &Key) -> KeyStatus {
+        let View { record, lease, held, problem, went_back } = key.record.view();
+        let late = key.record.pace().reason(key.record.medium());
+        let hash = key.config.hash();
+        KeyStatus {
+            public_key_hash: hash,
+            chain: key.config.policy.chain,
+            record: key.record.name().clone(),
+            holder: lease.holder_identity,
+            since: lease.acquire_time,
+            term: lease.leader_transitions,
+            held,
+            holder_address: lease.holder_address,
+            went_back,
+            suspended: record.as_ref().is_some_and(|record| record.suspend),
+            ceiling: record.as_ref().and_then(|record| record.ceiling),
+            reason: problem.map(|problem| problem.to_string()).or(late),
+            hsm: self.signer.keystore().reason(&hash),
+            rows: record.map(|record| SignedRows::from(&record.rows)).unwrap_or_default(),
+        }
     }
 
     /// Reasons to show. TLS is none not to start: new files can heal it at any time, and other clients may not need it.
-    fn with_tls(&self, reasons: Vec<String>) -> Vec<String> {
+    fn to_show(&self, reasons: Vec<String>) -> Vec<String> {
         let tls = [&self.tls, &self.peer_tls].into_iter().flatten().filter_map(|tls| tls.reason());
-        reasons.into_iter().chain(tls).collect()
+        reasons.into_iter().chain(self.late()).chain(tls).collect()
     }
+}
+
+fn tls_status(tls: &Tls) -> TlsStatus {
+    TlsStatus { not_after: tls.not_after(), reason: tls.reason() }
 }
 
 /// The admin port's routes.
@@ -137,14 +146,14 @@ async fn startupz(State(admin): State<Arc<Admin>>) -> Response {
     probe(admin.started(&reasons), &reasons)
 }
 
-/// Ready once started, for as long as requests are accepted, also when the answer is 502: a signer that nobody asks any more
-/// cannot say why it does not sign.
+/// Ready after the start for as long as requests are accepted, even if they are answered with 502: a signer without requests could not
+/// report to its clients why it does not sign.
 async fn readyz(State(admin): State<Arc<Admin>>) -> Response {
     let reasons = admin.reasons();
     if admin.signer.is_closing() {
         return probe(false, &["the signer is shutting down".to_owned()]);
     }
-    probe(admin.started(&reasons), &admin.with_tls(reasons))
+    probe(admin.started(&reasons), &admin.to_show(reasons))
 }
 
 fn probe(ok: bool, reasons: &[String]) -> Response {
@@ -154,8 +163,8 @@ fn probe(ok: bool, reasons: &[String]) -> Response {
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
     let signer = &admin.signer;
-    let records = signer.keys().map(|key| (key.config.hash(), key.custody.view()));
-    signer.metrics().observe_state(signer.hsm().health().reasons().is_empty(), signer.audit(), records);
+    let records = signer.keys().map(|key| (key.config.hash(), key.record.view()));
+    signer.metrics().observe_state(signer.keystore().reasons().is_empty(), signer.audit(), records);
     match signer.metrics().text() {
         Ok(text) => ([("content-type", "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),

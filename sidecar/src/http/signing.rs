@@ -1,11 +1,12 @@
-//! Octez' remote signer protocol over HTTP. Statuses and bodies are what its client understands: 502, and only 502, is tried
-//! again; refusals are arrays of error objects; 400 is text.
+//! Octez' remote signer protocol over HTTP. Statuses and bodies are those that its client understands: it retries 502 only;
+//! refusals are arrays of error objects; the body of a 400 is text.
 
-use super::body::{BodyError, WholeBody};
-use super::client::Client;
-use super::refusal::refusal;
-use super::slots::{Overloaded, Slots};
-use crate::signer::{Answer, Origin, Request, SignError, Signer};
+use crate::excerpt::excerpt;
+use crate::http::error_body::refusal;
+use crate::net::body::{BodyError, WholeBody};
+use crate::net::client::Client;
+use crate::request::{Caller, Origin, Request};
+use crate::signing::{Answer, SignError, Signer};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -15,11 +16,11 @@ use axum::{Extension, Json, Router};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use tezos_signer_core::audit::Outcome;
-use tezos_signer_core::key::PublicKeyHash;
+use tezos_signer_core::audit::{Outcome, RequestId};
+use tezos_signer_core::key::{PublicKeyHash, Signature};
 use tezos_signer_core::payload::from_body;
 
-/// The protocol's routes.
+/// The routes of the Octez remote signer protocol: `GET /authorized_keys`, and `GET` and `POST /keys/{key}`.
 pub fn router(signer: Arc<Signer>) -> Router {
     Router::new()
         .route("/authorized_keys", get(authorized_keys))
@@ -27,8 +28,8 @@ pub fn router(signer: Arc<Signer>) -> Router {
         .with_state(signer)
 }
 
-/// The client asks this before each signature. An empty object says that no authentication is wanted; else it picks a key of
-/// its own out of the list, which is that of all keys, because the request does not say for which one it is.
+/// The client requests this before each signature. An empty object means that no authentication is required; otherwise the client selects a
+/// key of its own from the list. The list is that of all keys, because the request does not name a key.
 async fn authorized_keys(State(signer): State<Arc<Signer>>) -> Response {
     let clients: BTreeSet<PublicKeyHash> =
         signer.keys().flat_map(|key| key.authorized_keys.hashes().collect::<Vec<_>>()).collect();
@@ -41,37 +42,54 @@ async fn public_key(State(signer): State<Arc<Signer>>, Path(key): Path<String>) 
     Ok(Json(json!({ "public_key": key.config.public_key })).into_response())
 }
 
-/// What the query of a signing request may say; whatever else it says is passed over, as `version` is, which matters for tz4.
+/// The query parameters of a signing request; others are ignored. Like Octez' server, invalid, empty and duplicate values of these two are
+/// refused with 400.
 #[derive(serde::Deserialize)]
 pub(crate) struct SigningQuery {
-    authentication: Option<String>,
+    authentication: Option<Signature>,
+    /// Read, and then ignored: it changes nothing for the keys of this signer (tz2, tz3).
+    #[serde(rename = "version")]
+    _version: Option<SignatureVersion>,
+}
+
+/// The versions of Octez' signatures (`Signature.version_arg`), which differ for tz4 keys only.
+#[derive(serde::Deserialize)]
+enum SignatureVersion {
+    #[serde(rename = "0")]
+    V0,
+    #[serde(rename = "1")]
+    V1,
+    #[serde(rename = "2")]
+    V2,
+    #[serde(rename = "3")]
+    V3,
 }
 
 async fn sign(
     State(signer): State<Arc<Signer>>,
     Extension(client): Extension<Client>,
-    Extension(slots): Extension<Slots>,
+    Extension(request_id): Extension<RequestId>,
     Path(key): Path<String>,
     query: Result<Query<SigningQuery>, QueryRejection>,
     body: Result<WholeBody, BodyError>,
 ) -> Response {
-    answer(&signer, client.to_string(), Origin::Client, &slots, &key, query, body).await
+    let caller = Caller { client: client.to_string(), request_id };
+    answer(&signer, caller, Origin::Client, &key, query, body).await
 }
 
 /// Answers a signing request, from the parts of it to the response, for this port and for that of the peers.
 pub(crate) async fn answer(
     signer: &Arc<Signer>,
-    client: String,
+    caller: Caller,
     origin: Origin,
-    slots: &Slots,
     key: &str,
     query: Result<Query<SigningQuery>, QueryRejection>,
     body: Result<WholeBody, BodyError>,
 ) -> Response {
     let answer = match parse(key, query, body) {
         Ok((key, payload, authentication)) => {
-            let request = Request { client: client.clone(), key, payload, authentication, origin };
-            sign_in_slot(signer.clone(), request, slots).await
+            let request = Request { caller: caller.clone(), key, payload, authentication, origin };
+            signer.sign(request).await.map_err(Refused::Sign)
         }
         Err(refused) => Err(refused),
     };
@@ -85,23 +103,13 @@ pub(crate) async fn answer(
             response
         }
         Err(refused) => {
-            refused.account_for(signer, client);
+            refused.account_for(signer, caller);
             refused.into_response()
         }
     }
 }
 
-/// In a task of its own, which holds the slot to the end: a client that goes away makes no room for another request.
-async fn sign_in_slot(signer: Arc<Signer>, request: Request, slots: &Slots) -> Result<Answer, Refused> {
-    let slot = slots.take().map_err(Refused::Overloaded)?;
-    let task = tokio::spawn(async move {
-        let _slot = slot;
-        signer.sign(request).await
-    });
-    Ok(task.await.map_err(|_| SignError::Bug)??)
-}
-
-type Parsed = (PublicKeyHash, Vec<u8>, Option<String>);
+type Parsed = (PublicKeyHash, Vec<u8>, Option<Signature>);
 
 fn parse(
     key: &str,
@@ -109,17 +117,17 @@ fn parse(
     body: Result<WholeBody, BodyError>,
 ) -> Result<Parsed, Refused> {
     let key = parse_hash(key)?;
-    let Query(query) = query.map_err(|rejection| Refused::Body(rejection.body_text()))?;
-    let WholeBody(body) = body.map_err(|error| Refused::Body(error.to_string()))?;
-    let payload = from_body(&body).map_err(|error| Refused::Body(error.to_string()))?;
+    let Query(query) = query.map_err(|rejection| Refused::unread(&rejection.body_text()))?;
+    let WholeBody(body) = body.map_err(|error| Refused::unread(&error.to_string()))?;
+    let payload = from_body(&body).map_err(|error| Refused::unread(&error.to_string()))?;
     Ok((key, payload, query.authentication))
 }
 
-/// The address in a path. No more of what stands there instead is repeated than an address has.
+/// The address in a path. An invalid one is repeated in the error up to the length of an address.
 fn parse_hash(text: &str) -> Result<PublicKeyHash, Refused> {
     text.parse().map_err(|error| {
         let shown: String = text.chars().take(40).collect();
-        Refused::Body(format!("{shown:?} in the path: {error}"))
+        Refused::unread(&format!("{shown:?} in the path: {error}"))
     })
 }
 
@@ -127,9 +135,7 @@ fn parse_hash(text: &str) -> Result<PublicKeyHash, Refused> {
 enum Refused {
     /// 400: not understood at all.
     Body(String),
-    /// 502: too many at once.
-    Overloaded(Overloaded),
-    /// Understood, and refused.
+    /// The request was decoded, and no signature was given.
     Sign(SignError),
 }
 
@@ -140,21 +146,20 @@ impl From<SignError> for Refused {
 }
 
 impl Refused {
+    fn unread(message: &str) -> Self {
+        Self::Body(excerpt(message))
+    }
+
     /// Puts it into the audit log, the metrics and the log, where the signer has not done so.
-    fn account_for(&self, signer: &Signer, client: String) {
-        let outcome = match self {
-            Self::Body(_) => Outcome::Malformed,
-            Self::Overloaded(_) => Outcome::Unavailable,
-            Self::Sign(_) => return,
-        };
-        let (status, message) = self.status_and_message();
-        signer.not_asked(client, status.as_u16(), outcome, message);
+    fn account_for(&self, signer: &Signer, caller: Caller) {
+        if let Self::Body(message) = self {
+            signer.not_asked(caller, StatusCode::BAD_REQUEST.as_u16(), Outcome::Malformed, message);
+        }
     }
 
     fn status_and_message(&self) -> (StatusCode, String) {
         match self {
             Self::Body(message) => (StatusCode::BAD_REQUEST, message.clone()),
-            Self::Overloaded(error) => (StatusCode::BAD_GATEWAY, error.to_string()),
             Self::Sign(error) => {
                 let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 (status, error.to_string())
@@ -170,7 +175,7 @@ impl IntoResponse for Refused {
             return (status, message).into_response();
         }
         let mut response = refusal(status, &message);
-        if matches!(self, Self::Sign(SignError::Hop { .. })) {
+        if matches!(self, Self::Sign(SignError::Peer { .. })) {
             // The next attempt may come to a replica that reaches the holder.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

@@ -1,5 +1,5 @@
-//! Records in ConfigMaps. A write is a PUT of the object as it was read, with its uid and `resourceVersion`, so that the
-//! API server refuses it once anything has changed.
+//! Records in ConfigMaps. A write is a PUT of the object as it was read, with its uid and `resourceVersion`, so the API
+//! server rejects it if anything has changed.
 
 mod connection;
 
@@ -33,9 +33,9 @@ impl ReadObject {
         let version = object.metadata.resource_version.clone().filter(|version| !matches!(version.as_str(), "" | "0"));
         match (uid, version) {
             (Some(uid), Some(version)) => Ok(Self { object, version: ResourceVersion { uid, version } }),
-            _ => Err(StoreError::Unavailable(
-                "the API server returned an object without uid or resourceVersion".to_owned(),
-            )),
+            _ => {
+                Err(StoreError::Unavailable("the API server returned an object without uid or resourceVersion".into()))
+            }
         }
     }
 
@@ -55,7 +55,7 @@ impl ConfigMapStore {
         Ok(Self { connection: Connection::new(namespace).await? })
     }
 
-    /// A record that is not there yet, as it is made.
+    /// A record that is to be created.
     pub fn object(name: &RecordName, record: &Record) -> ConfigMap {
         ConfigMap {
             metadata: ObjectMeta { name: Some(name.to_string()), ..Default::default() },
@@ -112,6 +112,11 @@ impl Store for ConfigMapStore {
         Some(hints(self.connection.config_maps(), name, read.version.version.clone()))
     }
 
+    fn check_place(&self) -> Result<(), StoreError> {
+        // The API server accepts only a write of the newest state of this uid, so the record cannot be replaced by another one.
+        Ok(())
+    }
+
     fn is_exclusive(&self) -> bool {
         false
     }
@@ -130,11 +135,11 @@ fn hints(api: Api<ConfigMap>, name: &RecordName, version: String) -> Hints {
         }
         stream::empty().boxed()
     };
-    // What comes after the first error is no hint.
+    // The stream ends at the first error.
     stream::once(opened).flatten().take_while(|hint| future::ready(hint.is_some())).filter_map(future::ready).boxed()
 }
 
-/// Whose the lease seems to be; nobody's when the record was deleted or cannot be understood, which is worth a look too.
+/// The apparent holder. `None` if the record was deleted or cannot be parsed, which is also a reason to read it.
 fn lease_of(event: WatchEvent<ConfigMap>) -> Option<Lease> {
     match event {
         WatchEvent::Added(object) | WatchEvent::Modified(object) => {
@@ -150,7 +155,7 @@ fn lease_of(event: WatchEvent<ConfigMap>) -> Option<Lease> {
 mod tests {
     use super::*;
 
-    /// ◆ `""` and `"0"` overwrite a ConfigMap unconditionally, as no version at all does.
+    /// INVARIANT R1: `""` and `"0"` overwrite a ConfigMap unconditionally, as no version at all does.
     #[test]
     fn an_object_without_a_real_version_cannot_be_a_basis() {
         let object = |version: Option<&str>| ConfigMap {

@@ -1,16 +1,17 @@
-//! Records in files of one directory, one file each, for a signer on a host of its own. They protect against a second
-//! signature on this host only.
+//! Records in files of one directory, one file each, for a signer without Kubernetes. They protect against a second signature
+//! on this host only.
 
+use super::directory::{Directory, ReadError, unusable};
 use super::{Basis, Snapshot, Store, StoreError};
-use crate::ending;
+use crate::exit;
 use async_trait::async_trait;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
-use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, ErrorKind, Write as _};
+use std::path::Path;
 use std::time::{Duration, Instant};
+use tezos_signer_core::cause::Cause;
 use tezos_signer_core::record::{Lease, Record, RecordError, RecordName};
 
 /// How long the making of a record may wait for another write.
@@ -21,92 +22,87 @@ pub(super) type ReadText = String;
 
 /// A directory of records. One process at a time signs by them; others may look, and edit as `kubectl` edits a ConfigMap.
 pub struct FileStore {
-    directory: PathBuf,
-    access: Access,
-}
-
-enum Access {
-    /// This process alone signs: the file is locked for as long as it is open. A file of its own, because those of the records
-    /// are replaced.
-    Signing {
-        _lock: File,
-    },
-    Editing,
-    Reading,
+    /// Locked where this process alone signs by it.
+    directory: Directory,
+    writes: bool,
 }
 
 impl FileStore {
     /// Takes the directory, which must exist; refuses one that another process has.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
-        let failed = |error: std::io::Error| {
-            StoreError::Unavailable(format!("the watermark directory {} cannot be used: {error}", directory.display()))
-        };
-        let path = directory.join("lock");
-        let lock = OpenOptions::new().create(true).append(true).open(&path);
-        let lock =
-            lock.map_err(|error| StoreError::Unavailable(format!("{} cannot be opened: {error}", path.display())))?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| StoreError::Locked(directory.to_owned()))?;
-        let store = Self { directory: directory.to_owned(), access: Access::Signing { _lock: lock } };
-        // A write of an earlier process may have reached the page cache only; nothing is decided on it before it is on disk.
-        for entry in std::fs::read_dir(directory).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            if path.extension().is_some_and(|extension| extension == "json") {
-                sync(&File::open(&path).map_err(failed)?, &path);
-            }
+        let mut store = Self::open_to_edit(directory)?;
+        let place = &mut store.directory;
+        if let Err(error) = place.lock() {
+            return Err(match error {
+                Errno::WOULDBLOCK => StoreError::Locked(place.path().to_owned()),
+                error => {
+                    let of_lock = |error: &str| format!("its file `lock`: {error}");
+                    place.failed(Cause::of(io::Error::from(error)).map_text(of_lock))
+                }
+            });
         }
-        store.sync_directory();
+        store.sync_all()?;
+        store.directory.check()?;
         Ok(store)
     }
 
-    /// Only looks at the records: another process may have the directory. Nothing can be written.
-    pub fn open_to_read(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), access: Access::Reading }
+    /// Opens the records for reading only, while another process may use the directory.
+    pub fn open_to_read(directory: &Path) -> Result<Self, StoreError> {
+        let opened = Directory::open(directory).map_err(|error| unusable(directory, Cause::of(error)))?;
+        Ok(Self { directory: opened, writes: false })
     }
 
     /// Changes records by hand, also while a signer uses them: its next write is refused, and it reads what they say now.
-    pub fn open_to_edit(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), access: Access::Editing }
+    pub fn open_to_edit(directory: &Path) -> Result<Self, StoreError> {
+        Ok(Self { writes: true, ..Self::open_to_read(directory)? })
     }
 
-    fn path(&self, name: &RecordName) -> PathBuf {
-        self.directory.join(format!("{name}.json"))
-    }
-
-    fn sync_directory(&self) {
-        match File::open(&self.directory) {
-            Ok(directory) => sync(&directory, &self.directory),
-            Err(error) => exit_after_failed_write(&self.directory, &error),
+    /// A write of an earlier process may have reached the page cache only; nothing is decided on it before it is on disk.
+    fn sync_all(&self) -> Result<(), StoreError> {
+        let failed = |error: io::Error| self.directory.failed(Cause::of(error));
+        for name in self.directory.names().map_err(failed)? {
+            if Path::new(&name).extension().is_none_or(|extension| extension != "json") {
+                continue;
+            }
+            match self.directory.open_file(&name) {
+                Ok(file) => self.sync(&file, &name),
+                // Whoever reads that record is answered with the reason. The others are not concerned.
+                Err(ReadError::Unusable(_) | ReadError::Missing) => {}
+                Err(ReadError::Failed(error)) => return Err(failed(error)),
+            }
         }
+        self.sync(&self.directory.again().map_err(failed)?, "");
+        Ok(())
     }
 
     fn read_text(&self, name: &RecordName) -> Result<String, StoreError> {
-        std::fs::read_to_string(self.path(name)).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => StoreError::Missing(name.clone()),
-            _ => StoreError::Unavailable(format!("{} cannot be read: {error}", self.path(name).display())),
+        let file = file_of(name);
+        self.directory.read(&file).map_err(|error| match error {
+            ReadError::Missing => StoreError::Missing(name.clone()),
+            ReadError::Unusable(reason) => StoreError::Unusable { path: self.directory.path().join(file), reason },
+            ReadError::Failed(error) => {
+                let path = self.directory.path().join(file);
+                let text = |error: &str| format!("{} cannot be read: {error}", path.display());
+                StoreError::Unavailable(Cause::of(error).map_text(text))
+            }
         })
     }
 
     fn snapshot(name: &RecordName, text: String) -> Result<Snapshot, StoreError> {
         let invalid = |source: RecordError| StoreError::Invalid { name: name.clone(), source };
-        let data: BTreeMap<String, String> =
-            serde_json::from_str(&text).map_err(|error| invalid(RecordError::Json(error.to_string())))?;
-        let record = Record::from_data(&data).map_err(invalid)?;
+        let record = Record::from_json(&text).map_err(invalid)?;
         Ok(Snapshot { record, lease: Lease::default(), basis: Basis::File(text) })
     }
 
-    /// The right to write, to be held from the look at what is there to the end of the write. Nobody has it for long, so who has
-    /// to wait tries again: a process that was stopped in between costs a request, and not the signer.
+    /// The lock for writing, to be held from the read of the present state to the end of the write. It is held briefly, so waiting means
+    /// trying again: a process that is stopped while it has the lock costs a request, and does not block the signer.
     fn writer(&self, deadline: Instant) -> Result<Writer, StoreError> {
-        if matches!(self.access, Access::Reading) {
-            return Err(StoreError::Locked(self.directory.clone()));
+        if !self.writes {
+            return Err(StoreError::Locked(self.directory.path().to_owned()));
         }
-        let unusable = |error: std::io::Error| {
-            StoreError::Unavailable(format!(
-                "the watermark directory {} cannot be used: {error}",
-                self.directory.display()
-            ))
-        };
-        let directory = File::open(&self.directory).map_err(unusable)?;
+        self.directory.check()?;
+        let unusable = |error: io::Error| self.directory.failed(Cause::of(error));
+        let directory = self.directory.again().map_err(unusable)?;
         loop {
             match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(Writer { directory }),
@@ -116,21 +112,45 @@ impl FileStore {
         }
     }
 
-    /// Writes a whole new file beside the old one, and puts it in its place once it is on disk.
+    /// Writes a complete new file, and renames it over the old one after it is on disk. Fails if the directory was moved meanwhile, because
+    /// a change there cannot be relied on.
     fn write(&self, writer: &Writer, name: &RecordName, text: &str) -> Result<(), StoreError> {
-        let path = self.path(name);
-        let new = path.with_extension("new");
-        let failed =
-            |error: std::io::Error| StoreError::Unavailable(format!("{} cannot be written: {error}", new.display()));
-        let mut file = File::create(&new).map_err(failed)?;
+        let (new, file_name) = (format!("{name}.new"), file_of(name));
+        let failed = |error: io::Error| {
+            let (path, kind) = (self.directory.path().join(&new), error.kind());
+            let written = |what: &str| Cause::of(error).map_text(|error| format!("{what} cannot be written: {error}"));
+            match kind {
+                // What does not go away by itself.
+                ErrorKind::IsADirectory | ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                    StoreError::Unusable { path, reason: written("it") }
+                }
+                _ => StoreError::Unavailable(written(&path.display().to_string())),
+            }
+        };
+        let mut file = self.directory.create(&new).map_err(failed)?;
         file.write_all(text.as_bytes()).map_err(failed)?;
-        sync(&file, &new);
-        // ◆ One that failed may have happened all the same, and be taken back by a power loss after its text was believed.
-        if let Err(error) = std::fs::rename(&new, &path) {
-            exit_after_failed_write(&path, &error);
+        self.sync(&file, &new);
+        // INVARIANT R8: One that failed may have happened all the same, and be taken back by a power loss after its text was believed.
+        if let Err(error) = self.directory.rename(&new, &file_name) {
+            self.exit_after_failed_write(&file_name, &error);
         }
-        sync(&writer.directory, &self.directory);
-        Ok(())
+        self.sync(&writer.directory, "");
+        self.directory.check()
+    }
+
+    /// After a failed fsync, the kernel may have dropped the data and still return it from its cache, so reading it back proves nothing. The
+    /// process exits, and the next one reads the actual contents.
+    fn sync(&self, file: &File, name: &str) {
+        if let Err(error) = file.sync_all() {
+            self.exit_after_failed_write(name, &error);
+        }
+    }
+
+    fn exit_after_failed_write(&self, name: &str, error: &io::Error) -> ! {
+        let path = self.directory.path().join(name);
+        tracing::error!(path = %path.display(), %error, "a watermark record could not be written to disk; no signature was \
+             released, and the process exits");
+        exit::end(exit::WRITE_FAILED)
     }
 }
 
@@ -139,17 +159,8 @@ struct Writer {
     directory: File,
 }
 
-/// After a failed fsync the kernel may have thrown the data away and still show it: reading it back settles nothing. The
-/// process ends, and the next one reads what is really there.
-fn sync(file: &File, path: &Path) {
-    if let Err(error) = file.sync_all() {
-        exit_after_failed_write(path, &error);
-    }
-}
-
-fn exit_after_failed_write(path: &Path, error: &std::io::Error) -> ! {
-    tracing::error!(path = %path.display(), %error, "a watermark could not be brought to disk; the process ends, nothing was signed");
-    ending::end(ending::WRITE_FAILED)
+fn file_of(name: &RecordName) -> String {
+    format!("{name}.json")
 }
 
 fn text_of(record: &Record) -> String {
@@ -160,6 +171,7 @@ fn text_of(record: &Record) -> String {
 #[async_trait]
 impl Store for FileStore {
     async fn read(&self, name: &RecordName, _deadline: Instant) -> Result<Snapshot, StoreError> {
+        self.directory.check()?;
         Self::snapshot(name, self.read_text(name)?)
     }
 
@@ -184,13 +196,17 @@ impl Store for FileStore {
 
     async fn create(&self, name: &RecordName, record: &Record) -> Result<(), StoreError> {
         let writer = self.writer(Instant::now() + CREATION)?;
-        if self.path(name).exists() {
+        if self.directory.has(&file_of(name)).map_err(|error| self.directory.failed(Cause::of(error)))? {
             return Err(StoreError::Exists(name.clone()));
         }
         self.write(&writer, name, &text_of(record))
     }
 
+    fn check_place(&self) -> Result<(), StoreError> {
+        self.directory.check()
+    }
+
     fn is_exclusive(&self) -> bool {
-        matches!(self.access, Access::Signing { .. })
+        self.directory.is_locked()
     }
 }

@@ -1,7 +1,8 @@
-//! The API server that `E2E_KUBECONFIG` names, with a namespace of one test's own, and a connection to it that breaks when it
-//! is told to.
+//! The API server that `E2E_KUBECONFIG` names, with a namespace of one test's own, and a connection to it that breaks when
+//! the test says so.
 
-use crate::home::{Home, permit};
+use crate::scripted_api::ScriptedApi;
+use crate::test_env::{TestEnv, permit};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -20,14 +21,15 @@ pub(crate) struct ApiServer {
     kubeconfig: Kubeconfig,
 }
 
-/// `None`, and a word about it, where no API server is named.
-pub(crate) fn named() -> Option<PathBuf> {
-    let path = std::env::var_os("E2E_KUBECONFIG").map(PathBuf::from);
-    if path.is_none() {
-        let test = std::thread::current().name().unwrap_or_default().to_owned();
-        eprintln!("SKIPPED the ConfigMap half of {test}: E2E_KUBECONFIG names no API server");
-    }
-    path
+/// The kubeconfig of the API server that `E2E_KUBECONFIG` names, as `make cluster-test` does. Without it, of a stand-in of each test
+/// process, which answers as an API server does.
+pub(crate) fn named() -> PathBuf {
+    real().unwrap_or_else(ScriptedApi::of_process)
+}
+
+/// A real one, where one is named.
+pub(crate) fn real() -> Option<PathBuf> {
+    std::env::var_os("E2E_KUBECONFIG").map(PathBuf::from)
 }
 
 impl ApiServer {
@@ -56,21 +58,21 @@ impl ApiServer {
     }
 
     /// Makes it the one that this process finds, directly.
-    pub(crate) fn offer(&self, home: &Home) {
-        write(home, &self.kubeconfig);
+    pub(crate) fn offer(&self, env: &TestEnv) {
+        write(env, &self.kubeconfig);
     }
 
     /// Makes it the one that this process finds, behind a connection that can be broken.
-    pub(crate) async fn offer_through_proxy(&self, home: &Home) -> Proxy {
+    pub(crate) async fn offer_through_proxy(&self, env: &TestEnv) -> Proxy {
         let mut kubeconfig = self.kubeconfig.clone();
         let cluster = kubeconfig.clusters[0].cluster.as_mut().unwrap();
         let url: reqwest::Url = cluster.server.as_ref().unwrap().parse().unwrap();
         let host = url.host_str().unwrap().to_owned();
         let server = format!("{host}:{}", url.port_or_known_default().unwrap());
         let proxy = Proxy::start(server).await;
-        cluster.server = Some(format!("https://{}", proxy.address));
+        cluster.server = Some(format!("{}://{}", url.scheme(), proxy.address));
         cluster.tls_server_name = Some(host);
-        write(home, &kubeconfig);
+        write(env, &kubeconfig);
         proxy
     }
 }
@@ -94,16 +96,16 @@ async fn namespaces(kubeconfig: Kubeconfig) -> Api<Namespace> {
     Api::all(Client::try_from(config).unwrap())
 }
 
-fn write(home: &Home, kubeconfig: &Kubeconfig) {
+fn write(env: &TestEnv, kubeconfig: &Kubeconfig) {
     // JSON is YAML.
-    let path = home.path.join("kubeconfig");
+    let path = env.path.join("kubeconfig");
     std::fs::write(&path, serde_json::to_string(kubeconfig).unwrap()).unwrap();
     permit(&path, 0o600);
 }
 
 /// What becomes of a connection.
 #[derive(Clone, Copy, PartialEq)]
-enum Fate {
+enum ConnectionFault {
     Works,
     /// Nothing more comes through, and nobody says so.
     Stalled,
@@ -115,23 +117,36 @@ enum Fate {
 pub(crate) struct Proxy {
     address: std::net::SocketAddr,
     /// Of the connections since the last fault.
-    fate: Arc<Mutex<watch::Sender<Fate>>>,
-    accepted: Arc<AtomicUsize>,
+    fault: Arc<Mutex<watch::Sender<ConnectionFault>>>,
+    counts: Arc<Counts>,
 }
+
+/// What has happened to the connections.
+struct Counts {
+    accepted: watch::Sender<usize>,
+    /// Answers are held back until there have been so many connections.
+    awaited_connections: AtomicUsize,
+    /// Requests that went into a connection that was stalled.
+    lost_requests: AtomicUsize,
+}
+
+/// A TLS record that ends a connection is shorter than this, and a request is longer: bytes.
+const SHORTEST_REQUEST: usize = 64;
 
 impl Proxy {
     async fn start(server: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let fate = Arc::new(Mutex::new(watch::Sender::new(Fate::Works)));
-        let accepted = Arc::new(AtomicUsize::new(0));
-        let proxy = Self { address, fate: fate.clone(), accepted: accepted.clone() };
+        let fault = Arc::new(Mutex::new(watch::Sender::new(ConnectionFault::Works)));
+        let (awaited_connections, lost_requests) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let counts = Arc::new(Counts { accepted: watch::Sender::new(0), awaited_connections, lost_requests });
+        let proxy = Self { address, fault: fault.clone(), counts: counts.clone() };
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                accepted.fetch_add(1, Ordering::SeqCst);
-                let fate = fate.lock().unwrap().subscribe();
+                counts.accepted.send_modify(|accepted| *accepted += 1);
+                let fault = fault.lock().unwrap().subscribe();
                 let server = TcpStream::connect(&server).await.unwrap();
-                tokio::spawn(carry(client, server, fate));
+                tokio::spawn(carry(client, server, fault, counts.clone()));
             }
         });
         proxy
@@ -139,32 +154,45 @@ impl Proxy {
 
     /// How many connections there have been.
     pub(crate) fn connections(&self) -> usize {
-        self.accepted.load(Ordering::SeqCst)
+        *self.counts.accepted.borrow()
+    }
+
+    /// No answer comes through before there have been so many connections: whoever asks meanwhile needs one of its own.
+    pub(crate) fn hold_answers_until(&self, connections: usize) {
+        self.counts.awaited_connections.store(connections, Ordering::SeqCst);
+    }
+
+    /// How many requests went into a connection that was dead.
+    pub(crate) fn lost_requests(&self) -> usize {
+        self.counts.lost_requests.load(Ordering::SeqCst)
     }
 
     /// Every connection that exists is dead, and does not show it; new ones work.
     pub(crate) fn stall(&self) {
-        self.doom(Fate::Stalled);
+        self.fail_existing(ConnectionFault::Stalled);
     }
 
     /// Every connection that exists breaks when the next answer comes, before it is passed on; new ones work.
     pub(crate) fn cut_next_answer(&self) {
-        self.doom(Fate::AnswerCut);
+        self.fail_existing(ConnectionFault::AnswerCut);
     }
 
-    fn doom(&self, fate: Fate) {
-        let existing = std::mem::replace(&mut *self.fate.lock().unwrap(), watch::Sender::new(Fate::Works));
-        existing.send_replace(fate);
+    fn fail_existing(&self, fault: ConnectionFault) {
+        let existing = std::mem::replace(&mut *self.fault.lock().unwrap(), watch::Sender::new(ConnectionFault::Works));
+        existing.send_replace(fault);
     }
 }
 
-async fn carry(client: TcpStream, server: TcpStream, fate: watch::Receiver<Fate>) {
+async fn carry(client: TcpStream, server: TcpStream, fault: watch::Receiver<ConnectionFault>, counts: Arc<Counts>) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let up = async {
         let mut bytes = vec![0; 64 * 1024];
         while let Ok(read @ 1..) = from_client.read(&mut bytes).await {
-            if *fate.borrow() == Fate::Stalled {
+            if *fault.borrow() == ConnectionFault::Stalled {
+                if read >= SHORTEST_REQUEST {
+                    counts.lost_requests.fetch_add(1, Ordering::SeqCst);
+                }
                 pending::<()>().await;
             }
             if to_server.write_all(&bytes[..read]).await.is_err() {
@@ -175,11 +203,13 @@ async fn carry(client: TcpStream, server: TcpStream, fate: watch::Receiver<Fate>
     let down = async {
         let mut bytes = vec![0; 64 * 1024];
         while let Ok(read @ 1..) = from_server.read(&mut bytes).await {
-            let fate = *fate.borrow();
-            match fate {
-                Fate::Works => {}
-                Fate::Stalled => pending().await,
-                Fate::AnswerCut => break,
+            let awaited_connections = counts.awaited_connections.load(Ordering::SeqCst);
+            let _ = counts.accepted.subscribe().wait_for(|accepted| *accepted >= awaited_connections).await;
+            let fault = *fault.borrow();
+            match fault {
+                ConnectionFault::Works => {}
+                ConnectionFault::Stalled => pending().await,
+                ConnectionFault::AnswerCut => break,
             }
             if to_client.write_all(&bytes[..read]).await.is_err() {
                 break;

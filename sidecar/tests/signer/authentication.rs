@@ -1,14 +1,14 @@
 //! Who may ask, where clients are named: Octez' request authentication with client keys of every scheme.
 
-use crate::home::{FLOOR, Home};
 use crate::payload::attestation;
 use crate::process::{Answer, Signer};
+use crate::test_env::{FLOOR, TestEnv};
 use ed25519_dalek::Signer as _;
 use p256::ecdsa::signature::hazmat::PrehashSigner as _;
 use serde_json::json;
 use tezos_signer_core::authentication::signed_bytes;
 use tezos_signer_core::config::KeyConfig;
-use tezos_signer_core::key::{Digest, PublicKey, Signature};
+use tezos_signer_core::key::{Curve, Digest, PublicKey, Signature};
 
 type Sign = dyn Fn(&[u8]) -> Signature;
 
@@ -61,12 +61,12 @@ fn ask(signer: &Signer, key: &KeyConfig, payload: &[u8], authentication: &str) -
 
 #[test]
 fn clients_of_every_scheme_are_known_by_their_signature_and_nobody_else_is() {
-    let home = Home::new();
+    let env = TestEnv::new();
     let clients = clients();
     let keys: Vec<String> = clients.iter().map(|client| client.key.to_string()).collect();
-    home.set_config(json!({"authorizedKeys": keys}));
-    let signer = Signer::start(&home);
-    let (key, other_key) = (home.tz3(), home.tz2());
+    env.set_config(json!({"authorizedKeys": keys}));
+    let signer = Signer::start(&env);
+    let (key, other_key) = (env.tz3(), env.tz2());
 
     let listed = signer.get("/authorized_keys").json();
     let mut listed: Vec<_> =
@@ -80,9 +80,12 @@ fn clients_of_every_scheme_are_known_by_their_signature_and_nobody_else_is() {
         let vote = attestation(level, 0, 1);
         let asked = (client.sign)(&signed_bytes(&key.hash(), &vote)).to_string();
         assert!(signer.sign(&key, &vote).refused(401).contains("missing authentication signature"));
+        for unreadable in ["", "sigNonsense", "mdsig1", &asked[..asked.len() - 1], &client.key.to_string()] {
+            let answer = ask(&signer, &key, &vote, unreadable);
+            assert_eq!(answer.status, 400, "{unreadable}: {answer:?}");
+            assert!(answer.body.contains("authentication: "), "{unreadable}: {answer:?}");
+        }
         for (what, wrong) in [
-            ("nothing", String::new()),
-            ("no signature", "sigNonsense".to_owned()),
             ("for another payload", (client.sign)(&signed_bytes(&key.hash(), &attestation(level, 0, 2))).to_string()),
             ("for another key", (client.sign)(&signed_bytes(&other_key.hash(), &vote)).to_string()),
             ("of the payload alone", (client.sign)(&vote).to_string()),
@@ -97,11 +100,11 @@ fn clients_of_every_scheme_are_known_by_their_signature_and_nobody_else_is() {
 
 #[test]
 fn a_stranger_with_a_key_of_his_own_is_refused_before_his_payload_is_looked_at() {
-    let home = Home::new();
+    let env = TestEnv::new();
     let [friend, stranger, ..] = clients();
-    home.set_config(json!({"authorizedKeys": [friend.key]}));
-    let signer = Signer::start(&home);
-    let key = home.tz3();
+    env.set_config(json!({"authorizedKeys": [friend.key]}));
+    let signer = Signer::start(&env);
+    let key = env.tz3();
     for payload in [attestation(FLOOR + 1, 0, 1), vec![0x13, 1, 2, 3]] {
         let signature = (stranger.sign)(&signed_bytes(&key.hash(), &payload)).to_string();
         ask(&signer, &key, &payload, &signature).refused(401);
@@ -110,15 +113,29 @@ fn a_stranger_with_a_key_of_his_own_is_refused_before_his_payload_is_looked_at()
 
 #[test]
 fn a_key_may_name_clients_of_its_own() {
-    let home = Home::new();
+    let env = TestEnv::new();
     let [of_all, of_one, ..] = clients();
-    home.set_config(json!({"authorizedKeys": [of_all.key]}));
-    home.add_to_tz3(&format!("\"authorizedKeys\": [\"{}\"]", of_one.key));
-    let signer = Signer::start(&home);
+    env.set_config(json!({"authorizedKeys": [of_all.key]}));
+    env.add_to_tz3(&format!("\"authorizedKeys\": [\"{}\"]", of_one.key));
+    let signer = Signer::start(&env);
     let vote = attestation(FLOOR + 1, 0, 1);
-    for (key, may, may_not) in [(home.tz3(), &of_one, &of_all), (home.tz2(), &of_all, &of_one)] {
+    for (key, may, may_not) in [(env.tz3(), &of_one, &of_all), (env.tz2(), &of_all, &of_one)] {
         let by = |client: &Client| (client.sign)(&signed_bytes(&key.hash(), &vote)).to_string();
         ask(&signer, &key, &vote, &by(may_not)).refused(401);
         ask(&signer, &key, &vote, &by(may)).signature(&key, &vote);
+    }
+}
+
+/// For an Ed25519 key of small order, (R = identity, S = 0) signs everything.
+#[test]
+fn a_client_key_for_which_anybody_can_sign_keeps_the_signer_from_starting() {
+    let env = TestEnv::new();
+    // The identity, and the point of order two.
+    let bytes = [[&[1][..], &[0; 31]].concat(), [&[0xec][..], &[0xff; 30], &[0x7f]].concat()];
+    for bytes in bytes {
+        let weak = PublicKey::from_bytes(Curve::Ed25519, &bytes).unwrap();
+        env.set_config(json!({"authorizedKeys": [weak]}));
+        let output = Signer::start_failing(&env, &[]);
+        assert!(output.contains("authorizedKeys") && output.contains("small order"), "{output}");
     }
 }

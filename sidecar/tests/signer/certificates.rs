@@ -1,6 +1,6 @@
 //! A certificate authority of a test's own, and TLS clients that trust it.
 
-use crate::wire::{PATIENCE, Wire};
+use crate::raw_http::{RawConnection, TIMEOUT};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose,
@@ -59,7 +59,11 @@ impl Authority {
     }
 
     /// Connects as who trusts this authority only, with a certificate of its own or none. An error where the handshake fails.
-    pub(crate) fn connect(&self, address: SocketAddr, own: Option<&Certificate>) -> std::io::Result<Wire<TlsStream>> {
+    pub(crate) fn connect(
+        &self,
+        address: SocketAddr,
+        own: Option<&Certificate>,
+    ) -> std::io::Result<RawConnection<TlsStream>> {
         self.connect_to("127.0.0.1", address, own)
     }
 
@@ -69,7 +73,7 @@ impl Authority {
         host: &'static str,
         address: SocketAddr,
         own: Option<&Certificate>,
-    ) -> std::io::Result<Wire<TlsStream>> {
+    ) -> std::io::Result<RawConnection<TlsStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.pem().as_bytes()).unwrap()).unwrap();
         let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -86,14 +90,14 @@ impl Authority {
             }
         };
         let mut stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
         let server = ServerName::try_from(host).unwrap();
         let mut connection = ClientConnection::new(Arc::new(config), server).unwrap();
         while connection.is_handshaking() {
             connection.complete_io(&mut stream)?;
         }
-        Ok(Wire::over(StreamOwned::new(connection, stream)))
+        Ok(RawConnection::over(StreamOwned::new(connection, stream)))
     }
 }
 
@@ -112,6 +116,6 @@ impl Certificate {
 }
 
 /// The certificate that a server has shown.
-pub(crate) fn shown(wire: &Wire<TlsStream>) -> Vec<u8> {
-    wire.stream.conn.peer_certificates().unwrap()[0].to_vec()
+pub(crate) fn shown(connection: &RawConnection<TlsStream>) -> Vec<u8> {
+    connection.stream.conn.peer_certificates().unwrap()[0].to_vec()
 }

@@ -1,8 +1,8 @@
 //! The commands beside `serve`, what their output looks like to programs, and where the PIN goes: nowhere.
 
-use crate::home::{FLOOR, Home, PIN, edit};
 use crate::payload::attestation;
 use crate::process::{Signer, wait_for};
+use crate::test_env::{FLOOR, PIN, TestEnv, edit};
 use serde_json::{Value, json};
 
 /// The tool of the Debian package opensc that writes down every PKCS#11 call.
@@ -20,37 +20,37 @@ fn fields(value: &Value) -> Vec<&str> {
 
 #[test]
 fn keys_are_generated_and_listed_and_no_label_is_given_twice() {
-    let home = Home::without_keys();
-    assert_eq!(json(&home.run(&["keys", "list", "--output", "json"]).succeeded()), json("[]"));
+    let env = TestEnv::without_keys();
+    assert_eq!(json(&env.run(&["keys", "list", "--output", "json"]).succeeded()), json("[]"));
     let mut made = Vec::new();
     for (label, curve, address, key) in [("one", "p256", "tz3", "p2pk"), ("two", "secp256k1", "tz2", "sppk")] {
         let entry =
-            json(&home.run(&["keys", "generate", "--label", label, "--curve", curve, "--output", "json"]).succeeded());
+            json(&env.run(&["keys", "generate", "--label", label, "--curve", curve, "--output", "json"]).succeeded());
         assert_eq!(fields(&entry), ["curve", "label", "publicKey", "publicKeyHash"]);
         assert_eq!((&entry["label"], &entry["curve"]), (&label.into(), &curve.into()));
         assert!(entry["publicKeyHash"].as_str().unwrap().starts_with(address));
         assert!(entry["publicKey"].as_str().unwrap().starts_with(key));
         made.push(entry);
     }
-    let again = home.run(&["keys", "generate", "--label", "one", "--curve", "secp256k1"]).failed();
+    let again = env.run(&["keys", "generate", "--label", "one", "--curve", "secp256k1"]).failed();
     assert!(again.contains("already has a key with label \"one\""), "{again}");
-    assert_eq!(json(&home.run(&["keys", "list", "--output", "json"]).succeeded()), Value::Array(made));
-    let table = home.run(&["keys", "list"]).succeeded();
+    assert_eq!(json(&env.run(&["keys", "list", "--output", "json"]).succeeded()), Value::Array(made));
+    let table = env.run(&["keys", "list"]).succeeded();
     assert!(table.contains("tz2") && table.contains("tz3"), "{table}");
 }
 
 #[test]
 fn watermarks_are_shown_and_initialised_once() {
-    let home = Home::without_records();
+    let env = TestEnv::without_records();
     let show = ["watermarks", "show", "--output", "json"];
-    let none = home.run(&show);
+    let none = env.run(&show);
     assert_eq!(none.code, Some(1));
     assert!(json(&none.stdout).as_array().unwrap().iter().all(|record| record["data"].is_null()), "{}", none.stdout);
     assert!(none.stderr.contains("never means a fresh start"), "{}", none.stderr);
 
-    home.run(&["watermarks", "initialise", "--level", "1000"]).succeeded();
-    let shown = home.run(&show).succeeded();
-    for (record, key) in json(&shown).as_array().unwrap().iter().zip([home.tz3(), home.tz2()]) {
+    env.run(&["watermarks", "initialise", "--level", "1000"]).succeeded();
+    let shown = env.run(&show).succeeded();
+    for (record, key) in json(&shown).as_array().unwrap().iter().zip([env.tz3(), env.tz2()]) {
         assert_eq!(fields(record), ["chain", "data", "lease", "publicKeyHash", "record"]);
         assert_eq!(record["publicKeyHash"], key.hash().to_string());
         assert_eq!(record["record"], key.record_name().as_str());
@@ -59,41 +59,56 @@ fn watermarks_are_shown_and_initialised_once() {
         assert_eq!(record["data"]["block"], "1000 2147483647 - -");
     }
     for start in [&["--level", "5"][..], &["--level", "2000"], &["--fresh"]] {
-        let refused = home.run(&[&["watermarks", "initialise"], start].concat()).failed();
-        assert!(refused.contains("refused") && refused.contains("exists already"), "{refused}");
-        assert_eq!(home.run(&show).succeeded(), shown, "nothing changed");
+        let refused = env.run(&[&["watermarks", "initialise"], start].concat()).failed();
+        assert!(refused.contains("refused") && refused.contains("already exists"), "{refused}");
+        assert_eq!(env.run(&show).succeeded(), shown, "nothing changed");
     }
 
     // What is missing is made, what is there is not touched, and the status says that not all was as asked.
-    std::fs::remove_file(home.record_file(&home.tz2())).unwrap();
-    home.run(&["watermarks", "initialise", "--level", "3000"]).failed();
-    assert_eq!(home.row(&home.tz3(), "block"), "1000 2147483647 - -");
-    assert_eq!(home.row(&home.tz2(), "block"), "3000 2147483647 - -");
+    std::fs::remove_file(env.record_file(&env.tz2())).unwrap();
+    env.run(&["watermarks", "initialise", "--level", "3000"]).failed();
+    assert_eq!(env.row(&env.tz3(), "block"), "1000 2147483647 - -");
+    assert_eq!(env.row(&env.tz2(), "block"), "3000 2147483647 - -");
 }
 
 #[test]
 fn initialise_wants_to_be_told_where_to_start() {
-    let home = Home::without_records();
-    for start in [&[][..], &["--level", "1", "--fresh"], &["--level", "-1"], &["--level", "2147483648"]] {
-        let ended = home.run(&[&["watermarks", "initialise"], start].concat());
+    let env = TestEnv::without_records();
+    for start in [
+        &[][..],
+        &["--level", "1", "--fresh"],
+        &["--level", "-1"],
+        &["--level", "2147483648"],
+        &["--level", "2147483647"],
+        &["--level", "100000001"],
+    ] {
+        let ended = env.run(&[&["watermarks", "initialise"], start].concat());
         assert_eq!(ended.code, Some(2), "{start:?}: {}", ended.stderr);
     }
-    assert!(home.run(&["watermarks", "show"]).failed().contains("no watermark record"), "none was made");
+    assert!(env.run(&["watermarks", "show"]).failed().contains("no watermark record"), "none was made");
 }
 
 #[test]
 fn a_manifest_is_of_the_records_that_would_be_made_and_makes_none() {
-    let home = Home::without_records();
+    let env = TestEnv::without_records();
     let manifest = ["watermarks", "initialise", "--level", "77", "--manifest"];
-    assert!(home.run(&manifest).failed().contains("the records of this configuration are files"));
-    home.set_config(json!({"watermarks": {"configMap": {"namespace": "elsewhere"}}}));
-    let list: Value = serde_json::from_str(&home.run(&manifest).succeeded()).unwrap();
+    assert!(env.run(&manifest).failed().contains("the records of this configuration are files"));
+    env.set_config(json!({"watermarks": {"configMap": {"namespace": "elsewhere"}}}));
+    let list: Value = serde_json::from_str(&env.run(&manifest).succeeded()).unwrap();
     let name = |object: &Value| object["metadata"]["name"].as_str().unwrap().to_owned();
     let names: Vec<String> = list["items"].as_array().unwrap().iter().map(name).collect();
-    assert_eq!(names, [home.tz3(), home.tz2()].map(|key| key.record_name().to_string()));
+    assert_eq!(names, [env.tz3(), env.tz2()].map(|key| key.record_name().to_string()));
     let object = &list["items"][0];
     assert_eq!((&object["kind"], &object["metadata"]["namespace"]), (&json!("ConfigMap"), &json!("elsewhere")));
     assert_eq!(object["data"]["block"], "77 2147483647 - -");
+}
+
+/// systemd makes the directory of logs at the first start of the service, and `check` comes before that.
+#[test]
+fn check_needs_no_directory_of_the_audit_log_before_the_first_start() {
+    let env = TestEnv::new();
+    env.set_config(json!({"audit": {"file": env.path.join("not-there-yet/audit.log")}}));
+    env.run(&["check"]).succeeded();
 }
 
 #[test]
@@ -105,11 +120,11 @@ fn a_mistake_in_the_configuration_is_named_with_field_and_line() {
         ("\"chain\"", "\"chian\"", "`chian`", 11),
         ("\"file\"", "\"files\"", "`files`", 23),
     ] {
-        let home = Home::without_records();
-        edit(&home.config_file(), from, to);
-        let text = std::fs::read_to_string(home.config_file()).unwrap();
+        let env = TestEnv::without_records();
+        edit(&env.config_file(), from, to);
+        let text = std::fs::read_to_string(env.config_file()).unwrap();
         let line_of_field = text.lines().position(|line| line.contains(to)).unwrap() + 1;
-        let message = home.run(&["watermarks", "show"]).failed();
+        let message = env.run(&["watermarks", "show"]).failed();
         assert!(message.contains(&format!("unknown field {field}")), "{message}");
         assert!(message.contains(&format!("line {line_of_field}")), "{line}: {message}\n{text}");
     }
@@ -117,15 +132,15 @@ fn a_mistake_in_the_configuration_is_named_with_field_and_line() {
 
 #[test]
 fn the_pin_is_seen_nowhere() {
-    let home = Home::new();
+    let env = TestEnv::new();
     let mut seen = String::new();
     for arguments in [&["keys", "list"][..], &["watermarks", "show"]] {
-        let ended = home.run(arguments);
+        let ended = env.run(arguments);
         seen += &(ended.stdout + &ended.stderr);
     }
-    let signer = Signer::start_with(&home, &[("RUST_LOG", "trace")]);
+    let signer = Signer::start_with(&env, &[("RUST_LOG", "trace")]);
     wait_for("/startupz", || (signer.admin("/startupz").status == 200).then_some(()));
-    seen += &signer.signature(&home.tz3(), &attestation(FLOOR + 1, 0, 0));
+    seen += &signer.signature(&env.tz3(), &attestation(FLOOR + 1, 0, 0));
     seen += &signer.admin("/status").body;
     seen += &signer.admin("/metrics").body;
     for file in ["cmdline", "environ"] {
@@ -136,9 +151,9 @@ fn the_pin_is_seen_nowhere() {
     drop(signer);
 
     let wrong = PIN.replace("a-PIN", "another-PIN");
-    home.write_pin(&wrong);
-    seen += &home.run(&["keys", "list"]).failed();
-    let signer = Signer::start_unready(&home);
+    env.write_pin(&wrong);
+    seen += &env.run(&["keys", "list"]).failed();
+    let signer = Signer::start_unready(&env);
     wait_for("the refusal", || signer.log().contains("refused the PIN").then_some(()));
     seen += &(signer.log() + &signer.admin("/startupz").body + &signer.admin("/status").body);
 
@@ -150,12 +165,12 @@ fn the_pin_is_seen_nowhere() {
 
 #[test]
 fn a_refused_pin_is_not_tried_again_until_its_file_changes() {
-    let home = Home::new();
-    home.edit_config("/usr/lib/softhsm/libsofthsm2.so", SPY);
-    home.write_pin("cu_user:wrong");
-    let calls = home.path.join("calls");
+    let env = TestEnv::new();
+    env.edit_config("/usr/lib/softhsm/libsofthsm2.so", SPY);
+    env.write_pin("cu_user:wrong");
+    let calls = env.path.join("calls");
     let spy = [("PKCS11SPY", "/usr/lib/softhsm/libsofthsm2.so"), ("PKCS11SPY_OUTPUT", calls.to_str().unwrap())];
-    let signer = Signer::start_with(&home, &spy);
+    let signer = Signer::start_with(&env, &spy);
     let count = |call: &str| {
         let text = std::fs::read(&calls).unwrap_or_default();
         String::from_utf8_lossy(&text).lines().filter(|line| line.ends_with(call)).count()
@@ -163,11 +178,11 @@ fn a_refused_pin_is_not_tried_again_until_its_file_changes() {
     // Each of the two threads goes on trying once a second: six openings are three rounds.
     wait_for("several attempts to open a session", || (count(": C_OpenSession") >= 6).then_some(()));
     assert_eq!(count(": C_Login"), 1, "{}", signer.log());
-    signer.sign(&home.tz3(), &attestation(FLOOR + 1, 0, 0)).refused(502);
+    signer.sign(&env.tz3(), &attestation(FLOOR + 1, 0, 0)).refused(502);
     wait_for("the reason", || signer.admin("/startupz").body.contains("refused the PIN").then_some(()));
     assert_eq!(count(": C_Login"), 1);
 
-    home.write_pin(PIN);
+    env.write_pin(PIN);
     wait_for("the new PIN", || (signer.admin("/startupz").status == 200).then_some(()));
-    signer.signature(&home.tz3(), &attestation(FLOOR + 1, 0, 0));
+    signer.signature(&env.tz3(), &attestation(FLOOR + 1, 0, 0));
 }

@@ -1,11 +1,11 @@
 //! What remains of the promises when the process dies: killed, asked to end, or unable to bring a watermark to disk.
 
-use crate::home::{FLOOR, Home};
 use crate::payload::{attestation, block, preattestation};
 use crate::process::{Answer, Signer, wait_for};
+use crate::test_env::{FLOOR, TestEnv};
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, mpsc};
@@ -27,18 +27,18 @@ const KINDS: [(&str, Payload); 3] =
 fn killed_at_any_moment_there_is_one_signature_for_a_position_and_it_is_replayed() {
     const ROUNDS: usize = 20;
     const CLIENTS: u8 = 4;
-    let home = Home::new();
-    let keys = [home.tz3(), home.tz2()];
+    let env = TestEnv::new();
+    let keys = [env.tz3(), env.tz2()];
     let asked = Mutex::new(HashMap::<String, Vec<u8>>::new());
     let answered = Mutex::new(HashMap::<Place, Signed>::new());
     let level = AtomicU32::new(FLOOR + 1);
     let mut replayed = 0;
     for _ in 0..ROUNDS {
-        let mut signer = Signer::start(&home);
+        let mut signer = Signer::start(&env);
         // What the last one left stored is given out again, and only that.
         for key in &keys {
             for (row, _) in KINDS {
-                let text = home.row(key, row);
+                let text = env.row(key, row);
                 let words: Vec<&str> = text.split(' ').collect();
                 if let Some(payload) = asked.lock().unwrap().get(words[2]) {
                     assert_eq!(signer.signature(key, payload), words[3]);
@@ -96,16 +96,19 @@ fn note(answered: &Mutex<HashMap<Place, Signed>>, key: &KeyConfig, row: &str, at
 }
 
 /// A tracer that makes a system call fail or dawdle. The process goes on as before when it is dropped.
-pub(crate) struct Strace(Child);
+pub(crate) struct Strace {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+}
 
 impl Strace {
     /// `None`, and a word about it, where tracing is not permitted.
-    pub(crate) fn attach(signer: &Signer, calls: &str, fault: &str) -> Option<Self> {
+    pub(crate) fn attach(signer: &Signer, calls: &str, fault: &str) -> Self {
         Self::attach_with(signer, &["-e", &format!("trace={calls}"), "-e", &format!("inject={calls}:{fault}")])
     }
 
     /// One that does what `arguments` say.
-    pub(crate) fn attach_with(signer: &Signer, arguments: &[&str]) -> Option<Self> {
+    pub(crate) fn attach_with(signer: &Signer, arguments: &[&str]) -> Self {
         let mut child = Command::new("strace")
             .args(["-f", "-p", &signer.id().to_string()])
             .args(arguments)
@@ -116,24 +119,29 @@ impl Strace {
         let (sender, lines) = mpsc::channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         std::thread::spawn(move || stderr.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
-        let strace = Self(child);
-        let mut said = Vec::new();
-        while let Ok(line) = lines.recv() {
+        let strace = Self { child, lines };
+        let mut output = Vec::new();
+        while let Ok(line) = strace.lines.recv() {
             if line.contains("attached") {
-                return Some(strace);
+                return strace;
             }
-            said.push(line);
+            output.push(line);
         }
-        // Past the capture of the test's output.
-        let _ = writeln!(std::io::stderr(), "SKIPPED: strace cannot trace here: {said:?}");
-        None
+        panic!("strace cannot trace here, which this test needs (ptrace): {output:?}");
+    }
+}
+
+impl Strace {
+    /// Whether it has written such a line since this was asked last.
+    pub(crate) fn has_logged(&self, words: &str) -> bool {
+        self.lines.try_iter().any(|line| line.contains(words))
     }
 }
 
 impl Drop for Strace {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -141,74 +149,54 @@ impl Drop for Strace {
 fn a_failed_fsync_ends_the_process_before_any_answer() {
     // The first fsync of a commit is of the new file, the second of the directory after the rename.
     for nth in [1, 2] {
-        let home = Home::new();
-        let (key, vote) = (home.tz3(), attestation(FLOOR + 1, 0, 1));
-        let mut signer = Signer::start(&home);
-        let Some(strace) = Strace::attach(&signer, "fsync", &format!("error=EIO:when={nth}")) else { return };
+        let env = TestEnv::new();
+        let (key, vote) = (env.tz3(), attestation(FLOOR + 1, 0, 1));
+        let mut signer = Signer::start(&env);
+        let strace = Strace::attach(&signer, "fsync", &format!("error=EIO:when={nth}"));
         assert!(signer.try_sign(&key, &vote).is_none(), "fsync {nth} failed, and there was an answer");
         assert_eq!(signer.ended().code(), Some(74), "fsync {nth}: {}", signer.log());
-        assert!(signer.log().contains("could not be brought to disk"));
+        assert!(signer.log().contains("could not be written to disk"));
         drop(strace);
 
-        let signer = Signer::start(&home);
+        let signer = Signer::start(&env);
         let signature = signer.signature(&key, &vote);
         assert_eq!(signer.signature(&key, &vote), signature);
         signer.sign(&key, &attestation(FLOOR + 1, 0, 2)).refused(409);
     }
 }
 
-/// ◆ It may have happened all the same, and be taken back by a power loss after its text was believed.
+/// INVARIANT R8: It may have happened all the same, and be taken back by a power loss after its text was believed.
 #[test]
 fn a_failed_rename_ends_the_process_before_any_answer() {
-    let home = Home::new();
-    let (key, vote) = (home.tz3(), attestation(FLOOR + 1, 0, 1));
-    let mut signer = Signer::start(&home);
-    let Some(strace) = Strace::attach(&signer, "rename,renameat,renameat2", "error=EIO:when=1") else { return };
+    let env = TestEnv::new();
+    let (key, vote) = (env.tz3(), attestation(FLOOR + 1, 0, 1));
+    let mut signer = Signer::start(&env);
+    let strace = Strace::attach(&signer, "rename,renameat,renameat2", "error=EIO:when=1");
     assert!(signer.try_sign(&key, &vote).is_none(), "the rename failed, and there was an answer");
     assert_eq!(signer.ended().code(), Some(74), "{}", signer.log());
     drop(strace);
-    let signer = Signer::start(&home);
+    let signer = Signer::start(&env);
     signer.signature(&key, &vote);
 }
 
 #[test]
-fn opening_the_directory_brings_what_is_there_to_disk_first() {
-    let home = Home::new();
-    // It would serve for ever if it did not notice.
-    let started = Command::new("timeout")
-        .args(["20", "strace", "-f", "-e", "trace=fsync", "-e", "inject=fsync:error=EIO:when=1"])
-        .arg(env!("CARGO_BIN_EXE_tezos-signer"))
-        .args(["serve", "--config"])
-        .arg(home.config_file())
-        .env("SOFTHSM2_CONF", home.softhsm_conf())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&started.stderr);
-    if said.contains("Operation not permitted") {
-        let _ = writeln!(std::io::stderr(), "SKIPPED: strace cannot trace here: {said}");
-        return;
-    }
-    assert_eq!(started.status.code(), Some(74), "{said}");
-}
-
-#[test]
 fn sigterm_finishes_what_is_in_flight_and_ends_well() {
-    let home = Home::new();
-    let (key, vote) = (home.tz3(), attestation(FLOOR + 1, 0, 1));
-    let mut signer = Signer::start(&home);
-    let Some(_slow_disk) = Strace::attach(&signer, "fsync", "delay_enter=300000") else { return };
+    let env = TestEnv::new();
+    let (key, vote) = (env.tz3(), attestation(FLOOR + 1, 0, 1));
+    let mut signer = Signer::start(&env);
+    let _slow_disk = Strace::attach(&signer, "fsync", "delay_enter=300000");
     let signature = std::thread::scope(|scope| {
         let in_flight = scope.spawn(|| signer.signature(&key, &vote));
-        let half_written = home.record_file(&key).with_extension("new");
+        let half_written = env.record_file(&key).with_extension("new");
         wait_for("the commit", || half_written.exists().then_some(()));
         signer.terminate();
         // New ones are sent away, with the one status that a baker tries again.
-        wait_for("the end to begin", || signer.log().contains("no new signatures").then_some(()));
-        signer.sign(&home.tz2(), &vote).refused(502);
+        wait_for("the end to begin", || signer.log().contains("refusing new signatures").then_some(()));
+        signer.sign(&env.tz2(), &vote).refused(502);
         assert_eq!(signer.admin("/readyz").status, 503);
         in_flight.join().unwrap()
     });
     assert_eq!(signer.ended().code(), Some(0), "{}", signer.log());
-    assert!(home.row(&key, "attestation").ends_with(&signature));
-    assert_eq!(home.row(&home.tz2(), "attestation"), format!("{FLOOR} 2147483647 - -"));
+    assert!(env.row(&key, "attestation").ends_with(&signature));
+    assert_eq!(env.row(&env.tz2(), "attestation"), format!("{FLOOR} 2147483647 - -"));
 }

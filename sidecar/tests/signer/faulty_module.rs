@@ -1,7 +1,7 @@
-//! The PKCS#11 module of `e2e/pkcs11-faults` between a home's signer and its SoftHSM2 token, and its control file.
+//! The PKCS#11 module of `e2e/pkcs11-faults` between a test environment's signer and its SoftHSM2 token, and its control file.
 
-use crate::home::{Ended, Home};
 use crate::process::Signer;
+use crate::test_env::{CommandResult, TestEnv};
 use pkcs11_faults::control::{Control, State};
 use std::path::PathBuf;
 
@@ -10,21 +10,21 @@ pub(crate) struct FaultyModule {
 }
 
 impl FaultyModule {
-    /// Puts it in front of the token of `home`; nothing goes wrong yet.
-    pub(crate) fn install(home: &Home) -> Self {
+    /// Puts it in front of the token of `env`; nothing goes wrong yet.
+    pub(crate) fn install(env: &TestEnv) -> Self {
         // Cargo builds it for the tests, and puts it beside their program.
         let module = std::env::current_exe().unwrap().with_file_name("libpkcs11_faults.so");
         assert!(module.exists(), "{} is not there", module.display());
-        home.edit_config("/usr/lib/softhsm/libsofthsm2.so", module.to_str().unwrap());
-        let faulty = Self { control: home.path.join("faults.json") };
+        env.edit_config("/usr/lib/softhsm/libsofthsm2.so", module.to_str().unwrap());
+        let faulty = Self { control: env.path.join("faults.json") };
         faulty.set(&Control::default());
         faulty
     }
 
-    /// The signer of `home` with it.
-    pub(crate) fn start(&self, home: &Home) -> Signer {
+    /// The signer of `env` with it.
+    pub(crate) fn start(&self, env: &TestEnv) -> Signer {
         let (name, value) = self.environment();
-        Signer::start_with(home, &[(name, &value)])
+        Signer::start_with(env, &[(name, &value)])
     }
 
     /// What tells it of its control file.
@@ -32,11 +32,11 @@ impl FaultyModule {
         ("PKCS11_FAULTS_CONTROL", self.control.to_str().unwrap().to_owned())
     }
 
-    /// Runs a command of `home` with it.
-    pub(crate) fn run(&self, home: &Home, arguments: &[&str]) -> Ended {
-        let mut command = home.command();
+    /// Runs a command of `env` with it.
+    pub(crate) fn run(&self, env: &TestEnv, arguments: &[&str]) -> CommandResult {
+        let mut command = env.command();
         command.env("PKCS11_FAULTS_CONTROL", &self.control);
-        command.args(arguments).arg("--config").arg(home.config_file()).output().unwrap().into()
+        command.args(arguments).arg("--config").arg(env.config_file()).output().unwrap().into()
     }
 
     /// From now on this goes wrong, and nothing else.

@@ -1,16 +1,17 @@
 //! The file store, and around it what only a store in a network does, at the moment that a test wants: it has a lease, it has
 //! other writers, and its answers get lost. Every write and read is the file store's own.
 
-use crate::home::Home;
+use crate::test_env::TestEnv;
 use async_trait::async_trait;
+use futures::{StreamExt as _, stream};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tezos_signer::store::{FileStore, Snapshot, Store, StoreError};
+use tezos_signer::store::{FileStore, Hints, Snapshot, Store, StoreError};
 use tezos_signer_core::position::Level;
 use tezos_signer_core::record::{Lease, Record, RecordName};
-use tokio::sync::{Mutex as AsyncMutex, Notify};
+use tokio::sync::{Mutex as AsyncMutex, Notify, broadcast};
 
 /// What becomes of one write.
 pub(crate) enum Fault {
@@ -22,8 +23,14 @@ pub(crate) enum Fault {
     Overtaken(Box<Record>),
     /// The store puts a higher floor than what was sent into the record, and says so in its answer.
     Raises(Level),
-    /// It says that it was reached, and goes on when it is told so.
+    /// It is lost, and that takes so long to be found out.
+    LostAfter(Duration),
+    /// It takes so long.
+    Slow(Duration),
+    /// It signals that it was reached, and goes on when it is released.
     Waits(Arc<Notify>, Arc<Notify>),
+    /// It is written at once, and the answer comes so much later.
+    AnswerLate(Duration),
 }
 
 pub(crate) struct FaultyStore {
@@ -31,35 +38,55 @@ pub(crate) struct FaultyStore {
     leased: bool,
     lease: AsyncMutex<Lease>,
     faults: Mutex<VecDeque<Fault>>,
+    /// After how long reads fail, if they do.
+    reads_fail: Mutex<Option<Duration>>,
     reads: AtomicUsize,
     writes: AtomicUsize,
+    /// The records that signers have sent, in their order, whatever became of them.
+    sent: Mutex<Vec<Record>>,
+    /// What those who watch are sent.
+    hints: broadcast::Sender<Lease>,
 }
 
 impl FaultyStore {
     /// Without a lease, as on a host of its own.
-    pub(crate) fn exclusive(home: &Home) -> Arc<Self> {
-        Self::new(home, false)
+    pub(crate) fn exclusive(env: &TestEnv) -> Arc<Self> {
+        Self::new(env, false)
     }
 
     /// With a lease, as in a cluster. For one record only.
-    pub(crate) fn leased(home: &Home) -> Arc<Self> {
-        Self::new(home, true)
+    pub(crate) fn leased(env: &TestEnv) -> Arc<Self> {
+        Self::new(env, true)
     }
 
-    fn new(home: &Home, leased: bool) -> Arc<Self> {
+    fn new(env: &TestEnv, leased: bool) -> Arc<Self> {
         Arc::new(Self {
-            file: FileStore::open(&home.records()).unwrap(),
+            file: FileStore::open(&env.records()).unwrap(),
             leased,
             lease: AsyncMutex::default(),
             faults: Mutex::default(),
+            reads_fail: Mutex::default(),
             reads: AtomicUsize::new(0),
             writes: AtomicUsize::new(0),
+            sent: Mutex::default(),
+            hints: broadcast::Sender::new(16),
         })
     }
 
     /// What becomes of the next writes.
     pub(crate) fn fail_next(&self, faults: impl IntoIterator<Item = Fault>) {
         self.faults.lock().unwrap().extend(faults);
+    }
+
+    /// From now on reads fail, each after so long.
+    pub(crate) fn fail_reads_after(&self, time: Duration) {
+        *self.reads_fail.lock().unwrap() = Some(time);
+    }
+
+    /// Nothing more goes wrong.
+    pub(crate) fn heal(&self) {
+        self.faults.lock().unwrap().clear();
+        *self.reads_fail.lock().unwrap() = None;
     }
 
     /// How many reads were asked for.
@@ -72,8 +99,20 @@ impl FaultyStore {
         self.writes.load(Ordering::SeqCst)
     }
 
+    /// Whether the store was ever sent a signature for this level, whether it took the write or not.
+    pub(crate) fn received_signature_at(&self, level: u32) -> bool {
+        let is_signed = |row: &String| row.starts_with(&format!("{level} ")) && !row.ends_with(" -");
+        self.sent.lock().unwrap().iter().any(|record| record.to_data().values().any(is_signed))
+    }
+
     pub(crate) async fn lease(&self) -> Lease {
         self.lease.lock().await.clone()
+    }
+
+    /// A watch says that the lease is this one now, whether that is so or not.
+    pub(crate) fn hint(&self, lease: Lease) {
+        // Nobody may be watching yet.
+        let _ = self.hints.send(lease);
     }
 
     /// Somebody else writes the lease.
@@ -102,6 +141,11 @@ pub(crate) fn deadline() -> Instant {
 impl Store for FaultyStore {
     async fn read(&self, name: &RecordName, deadline: Instant) -> Result<Snapshot, StoreError> {
         self.reads.fetch_add(1, Ordering::SeqCst);
+        let fails = *self.reads_fail.lock().unwrap();
+        if let Some(time) = fails {
+            tokio::time::sleep(time).await;
+            return Err(StoreError::Unavailable("the read failed".into()));
+        }
         let lease = self.lease.lock().await;
         let mut snapshot = self.file.read(name, deadline).await?;
         snapshot.lease = lease.clone();
@@ -116,6 +160,7 @@ impl Store for FaultyStore {
         lease: &Lease,
         deadline: Instant,
     ) -> Result<Snapshot, StoreError> {
+        self.sent.lock().unwrap().push(record.clone());
         let mut record = self.next_state(record);
         let fault = self.faults.lock().unwrap().pop_front();
         match &fault {
@@ -123,26 +168,45 @@ impl Store for FaultyStore {
                 reached.notify_one();
                 go_on.notified().await;
             }
-            Some(Fault::RequestLost) => return Err(StoreError::Unavailable("the request was lost".to_owned())),
+            Some(Fault::LostAfter(time)) => {
+                tokio::time::sleep(*time).await;
+                return Err(StoreError::Unavailable("no answer".into()));
+            }
+            Some(Fault::Slow(time)) => tokio::time::sleep(*time).await,
+            Some(Fault::RequestLost) => return Err(StoreError::Unavailable("the request was lost".into())),
             Some(Fault::Overtaken(rival)) => {
                 let now = self.file.read(name, deadline).await?;
                 self.file.replace(name, &now, rival, lease, deadline).await?;
             }
             Some(Fault::Raises(level)) => record = record.raised_to(*level),
-            Some(Fault::AnswerLost) | None => {}
+            Some(Fault::AnswerLost | Fault::AnswerLate(_)) | None => {}
         }
         let mut current = self.lease.lock().await;
         let mut snapshot = self.file.replace(name, basis, &record, lease, deadline).await?;
         *current = lease.clone();
+        drop(current);
         snapshot.lease = lease.clone();
         match fault {
-            Some(Fault::AnswerLost) => Err(StoreError::Unavailable("the answer was lost".to_owned())),
+            Some(Fault::AnswerLate(delay)) => {
+                tokio::time::sleep(delay).await;
+                Ok(snapshot)
+            }
+            Some(Fault::AnswerLost) => Err(StoreError::Unavailable("the answer was lost".into())),
             _ => Ok(snapshot),
         }
     }
 
     async fn create(&self, name: &RecordName, record: &Record) -> Result<(), StoreError> {
         self.file.create(name, record).await
+    }
+
+    fn check_place(&self) -> Result<(), StoreError> {
+        self.file.check_place()
+    }
+
+    fn watch(&self, _name: &RecordName, _from: &Snapshot) -> Option<Hints> {
+        let hints = stream::unfold(self.hints.subscribe(), async |mut hints| Some((hints.recv().await.ok()?, hints)));
+        self.leased.then(|| hints.boxed())
     }
 
     fn is_exclusive(&self) -> bool {

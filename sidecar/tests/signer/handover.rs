@@ -2,10 +2,10 @@
 //! the whole time, and a checker that knows only the promise. Two directories stand for two hosts, and two namespaces of one API
 //! server for two clusters.
 
-use crate::home::{Ended, FLOOR, Home};
 use crate::payload::{attestation, block, preattestation};
 use crate::process::{Signer, wait_for};
 use crate::record_store::on_each_kind;
+use crate::test_env::{CommandResult, FLOOR, TestEnv};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 /// A signature that left: what for, what of, and by whom.
-struct Given {
+struct SignedPayload {
     kind: &'static str,
     level: u32,
     payload: Vec<u8>,
@@ -27,23 +27,23 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-fn import(home: &Home, arguments: &[&str], text: &str) -> Ended {
-    let file = home.path.join("watermarks.json");
+fn import(env: &TestEnv, arguments: &[&str], text: &str) -> CommandResult {
+    let file = env.path.join("watermarks.json");
     std::fs::write(&file, text).unwrap();
-    home.run(&[&["watermarks", "import", file.to_str().unwrap()], arguments].concat())
+    env.run(&[&["watermarks", "import", file.to_str().unwrap()], arguments].concat())
 }
 
 #[test]
 fn a_key_moves_from_a_to_b_without_an_overlap_and_without_a_gap() {
     on_each_kind(|store_of| {
-        let a = Home::without_records();
-        let b = a.beside();
+        let a = TestEnv::without_records();
+        let b = a.with_same_token();
         let _stores = (store_of(&a), store_of(&b));
         a.run(&["watermarks", "initialise", "--level", &FLOOR.to_string()]).succeeded();
         let key = a.tz3();
         let (signer_a, signer_b) = (Signer::start(&a), Signer::start_unready(&b));
         let (head, stop) = (AtomicU32::new(FLOOR), AtomicBool::new(false));
-        let given: Mutex<Vec<Given>> = Mutex::default();
+        let given: Mutex<Vec<SignedPayload>> = Mutex::default();
 
         let ceiling = std::thread::scope(|scope| {
             // The two bakers: at each level they ask for different things, so that two signatures would be two, and each asks again for
@@ -56,7 +56,7 @@ fn a_key_moves_from_a_to_b_without_an_overlap_and_without_a_gap() {
                         for (kind, payload) in KINDS {
                             let payload = payload(level, 0, salt);
                             if signer.sign(key, &payload).status == 200 {
-                                given.lock().unwrap().push(Given { kind, level, payload, by });
+                                given.lock().unwrap().push(SignedPayload { kind, level, payload, by });
                             }
                         }
                     }
@@ -81,7 +81,7 @@ fn a_key_moves_from_a_to_b_without_an_overlap_and_without_a_gap() {
             let ceiling = next_level() + 6;
             a.run(&["watermarks", "ceiling", "--level", &ceiling.to_string()]).succeeded();
             let export = a.run(&["watermarks", "export"]).succeeded();
-            assert!(import(&b, &[], &export).failed().contains("--create makes it"));
+            assert!(import(&b, &[], &export).failed().contains("--create creates it"));
             let table = import(&b, &["--create"], &export).succeeded();
             assert!(table.contains(&format!("level {ceiling} round 2147483647")), "{table}");
             while next_level() < ceiling + 5 {}
@@ -106,8 +106,8 @@ impl Drop for Stop<'_> {
 }
 
 /// Of each position one payload was signed, by A up to the ceiling and by B above it, and none is missing.
-fn check(all: &[Given], ceiling: u32, head: u32) {
-    let mut signed: BTreeMap<(u32, &str), &Given> = BTreeMap::new();
+fn check(all: &[SignedPayload], ceiling: u32, head: u32) {
+    let mut signed: BTreeMap<(u32, &str), &SignedPayload> = BTreeMap::new();
     for given in all {
         let first = signed.entry((given.level, given.kind)).or_insert(given);
         assert_eq!(first.payload, given.payload, "{} at {} was signed twice", given.kind, given.level);
@@ -121,14 +121,14 @@ fn check(all: &[Given], ceiling: u32, head: u32) {
 #[test]
 fn an_import_raises_and_never_lowers_and_may_be_repeated() {
     on_each_kind(|store_of| {
-        let a = Home::without_records();
-        let b = a.beside();
+        let a = TestEnv::without_records();
+        let b = a.with_same_token();
         let _stores = (store_of(&a), store_of(&b));
         a.run(&["watermarks", "initialise", "--level", &FLOOR.to_string()]).succeeded();
         b.run(&["watermarks", "initialise", "--level", &(FLOOR + 3).to_string()]).succeeded();
         let key = a.tz3();
         let data =
-            |home: &Home| json(&home.run(&["watermarks", "show", "--output", "json"]).succeeded())[0]["data"].clone();
+            |env: &TestEnv| json(&env.run(&["watermarks", "show", "--output", "json"]).succeeded())[0]["data"].clone();
 
         let export = {
             let signer = Signer::start(&a);
@@ -165,13 +165,13 @@ fn an_import_raises_and_never_lowers_and_may_be_repeated() {
 
 #[test]
 fn a_file_of_another_key_chain_or_format_is_refused_by_name_and_changes_nothing() {
-    let home = Home::new();
-    let export = home.run(&["watermarks", "export", "--output", "json"]).succeeded();
-    let shown = || home.run(&["watermarks", "show", "--output", "json"]).succeeded();
+    let env = TestEnv::new();
+    let export = env.run(&["watermarks", "export", "--output", "json"]).succeeded();
+    let shown = || env.run(&["watermarks", "show", "--output", "json"]).succeeded();
     let before = shown();
     let raised = export.replace(&format!("\"level\": {FLOOR}"), "\"level\": 5000");
     assert_ne!(raised, export);
-    let (tz2, stranger) = (home.tz2().hash().to_string(), "tz2TSvNTh2epDMhZHrw73nV9piBX7kLZ9K9m");
+    let (tz2, stranger) = (env.tz2().hash().to_string(), "tz2TSvNTh2epDMhZHrw73nV9piBX7kLZ9K9m");
     for (from, to, arguments, message) in [
         (
             "tezos-signing-watermarks/v1",
@@ -183,31 +183,31 @@ fn a_file_of_another_key_chain_or_format_is_refused_by_name_and_changes_nothing(
             "\"NetXdQprcVkpaWU\"",
             "\"NetXz969SFaFn8k\"",
             &[],
-            "on the chain NetXz969SFaFn8k, in the configuration that key is for NetXdQprcVkpaWU",
+            "on the chain NetXz969SFaFn8k, but the chain of that key in the configuration is NetXdQprcVkpaWU",
         ),
         (&tz2, stranger, &[], "tz2TSvNTh2epDMhZHrw73nV9piBX7kLZ9K9m"),
-        (&tz2, stranger, &["--key", &tz2], "no record of a key that was asked for"),
+        (&tz2, stranger, &["--key", &tz2], "no record of the selected key"),
         ("\"round\": 2147483647", "\"round\": 2147483648", &[], "2147483648"),
     ] {
         assert!(raised.contains(from), "{from}: {raised}");
-        let refused = import(&home, arguments, &raised.replace(from, to)).failed();
+        let refused = import(&env, arguments, &raised.replace(from, to)).failed();
         assert!(refused.contains(message) && refused.contains("nothing was changed"), "{refused}");
         assert_eq!(shown(), before);
     }
     // Half of a file can be had by name, and the other half stays.
-    import(&home, &["--key", &home.tz3().hash().to_string()], &raised.replace(&tz2, stranger)).succeeded();
-    assert_eq!(home.row(&home.tz3(), "block"), "5000 2147483647 - -");
-    assert_eq!(home.row(&home.tz2(), "block"), format!("{FLOOR} 2147483647 - -"));
+    import(&env, &["--key", &env.tz3().hash().to_string()], &raised.replace(&tz2, stranger)).succeeded();
+    assert_eq!(env.row(&env.tz3(), "block"), "5000 2147483647 - -");
+    assert_eq!(env.row(&env.tz2(), "block"), format!("{FLOOR} 2147483647 - -"));
 }
 
 #[test]
 fn two_signatures_of_one_position_are_not_imported_over_each_other() {
-    let a = Home::without_records();
-    let b = a.beside();
-    for (home, salt) in [(&a, 1), (&b, 2)] {
-        home.run(&["watermarks", "initialise", "--level", &FLOOR.to_string()]).succeeded();
+    let a = TestEnv::without_records();
+    let b = a.with_same_token();
+    for (env, salt) in [(&a, 1), (&b, 2)] {
+        env.run(&["watermarks", "initialise", "--level", &FLOOR.to_string()]).succeeded();
         // The accident that all of this is there to prevent.
-        Signer::start(home).signature(&home.tz3(), &block(FLOOR + 1, 0, salt));
+        Signer::start(env).signature(&env.tz3(), &block(FLOOR + 1, 0, salt));
     }
     let export = a.run(&["watermarks", "export"]).succeeded();
     let refused = import(&b, &[], &export).failed();
@@ -220,10 +220,10 @@ fn two_signatures_of_one_position_are_not_imported_over_each_other() {
 #[test]
 fn changes_under_load_are_not_lost() {
     on_each_kind(|store_of| {
-        let home = Home::without_records();
-        let _store = store_of(&home);
-        home.run(&["watermarks", "initialise", "--level", &FLOOR.to_string()]).succeeded();
-        let (signer, key, stop) = (Signer::start(&home), home.tz3(), AtomicBool::new(false));
+        let env = TestEnv::without_records();
+        let _store = store_of(&env);
+        env.run(&["watermarks", "initialise", "--level", &FLOOR.to_string()]).succeeded();
+        let (signer, key, stop) = (Signer::start(&env), env.tz3(), AtomicBool::new(false));
         std::thread::scope(|scope| {
             let load = scope.spawn(|| {
                 let (mut level, mut last) = (FLOOR, FLOOR);
@@ -237,15 +237,15 @@ fn changes_under_load_are_not_lost() {
             });
             let _stopped = Stop(&stop);
             for ceiling in [90_000, 80_000, 70_000, 60_000] {
-                home.run(&["watermarks", "ceiling", "--level", &ceiling.to_string()]).succeeded();
+                env.run(&["watermarks", "ceiling", "--level", &ceiling.to_string()]).succeeded();
                 // Some signatures later it is still there.
                 std::thread::sleep(Duration::from_millis(100));
-                let shown = json(&home.run(&["watermarks", "show", "--output", "json"]).succeeded());
+                let shown = json(&env.run(&["watermarks", "show", "--output", "json"]).succeeded());
                 assert_eq!(shown[0]["data"]["ceiling"], ceiling.to_string());
             }
             stop.store(true, Ordering::SeqCst);
             let last = load.join().unwrap();
-            let shown = json(&home.run(&["watermarks", "show", "--output", "json"]).succeeded());
+            let shown = json(&env.run(&["watermarks", "show", "--output", "json"]).succeeded());
             let row = shown[0]["data"]["attestation"].as_str().unwrap().to_owned();
             assert!(row.starts_with(&format!("{last} 0 ")), "{last}: {row}");
         });

@@ -2,9 +2,9 @@
 //! left when it returns after all, and when the process gives up.
 
 use crate::faulty_module::FaultyModule;
-use crate::home::{FLOOR, Home};
 use crate::payload::attestation;
 use crate::process::{Signer, wait_for};
+use crate::test_env::{FLOOR, TestEnv};
 use pkcs11_faults::control::{Control, Rule};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -21,30 +21,30 @@ const USER_NOT_LOGGED_IN: u64 = 0x101;
 const DEVICE_ERROR: u64 = 0x30;
 
 /// A signer with two sessions that is well.
-struct Bench {
+struct FaultySigner {
     signer: Signer,
     module: FaultyModule,
-    home: Home,
+    env: TestEnv,
     level: u32,
     /// How many there are when nothing is wrong.
     sessions: u64,
     threads: usize,
 }
 
-impl Bench {
+impl FaultySigner {
     fn new(exit_after_hang_seconds: u32) -> Self {
-        let home = Home::new();
+        let env = TestEnv::new();
         let exit = format!("\"sessions\": 2, \"exitAfterHangSeconds\": {exit_after_hang_seconds}");
-        home.edit_config("\"sessions\": 2", &exit);
-        let module = FaultyModule::install(&home);
-        let signer = module.start(&home);
+        env.edit_config("\"sessions\": 2", &exit);
+        let module = FaultyModule::install(&env);
+        let signer = module.start(&env);
         wait_for("the sessions", || (signer.metric("tezos_signer_hsm_sessions") == Some(2)).then_some(()));
         wait_for("/readyz", || (signer.admin("/readyz").status == 200).then_some(()));
         let sessions = module.state().sessions;
-        let mut bench = Self { signer, module, home, level: FLOOR + 1, sessions, threads: 0 };
-        bench.threads = bench.threads_now();
-        assert!(bench.asks());
-        bench
+        let mut faulty = Self { signer, module, env, level: FLOOR + 1, sessions, threads: 0 };
+        faulty.threads = faulty.threads_now();
+        assert!(faulty.asks());
+        faulty
     }
 
     /// How many threads the signer has, but the runtime's, which come and go.
@@ -62,7 +62,7 @@ impl Bench {
 
     /// Asks for the next signature, which is given or not, in time.
     fn asks(&mut self) -> bool {
-        let (begin, key) = (Instant::now(), self.home.tz3());
+        let (begin, key) = (Instant::now(), self.env.tz3());
         let payload = attestation(self.level, 0, 1);
         let answer = self.signer.sign(&key, &payload);
         assert!(begin.elapsed() < DEADLINE + SLACK, "{answer:?} after {:?}", begin.elapsed());
@@ -113,46 +113,46 @@ impl Bench {
 #[test]
 fn a_call_that_hangs_costs_one_request_and_another_thread_takes_over_until_it_returns() {
     for function in ["C_SignInit", "C_Sign"] {
-        let mut bench = Bench::new(10);
-        bench.set(vec![Rule::hang(function).times(1)], false);
+        let mut faulty = FaultySigner::new(10);
+        faulty.set(vec![Rule::hang(function).times(1)], false);
         // One waits in vain, or none where it met a trial signature; then the other session signs, and soon a new one too.
         let mut refused = 0;
         wait_for("the new thread", || {
-            refused += u32::from(!bench.asks());
-            (bench.hung_calls() == 1 && bench.replaced() == 1).then_some(())
+            refused += u32::from(!faulty.asks());
+            (faulty.hung_calls() == 1 && faulty.replaced() == 1).then_some(())
         });
         assert!(refused <= 1, "{function}: {refused} requests were not signed");
-        assert_eq!(bench.module.state().hanging, 1);
+        assert_eq!(faulty.module.state().hanging, 1);
         wait_for("two sessions that sign", || {
-            assert!(bench.asks());
-            (bench.signer.metric("tezos_signer_hsm_sessions") == Some(2)).then_some(())
+            assert!(faulty.asks());
+            (faulty.signer.metric("tezos_signer_hsm_sessions") == Some(2)).then_some(())
         });
         // Of the hanging thread, too.
-        assert_eq!((bench.module.state().sessions, bench.threads_now()), (bench.sessions + 1, bench.threads + 1));
-        bench.set(Vec::new(), false);
-        bench.recovers();
-        assert_eq!(bench.replaced(), 1);
+        assert_eq!((faulty.module.state().sessions, faulty.threads_now()), (faulty.sessions + 1, faulty.threads + 1));
+        faulty.set(Vec::new(), false);
+        faulty.recovers();
+        assert_eq!(faulty.replaced(), 1);
     }
 }
 
 /// Tries a hang of a function in the sessions, or of the whole library, until it ends.
 fn hangs_until_it_ends(rules: Vec<Rule>, needs_reinitialising: bool) {
-    let mut bench = Bench::new(30);
+    let mut faulty = FaultySigner::new(30);
     let function = rules[0].function.clone();
-    bench.set(rules, needs_reinitialising);
+    faulty.set(rules, needs_reinitialising);
     wait_for(&format!("a hang of {function}"), || {
-        bench.asks();
-        (bench.module.state().hanging > 0).then_some(())
+        faulty.asks();
+        (faulty.module.state().hanging > 0).then_some(())
     });
     let begin = Instant::now();
     let mut refused = 0;
     while begin.elapsed() < Duration::from_secs(3) {
-        refused += u32::from(!bench.asks());
+        refused += u32::from(!faulty.asks());
     }
     assert!(refused > 0, "{function}: a signature without it");
-    assert!(bench.module.state().hanging > 0);
-    bench.set(Vec::new(), needs_reinitialising);
-    bench.recovers();
+    assert!(faulty.module.state().hanging > 0);
+    faulty.set(Vec::new(), needs_reinitialising);
+    faulty.recovers();
 }
 
 /// Whoever signs next is told that the session is no good, whichever it is.
@@ -199,78 +199,78 @@ fn while_c_finalize_hangs_requests_are_answered_in_time() {
 
 #[test]
 fn while_c_closesession_hangs_on_one_session_the_other_signs() {
-    let mut bench = Bench::new(30);
+    let mut faulty = FaultySigner::new(30);
     // For the trial signatures of both sessions, of which one hangs.
     let invalid = Rule::new("C_SignInit", SESSION_HANDLE_INVALID).times(4);
-    bench.set(vec![Rule::hang("C_CloseSession").times(1), invalid], false);
+    faulty.set(vec![Rule::hang("C_CloseSession").times(1), invalid], false);
     wait_for("the hang", || {
-        bench.asks();
-        (bench.module.state().hanging == 1).then_some(())
+        faulty.asks();
+        (faulty.module.state().hanging == 1).then_some(())
     });
-    wait_for("a signature", || bench.asks().then_some(()));
+    wait_for("a signature", || faulty.asks().then_some(()));
     for _ in 0..20 {
-        assert!(bench.asks());
+        assert!(faulty.asks());
     }
-    bench.set(Vec::new(), false);
-    bench.recovers();
+    faulty.set(Vec::new(), false);
+    faulty.recovers();
 }
 
 #[test]
 fn a_token_that_signs_later_than_the_deadline_is_no_use_and_what_it_signs_late_is_dropped() {
-    let mut bench = Bench::new(30);
+    let mut faulty = FaultySigner::new(30);
     // Also before its length is told: a signature takes twice as long.
-    bench.set(vec![Rule::slow("C_Sign", 1000)], false);
+    faulty.set(vec![Rule::slow("C_Sign", 1000)], false);
     // What is under way is from before.
-    bench.asks();
+    faulty.asks();
     for _ in 0..3 {
-        assert!(!bench.asks(), "signed in spite of the deadline");
+        assert!(!faulty.asks(), "signed in spite of the deadline");
     }
-    let row = bench.home.row(&bench.home.tz3(), "attestation");
-    assert!(row.starts_with(&(bench.level - 1).to_string()), "the record says {row}");
-    bench.set(Vec::new(), false);
-    bench.recovers();
+    let row = faulty.env.row(&faulty.env.tz3(), "attestation");
+    assert!(row.starts_with(&(faulty.level - 1).to_string()), "the record says {row}");
+    faulty.set(Vec::new(), false);
+    faulty.recovers();
 }
 
 #[test]
 fn where_all_sessions_hang_the_process_ends_with_75() {
-    let mut bench = Bench::new(3);
-    bench.set(vec![Rule::hang("C_Sign")], false);
+    let mut faulty = FaultySigner::new(3);
+    faulty.set(vec![Rule::hang("C_Sign")], false);
     let begin = Instant::now();
-    assert!(!bench.asks());
-    bench.ends_with_75(begin, Duration::from_secs(3 + 5));
+    assert!(!faulty.asks());
+    faulty.ends_with_75(begin, Duration::from_secs(3 + 5));
 }
 
 #[test]
 fn where_the_library_hangs_while_it_is_initialised_the_process_ends_with_75() {
-    let mut bench = Bench::new(3);
-    bench.set(with_the_library("C_Initialize"), true);
+    let mut faulty = FaultySigner::new(3);
+    faulty.set(with_the_library("C_Initialize"), true);
     let begin = Instant::now();
     wait_for("the hang", || {
-        bench.asks();
-        (bench.module.state().hanging == 1).then_some(())
+        faulty.asks();
+        (faulty.module.state().hanging == 1).then_some(())
     });
     // It took a while until the library was given up.
-    bench.ends_with_75(begin, Duration::from_secs(3 + 8));
+    faulty.ends_with_75(begin, Duration::from_secs(3 + 8));
 }
 
 /// Each thread is replaced, until there are too many that hang.
 #[test]
 fn where_ever_more_calls_hang_the_process_ends_with_75_though_others_sign() {
-    let mut bench = Bench::new(3);
-    bench.set(vec![Rule::hang("C_Sign").each(9)], false);
-    let key = bench.home.tz3();
+    let mut faulty = FaultySigner::new(3);
+    faulty.set(vec![Rule::hang("C_Sign").each(9)], false);
+    let key = faulty.env.tz3();
     let mut signed = 0;
     wait_for("the end", || {
-        let payload = attestation(bench.level, 0, 1);
-        let answer = bench.signer.try_sign(&key, &payload);
+        let payload = attestation(faulty.level, 0, 1);
+        let answer = faulty.signer.try_sign(&key, &payload);
         let Some(answer) = answer else { return Some(()) };
         if answer.status == 200 {
             answer.signature(&key, &payload);
-            (bench.level, signed) = (bench.level + 1, signed + 1);
+            (faulty.level, signed) = (faulty.level + 1, signed + 1);
         }
         None
     });
     assert!(signed > 0);
-    assert!(bench.module.state().hanging > 4, "{:?}", bench.module.state());
-    bench.ends_with_75(Instant::now(), Duration::from_secs(5));
+    assert!(faulty.module.state().hanging > 4, "{:?}", faulty.module.state());
+    faulty.ends_with_75(Instant::now(), Duration::from_secs(5));
 }

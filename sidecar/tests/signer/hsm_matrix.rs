@@ -4,110 +4,26 @@
 //! The table is printed and written to `target/hsm-matrix.txt`, and beside it the log of the signer in each cell that failed.
 //! `HSM_MATRIX="C_Login CKR_PIN"` tries only the cells whose function and code begin so.
 
+mod axes;
+mod table;
+
 use crate::faulty_module::FaultyModule;
-use crate::home::{FLOOR, Home, PIN};
 use crate::payload::attestation;
 use crate::process::{Answer, Signer, wait_for};
+use crate::test_env::{FLOOR, PIN, TestEnv};
+use axes::{BURST, CODES, FUNCTIONS, LENGTHS, Length, NOTHING_FOUND, Trigger};
 use pkcs11_faults::control::{Control, Rule, State};
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
+use table::{Failure, Recovery, Results, table};
 use tezos_signer_core::config::KeyConfig;
 use tezos_signer_core::key::{Digest, Signature};
-
-/// The rows: a code of each class, and all of them.
-const CODES: [(&str, u64); 33] = [
-    // The caller is wrong, or the configuration.
-    ("CKR_ARGUMENTS_BAD", 0x07),
-    ("CKR_MECHANISM_INVALID", 0x70),
-    ("CKR_MECHANISM_PARAM_INVALID", 0x71),
-    ("CKR_DATA_INVALID", 0x20),
-    ("CKR_DATA_LEN_RANGE", 0x21),
-    ("CKR_KEY_FUNCTION_NOT_PERMITTED", 0x68),
-    ("CKR_KEY_TYPE_INCONSISTENT", 0x63),
-    ("CKR_PIN_INCORRECT", 0xa0),
-    ("CKR_PIN_LOCKED", 0xa4),
-    ("CKR_PIN_EXPIRED", 0xa3),
-    ("CKR_USER_PIN_NOT_INITIALIZED", 0x102),
-    // Busy.
-    ("CKR_FUNCTION_FAILED", 0x06),
-    ("CKR_DEVICE_MEMORY", 0x31),
-    ("CKR_HOST_MEMORY", 0x02),
-    ("CKR_SESSION_COUNT", 0xb1),
-    // The session is dead.
-    ("CKR_SESSION_HANDLE_INVALID", 0xb3),
-    ("CKR_SESSION_CLOSED", 0xb0),
-    ("CKR_OPERATION_ACTIVE", 0x90),
-    ("CKR_OPERATION_NOT_INITIALIZED", 0x91),
-    ("CKR_BUFFER_TOO_SMALL", 0x150),
-    // A handle is.
-    ("CKR_OBJECT_HANDLE_INVALID", 0x82),
-    ("CKR_KEY_HANDLE_INVALID", 0x60),
-    // The login is lost.
-    ("CKR_USER_NOT_LOGGED_IN", 0x101),
-    // The library is dead, or the HSM.
-    ("CKR_DEVICE_ERROR", 0x30),
-    ("CKR_DEVICE_REMOVED", 0x32),
-    ("CKR_GENERAL_ERROR", 0x05),
-    ("CKR_TOKEN_NOT_PRESENT", 0xe0),
-    ("CKR_SLOT_ID_INVALID", 0x03),
-    ("CKR_CRYPTOKI_NOT_INITIALIZED", 0x190),
-    ("CKR_FUNCTION_CANCELED", 0x50),
-    ("vendor's 0x80000001", 0x8000_0001),
-    ("unknown 0x7fff", 0x7fff),
-    // No error: the function has found nothing.
-    ("CKR_OK, nothing found", NOTHING_FOUND),
-];
-
-const NOTHING_FOUND: u64 = 0;
-
-/// The columns: every function on the way to a signature, and what makes the signer call it.
-const FUNCTIONS: [(&str, Trigger); 14] = [
-    ("C_Finalize", Trigger::Library),
-    ("C_Initialize", Trigger::Library),
-    ("C_GetSlotList", Trigger::Library),
-    ("C_GetTokenInfo", Trigger::Library),
-    ("C_OpenSession", Trigger::Session),
-    ("C_GetSessionInfo", Trigger::Session),
-    ("C_Login", Trigger::Login),
-    ("C_FindObjectsInit", Trigger::Session),
-    ("C_FindObjects", Trigger::Session),
-    ("C_FindObjectsFinal", Trigger::Session),
-    ("C_GetAttributeValue", Trigger::Session),
-    ("C_CloseSession", Trigger::Session),
-    ("C_SignInit", Trigger::Request),
-    ("C_Sign", Trigger::Request),
-];
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Trigger {
-    /// A request for a signature.
-    Request,
-    /// Every session is invalid.
-    Session,
-    /// The HSM has forgotten the login.
-    Login,
-    /// A library that fails until it is initialised again.
-    Library,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Length {
-    Once,
-    Burst,
-    Until,
-}
-
-const LENGTHS: [Length; 3] = [Length::Once, Length::Burst, Length::Until];
-
-const BURST: u64 = 5;
 
 /// Many wait most of their time. More than the machine has cores.
 const SIGNERS: usize = 40;
 
-/// The deadline of a request in these homes.
+/// The deadline of a request in these test environments.
 const DEADLINE: Duration = Duration::from_millis(500);
 
 /// How much later than its deadline an answer may come on a busy machine.
@@ -136,10 +52,10 @@ const WATCH: Duration = Duration::from_millis(300);
 const SETTLING: Duration = Duration::from_secs(5);
 
 /// A signer that goes from cell to cell.
-struct Bench {
+struct FaultySigner {
     signer: Signer,
     module: FaultyModule,
-    home: Home,
+    env: TestEnv,
     key: KeyConfig,
     /// The next to sign.
     level: u32,
@@ -152,20 +68,20 @@ struct Bench {
     sessions: u64,
 }
 
-impl Bench {
+impl FaultySigner {
     fn new() -> Self {
-        let home = Home::new();
-        home.set_config(serde_json::json!({"requestDeadlineMilliseconds": DEADLINE.as_millis()}));
-        let module = FaultyModule::install(&home);
-        let signer = Self::start(&home, &module);
-        let key = home.tz3();
+        let env = TestEnv::new();
+        env.set_config(serde_json::json!({"requestDeadlineMilliseconds": DEADLINE.as_millis()}));
+        let module = FaultyModule::install(&env);
+        let signer = Self::start(&env, &module);
+        let key = env.tz3();
         let sessions = module.state().sessions;
         let (level, last) = (FLOOR + 1, <_>::default());
-        Self { signer, module, home, key, level, other_level: FLOOR, last, serial: 0, sessions }
+        Self { signer, module, env, key, level, other_level: FLOOR, last, serial: 0, sessions }
     }
 
-    fn start(home: &Home, module: &FaultyModule) -> Signer {
-        let signer = module.start(home);
+    fn start(env: &TestEnv, module: &FaultyModule) -> Signer {
+        let signer = module.start(env);
         wait_for("the sessions", || (signer.metric("tezos_signer_hsm_sessions") == Some(2)).then_some(()));
         wait_for("/readyz", || (signer.admin("/readyz").status == 200).then_some(()));
         signer
@@ -176,7 +92,7 @@ impl Bench {
         self.set(Vec::new(), false);
         self.signer.kill();
         self.signer.ended();
-        self.signer = Self::start(&self.home, &self.module);
+        self.signer = Self::start(&self.env, &self.module);
     }
 
     fn set(&mut self, rules: Vec<Rule>, needs_reinitialising: bool) {
@@ -243,9 +159,9 @@ impl Bench {
         let mut well_since = Instant::now();
         let mut struck = 0;
         self.ask_until(
-            |bench| {
-                if bench.struck() != struck || !bench.is_ready() {
-                    (struck, well_since) = (bench.struck(), Instant::now());
+            |faulty| {
+                if faulty.struck() != struck || !faulty.is_ready() {
+                    (struck, well_since) = (faulty.struck(), Instant::now());
                 }
                 struck >= count || struck > 0 && well_since.elapsed() > AROUND
             },
@@ -296,7 +212,7 @@ impl Bench {
         if other.status != 409 {
             return Err(format!("another payload at the same position: {other:?}"));
         }
-        let row = self.home.row(&self.key, "attestation");
+        let row = self.env.row(&self.key, "attestation");
         if !row.starts_with(&format!("{level} 0 ")) {
             return Err(format!("signed {level}, but the record says {row}"));
         }
@@ -363,7 +279,7 @@ impl Bench {
             let ago = if in_full { ago } else { Duration::ZERO };
             self.recovers(Instant::now().checked_sub(ago).unwrap(), initialised)?
         } else {
-            self.ask_until(|bench| bench.struck() > 0, "the fault")?;
+            self.ask_until(|faulty| faulty.struck() > 0, "the fault")?;
             let begin = Instant::now();
             while begin.elapsed() < HOLD {
                 if self.ask()? && trigger == Trigger::Request {
@@ -383,7 +299,7 @@ impl Bench {
     /// A PIN that is refused is not tried again before its file changes.
     fn refused_pins(&mut self, count: Option<u64>, initialised: u64) -> Result<Duration, Failure> {
         for refusal in 1..=count.unwrap_or(2) {
-            self.ask_until(|bench| bench.struck() >= refusal, "the refusal")?;
+            self.ask_until(|faulty| faulty.struck() >= refusal, "the refusal")?;
             let begin = Instant::now();
             while begin.elapsed() < WATCH {
                 self.ask()?;
@@ -396,14 +312,14 @@ impl Bench {
                 self.set(Vec::new(), false);
             }
             // The same PIN in a file of another length.
-            self.home.write_pin(&format!("{PIN}{}", "\n".repeat(usize::try_from(refusal % 2).unwrap())));
+            self.env.write_pin(&format!("{PIN}{}", "\n".repeat(usize::try_from(refusal % 2).unwrap())));
         }
         self.recovers(Instant::now(), initialised)
     }
 
     /// While the HSM refuses one key, the other signs; and so does the one soon afterwards.
     fn cell_of_one_key(&mut self, code: u64) -> Result<(), Failure> {
-        let (refused, threads) = (self.home.tz2(), self.threads());
+        let (refused, threads) = (self.env.tz2(), self.threads());
         self.other_level += 1;
         let payload = attestation(self.other_level, 0, 1);
         self.set(vec![Rule::new("C_SignInit", code).of_key("tz2")], false);
@@ -456,42 +372,10 @@ fn target() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_tezos-signer")).ancestors().nth(2).unwrap()
 }
 
-/// What became of a cell that is well.
-struct Recovery {
-    /// From the end of the fault to the next signature.
-    took: Duration,
-    /// Or was the fault met less often, because the signer has found a way around it?
-    in_full: bool,
-}
-
-/// Why a cell is not well.
-enum Failure {
-    /// Only late. Other cells, or other work of the machine, may be the reason.
-    Late(Duration),
-    Broken(String),
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Late(took) => write!(f, "the next signature {} ms after the end", took.as_millis()),
-            Self::Broken(reason) => f.write_str(reason),
-        }
-    }
-}
-
-impl From<String> for Failure {
-    fn from(reason: String) -> Self {
-        Self::Broken(reason)
-    }
-}
-
-type Results = BTreeMap<(usize, usize), Vec<Result<Recovery, String>>>;
-
 /// Cells that were late in company: function, code, length.
 type Late = Mutex<Vec<(usize, usize, Length)>>;
 
-impl Bench {
+impl FaultySigner {
     /// As [`Self::cell`]; one that is late in company is tried once more when it is alone.
     fn cell_or_why_not(
         &mut self,
@@ -515,7 +399,7 @@ impl Bench {
 }
 
 #[test]
-#[ignore = "measures times, and so needs the machine for itself: make unit-test runs it alone"]
+#[ignore = "measures times, and so needs the machine for itself: make hsm-matrix runs it alone"]
 fn whatever_a_function_returns_and_however_often_the_signer_is_itself_again_in_time() {
     let only = std::env::var("HSM_MATRIX").unwrap_or_default();
     let (only_function, only_code) = only.split_once(' ').unwrap_or((&only, ""));
@@ -535,10 +419,10 @@ fn whatever_a_function_returns_and_however_often_the_signer_is_itself_again_in_t
     std::thread::scope(|scope| {
         for _ in 0..signers {
             scope.spawn(|| {
-                let mut bench = Bench::new();
+                let mut faulty = FaultySigner::new();
                 loop {
                     let Some(job) = queue.lock().unwrap().next() else { return };
-                    let cells = LENGTHS.map(|length| bench.cell_or_why_not(job, length, Some(&late)));
+                    let cells = LENGTHS.map(|length| faulty.cell_or_why_not(job, length, Some(&late)));
                     results.lock().unwrap().insert((job.1, job.0), cells.into());
                 }
             });
@@ -548,9 +432,9 @@ fn whatever_a_function_returns_and_however_often_the_signer_is_itself_again_in_t
     let late = late.into_inner().unwrap();
     if !late.is_empty() {
         println!("{} cells were late beside all others: once more, one by one", late.len());
-        let mut bench = Bench::new();
+        let mut faulty = FaultySigner::new();
         for (function, code, length) in late {
-            let again = bench.cell_or_why_not((function, code), length, None);
+            let again = faulty.cell_or_why_not((function, code), length, None);
             let cells = results.get_mut(&(code, function)).unwrap();
             cells[LENGTHS.iter().position(|one| *one == length).unwrap()] = again;
         }
@@ -563,77 +447,33 @@ fn whatever_a_function_returns_and_however_often_the_signer_is_itself_again_in_t
 }
 
 #[test]
-#[ignore = "measures times, and so needs the machine for itself: make unit-test runs it alone"]
+#[ignore = "measures times, and so needs the machine for itself: make hsm-matrix runs it alone"]
 fn whatever_the_hsm_says_of_one_key_the_other_signs() {
     let codes = CODES.into_iter().filter(|(_, code)| *code != NOTHING_FOUND);
     let (queue, failures) = (Mutex::new(codes), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..SIGNERS / 2 {
             scope.spawn(|| {
-                let mut bench = Bench::new();
+                let mut faulty = FaultySigner::new();
                 loop {
                     let Some((name, code)) = queue.lock().unwrap().next() else { return };
-                    if let Err(failure) = bench.cell_of_one_key(code) {
+                    if let Err(failure) = faulty.cell_of_one_key(code) {
                         failures.lock().unwrap().push((name, code, failure));
-                        bench.restart();
+                        faulty.restart();
                     }
                 }
             });
         }
     });
-    let mut bench = Bench::new();
+    let mut faulty = FaultySigner::new();
     let failures = failures.into_inner().unwrap().into_iter().filter_map(|(name, code, failure)| {
         let failure = match failure {
             // Once more, alone.
-            Failure::Late(_) => bench.cell_of_one_key(code).err()?,
+            Failure::Late(_) => faulty.cell_of_one_key(code).err()?,
             broken @ Failure::Broken(_) => broken,
         };
         Some(format!("{name}: {failure}"))
     });
     let failures: Vec<_> = failures.collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-}
-
-/// Rows of codes, columns of functions. In each cell a mark for once, five times and until cleared, and the slowest recovery in
-/// milliseconds. Beneath, what failed.
-fn table(results: &Results, took: Duration) -> String {
-    let mut text = String::new();
-    let cells = results.values().flatten().count();
-    writeln!(
-        text,
-        "{cells} cells in {:.1} s. + is well, ~ too but went around the fault, x is not: once, {BURST} times, until cleared; ms to the next signature",
-        took.as_secs_f32()
-    )
-    .unwrap();
-    write!(text, "{:31}", "").unwrap();
-    for (function, _) in FUNCTIONS {
-        write!(text, "{:>1$}", function.trim_start_matches("C_"), function.len().max(11)).unwrap();
-    }
-    writeln!(text).unwrap();
-    let mut failures = String::new();
-    for (row, (code, _)) in CODES.iter().enumerate() {
-        write!(text, "{code:31}").unwrap();
-        for (column, (function, _)) in FUNCTIONS.iter().enumerate() {
-            let Some(cells) = results.get(&(row, column)) else {
-                write!(text, "{:>1$}", "", function.len().max(11)).unwrap();
-                continue;
-            };
-            let mark = |cell: &Result<Recovery, String>| match cell {
-                Ok(Recovery { in_full: true, .. }) => '+',
-                Ok(_) => '~',
-                Err(_) => 'x',
-            };
-            let marks: String = cells.iter().map(mark).collect();
-            let slowest = cells.iter().flatten().map(|cell| cell.took).max();
-            let slowest = slowest.map(|took| took.as_millis().to_string()).unwrap_or_default();
-            write!(text, "{:>1$}", format!("{marks} {slowest:>4}"), function.len().max(11)).unwrap();
-            for (cell, length) in cells.iter().zip(LENGTHS) {
-                if let Err(reason) = cell {
-                    writeln!(failures, "{function} {code} {length:?}: {reason}").unwrap();
-                }
-            }
-        }
-        writeln!(text).unwrap();
-    }
-    text + &failures
 }

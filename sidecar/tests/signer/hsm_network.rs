@@ -1,10 +1,10 @@
 //! A network to the HSM that fails: cut, aborted, stalled, slow, unplugged, its other end restarted or not there at the start.
 //! What is answered meanwhile, what is never answered, and that the signer signs again by itself once the network is well.
 
-use crate::home::{FLOOR, Home};
 use crate::payload::attestation;
 use crate::process::{Signer, wait_for};
 use crate::remote_token::RemoteToken;
+use crate::test_env::{FLOOR, TestEnv};
 use std::time::{Duration, Instant};
 use tezos_signer_core::config::KeyConfig;
 
@@ -25,8 +25,8 @@ struct Baker<'a> {
 }
 
 impl<'a> Baker<'a> {
-    fn new(home: &Home, signer: &'a Signer) -> Self {
-        Self { signer, keys: [home.tz3(), home.tz2()], asked: 0 }
+    fn new(env: &TestEnv, signer: &'a Signer) -> Self {
+        Self { signer, keys: [env.tz3(), env.tz2()], asked: 0 }
     }
 
     /// One request: whether it was signed, and if not, why. What was signed is signed only once.
@@ -79,10 +79,10 @@ impl<'a> Baker<'a> {
 
 /// A signer that signs, and asks for votes; then `fault`, which leaves the network well; then it signs again in time.
 fn signs_again_after(limit: Duration, fault: impl FnOnce(&RemoteToken, &mut Baker<'_>)) {
-    let home = Home::new();
-    let token = RemoteToken::install(&home);
-    let signer = token.start_ready(&home);
-    let mut baker = Baker::new(&home, &signer);
+    let env = TestEnv::new();
+    let token = RemoteToken::install(&env);
+    let signer = token.start_ready(&env);
+    let mut baker = Baker::new(&env, &signer);
     baker.recovers_within(REINITIALISED);
     fault(&token, &mut baker);
     baker.recovers_within(limit);
@@ -102,28 +102,28 @@ fn all_failed(answers: &[Result<(), String>]) {
 fn a_connection_that_is_cut_again_and_again() {
     signs_again_after(REINITIALISED, |token, baker| {
         let library = r#"tezos_signer_hsm_recoveries_total{step="library"}"#;
-        token.relay().cut();
+        token.proxy().cut();
         baker.recovers_within(REINITIALISED);
         assert!(baker.signer.metric(library) > Some(0));
-        token.relay().cut();
+        token.proxy().cut();
     });
 }
 
 #[test]
 fn a_connection_that_is_aborted_under_a_call() {
     signs_again_after(REINITIALISED, |token, baker| {
-        token.relay().hold();
+        token.proxy().hold();
         let _ = baker.ask();
-        token.relay().reset();
-        token.relay().release();
+        token.proxy().reset();
+        token.proxy().release();
     });
 }
 
 #[test]
 fn an_answer_that_breaks_off_in_the_middle() {
     signs_again_after(REINITIALISED, |token, baker| {
-        token.relay().truncate();
-        while token.relay().truncates() {
+        token.proxy().truncate();
+        while token.proxy().truncates() {
             let _ = baker.ask();
         }
     });
@@ -152,35 +152,35 @@ fn a_cable_that_is_out_for_two_seconds() {
 #[test]
 fn a_stall_of_three_seconds() {
     signs_again_after(RECOVERED, |token, baker| {
-        token.relay().hold();
+        token.proxy().hold();
         all_failed(&baker.ask_for(Duration::from_secs(3)));
         assert_eq!(baker.signer.metric("tezos_signer_hsm_up"), Some(0));
         assert!(baker.signer.metric("tezos_signer_hsm_hung_calls") > Some(0));
-        token.relay().release();
+        token.proxy().release();
     });
 }
 
 #[test]
 fn a_network_that_takes_30_ms_a_message() {
     signs_again_after(RECOVERED, |token, baker| {
-        token.relay().delay(Duration::from_millis(30));
+        token.proxy().delay(Duration::from_millis(30));
         let answers = baker.ask_for(Duration::from_secs(5));
         assert!(answers.iter().filter(|answer| answer.is_ok()).count() > answers.len() / 2, "{answers:?}");
-        token.relay().delay(Duration::ZERO);
+        token.proxy().delay(Duration::ZERO);
     });
 }
 
 /// The library blocks for ever in a connection that nothing comes through any more; a new process makes a new one.
 #[test]
 fn a_stall_without_end_ends_the_process_with_75_and_the_next_one_signs() {
-    let home = Home::new();
-    home.set_hsm("exitAfterHangSeconds", 5);
-    let token = RemoteToken::install(&home);
-    let mut signer = token.start_ready(&home);
-    Baker::new(&home, &signer).recovers_within(REINITIALISED);
-    token.relay().freeze();
+    let env = TestEnv::new();
+    env.set_hsm("exitAfterHangSeconds", 5);
+    let token = RemoteToken::install(&env);
+    let mut signer = token.start_ready(&env);
+    Baker::new(&env, &signer).recovers_within(REINITIALISED);
+    token.proxy().freeze();
     let begin = Instant::now();
-    let mut baker = Baker::new(&home, &signer);
+    let mut baker = Baker::new(&env, &signer);
     baker.asked = 10;
     all_failed(&baker.ask_for(Duration::from_secs(3)));
     assert_eq!(signer.ended().code(), Some(75), "{}", signer.log());
@@ -188,21 +188,21 @@ fn a_stall_without_end_ends_the_process_with_75_and_the_next_one_signs() {
     let took = begin.elapsed();
     assert!((4..10).contains(&took.as_secs()), "ended after {took:?}: {}", signer.log());
 
-    let signer = token.start_ready(&home);
-    let mut baker = Baker::new(&home, &signer);
+    let signer = token.start_ready(&env);
+    let mut baker = Baker::new(&env, &signer);
     baker.asked = 10;
     baker.recovers_within(RECOVERED);
 }
 
 /// Waits, says why, and signs once the HSM is there.
-fn starts_without_hsm(home: &Home, mut token: RemoteToken, bring: impl FnOnce(&mut RemoteToken)) {
-    let signer = token.start(home);
+fn starts_without_hsm(env: &TestEnv, mut token: RemoteToken, bring: impl FnOnce(&mut RemoteToken)) {
+    let signer = token.start(env);
     wait_for("a reason that names a function or the token", || {
         let startupz = signer.admin("/startupz");
         assert_eq!(startupz.status, 503, "{startupz:?}");
         (startupz.body.contains("C_") || startupz.body.contains("test")).then_some(())
     });
-    let mut baker = Baker::new(home, &signer);
+    let mut baker = Baker::new(env, &signer);
     all_failed(&baker.ask_for(Duration::from_secs(2)));
     bring(&mut token);
     baker.recovers_within(REINITIALISED);
@@ -211,42 +211,42 @@ fn starts_without_hsm(home: &Home, mut token: RemoteToken, bring: impl FnOnce(&m
 
 #[test]
 fn at_the_start_nobody_listens() {
-    let home = Home::new();
-    let token = RemoteToken::install(&home);
+    let env = TestEnv::new();
+    let token = RemoteToken::install(&env);
     token.stop_server();
-    starts_without_hsm(&home, token, |token| token.start_server());
+    starts_without_hsm(&env, token, |token| token.start_server());
 }
 
 #[test]
 fn at_the_start_the_cable_is_out() {
-    let home = Home::new();
-    let token = RemoteToken::install(&home);
+    let env = TestEnv::new();
+    let token = RemoteToken::install(&env);
     token.network.unplug();
-    starts_without_hsm(&home, token, |token| token.network.plug());
+    starts_without_hsm(&env, token, |token| token.network.plug());
 }
 
 /// Even to initialise the library never returns: a new process would only wait for the same.
 #[test]
 fn at_the_start_the_network_stalls() {
-    let home = Home::new();
-    let token = RemoteToken::install(&home);
-    token.relay().hold();
-    let signer = token.start(&home);
+    let env = TestEnv::new();
+    let token = RemoteToken::install(&env);
+    token.proxy().hold();
+    let signer = token.start(&env);
     wait_for("a reason", || {
         let startupz = signer.admin("/startupz");
         assert_eq!(startupz.status, 503, "{startupz:?}");
         startupz.body.contains("the PKCS#11 library does not return").then_some(())
     });
-    let mut baker = Baker::new(&home, &signer);
+    let mut baker = Baker::new(&env, &signer);
     all_failed(&baker.ask_for(Duration::from_secs(2)));
-    token.relay().release();
+    token.proxy().release();
     baker.recovers_within(REINITIALISED);
 }
 
 /// p11-kit-client.so initialises well then, and has no slots.
 #[test]
 fn at_the_start_the_library_has_no_slots() {
-    let home = Home::new();
-    let token = RemoteToken::install_without_relay(&home);
-    starts_without_hsm(&home, token, RemoteToken::connect);
+    let env = TestEnv::new();
+    let token = RemoteToken::install_without_proxy(&env);
+    starts_without_hsm(&env, token, RemoteToken::connect);
 }

@@ -1,9 +1,9 @@
 //! One key that the HSM does not sign with, beside one that it does.
 
 use crate::faulty_module::FaultyModule;
-use crate::home::{FLOOR, Home};
 use crate::payload::attestation;
 use crate::process::wait_for;
+use crate::test_env::{FLOOR, TestEnv};
 use pkcs11_faults::control::{Control, Rule};
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ const KEY_HANDLE_INVALID: u64 = 0x60;
 /// As when a key was removed and imported again: only a session that finds it anew has a handle that is good.
 #[test]
 fn a_key_whose_handles_are_no_good_any_more_is_found_anew_though_nobody_asks_and_another_is_busy() {
-    let home = Home::new();
-    let module = FaultyModule::install(&home);
-    let signer = module.start(&home);
-    let (busy, lost) = (home.tz3(), home.tz2());
+    let env = TestEnv::new();
+    let module = FaultyModule::install(&env);
+    let signer = module.start(&env);
+    let (busy, lost) = (env.tz3(), env.tz2());
     let key_up = format!("tezos_signer_hsm_key_up{{key=\"{}\"}}", lost.hash());
     wait_for("the sessions", || (signer.metric("tezos_signer_hsm_sessions") == Some(2)).then_some(()));
     wait_for("/readyz", || (signer.admin("/readyz").status == 200).then_some(()));

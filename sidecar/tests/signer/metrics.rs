@@ -1,8 +1,8 @@
 //! What `/metrics` says of the records and of the way of a request: what alerts and dashboards stand on.
 
-use crate::home::{FLOOR, Home};
 use crate::payload::{attestation, block};
 use crate::process::{Signer, wait_for};
+use crate::test_env::{FLOOR, TestEnv};
 
 const NEXT: u32 = FLOOR + 1;
 
@@ -12,9 +12,9 @@ fn becomes(signer: &Signer, metric: &str, value: u64) {
 
 #[test]
 fn what_the_record_refuses_is_counted_by_its_reason_and_begins_at_zero() {
-    let home = Home::new();
-    let signer = Signer::start(&home);
-    let key = home.tz3();
+    let env = TestEnv::new();
+    let signer = Signer::start(&env);
+    let key = env.tz3();
     let refusals = |kind: &str, reason: &str| {
         let labels = format!("key=\"{}\",kind=\"{kind}\",reason=\"{reason}\"", key.hash());
         signer.metric(&format!("tezos_signer_watermark_refusals_total{{{labels}}}"))
@@ -34,25 +34,25 @@ fn what_the_record_refuses_is_counted_by_its_reason_and_begins_at_zero() {
 
 #[test]
 fn a_record_is_suspended_or_has_a_problem_by_name_as_long_as_it_has() {
-    let home = Home::new();
-    let signer = Signer::start(&home);
-    let key = home.tz3();
+    let env = TestEnv::new();
+    let signer = Signer::start(&env);
+    let key = env.tz3();
     let suspended = format!("tezos_signer_suspended{{key=\"{}\"}}", key.hash());
     let problem = |reason: &str| format!("tezos_signer_record_problem{{key=\"{}\",reason=\"{reason}\"}}", key.hash());
     assert_eq!(signer.metric(&suspended), Some(0));
-    home.set_row(&key, "suspend", "true");
+    env.set_row(&key, "suspend", "true");
     becomes(&signer, &suspended, 1);
 
-    let before = std::fs::read(home.record_file(&key)).unwrap();
-    home.set_row(&key, "version", "2");
+    let before = std::fs::read(env.record_file(&key)).unwrap();
+    env.set_row(&key, "version", "2");
     becomes(&signer, &problem("invalid"), 1);
-    std::fs::remove_file(home.record_file(&key)).unwrap();
+    std::fs::remove_file(env.record_file(&key)).unwrap();
     becomes(&signer, &problem("missing"), 1);
     assert_eq!(signer.metric(&problem("invalid")), Some(0), "one reason at a time");
-    std::fs::write(home.record_file(&key), &before).unwrap();
+    std::fs::write(env.record_file(&key), &before).unwrap();
     becomes(&signer, &problem("missing"), 0);
 
-    let floor = std::fs::read_to_string(home.record_file(&key)).unwrap();
-    std::fs::write(home.record_file(&key), floor.replace(&FLOOR.to_string(), &(FLOOR - 1).to_string())).unwrap();
+    let floor = std::fs::read_to_string(env.record_file(&key)).unwrap();
+    std::fs::write(env.record_file(&key), floor.replace(&FLOOR.to_string(), &(FLOOR - 1).to_string())).unwrap();
     becomes(&signer, &problem("went_back"), 1);
 }

@@ -1,12 +1,12 @@
 //! Moving from another signer and back, as docs/moving/ says, command by command: an old signer and this one at the same address with the
 //! same key, a client that asks whoever is there, and a checker that knows only the promise.
 
-use crate::guide::Guide;
-use crate::home::{Home, SOFTHSM};
+use crate::doc_runner::DocRunner;
 use crate::node::Node;
-use crate::old_signer::{Old, OldSigner};
+use crate::old_signer::{OldSigner, OldSignerKind};
 use crate::payload::{attestation, block, preattestation};
 use crate::process::Signer;
+use crate::test_env::{SOFTHSM, TestEnv};
 use reqwest::blocking::Client;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -26,7 +26,7 @@ const NO_EXPORT: &str = "no-export";
 
 /// Whatever runs at the address.
 struct Host {
-    home: Home,
+    env: TestEnv,
     old: OldSigner,
     /// The old one's unit.
     unit: &'static str,
@@ -44,7 +44,7 @@ impl Host {
             ("disable", "--now") if unit == old => self.old.stop(),
             ("disable", "--now") if unit == "tezos-signer" => self.new = None,
             ("enable", "--now") if unit == old => self.old.start(),
-            ("enable", "--now") if unit == "tezos-signer" => self.new = Some(Signer::start(&self.home)),
+            ("enable", "--now") if unit == "tezos-signer" => self.new = Some(Signer::start(&self.env)),
             ("is-active", "--quiet") if unit == old => return self.old.is_running(),
             ("is-active", "--quiet") if unit == "tezos-signer" => return self.new.is_some(),
             _ => panic!("{words:?}"),
@@ -132,8 +132,8 @@ impl Baker {
 }
 
 /// Does what the comments of a configuration say, which `migrate` has written.
-fn fill_in(home: &Home, key: &KeyConfig) {
-    let text = std::fs::read_to_string(home.config_file()).unwrap();
+fn fill_in(env: &TestEnv, key: &KeyConfig) {
+    let text = std::fs::read_to_string(env.config_file()).unwrap();
     let fill = |line: &str| {
         let Some((field, _)) = line.split_once("# FILL IN: ") else { return line.to_owned() };
         let indent = line.len() - line.trim_start().len();
@@ -141,7 +141,7 @@ fn fill_in(home: &Home, key: &KeyConfig) {
         let value = match field {
             "module" => SOFTHSM.to_owned(),
             "token" => "test".to_owned(),
-            "pinFile" => home.path.join("pin").display().to_string(),
+            "pinFile" => env.path.join("pin").display().to_string(),
             "publicKey" => key.public_key.to_string(),
             "label" => "tz3".to_owned(),
             field => panic!("{field}"),
@@ -149,20 +149,20 @@ fn fill_in(home: &Home, key: &KeyConfig) {
         format!("{:indent$}{field}: {value}", "")
     };
     let text = text.lines().map(fill).collect::<Vec<_>>().join("\n");
-    let text = text.replace("/var/lib/tezos-signer/watermarks", &home.records().display().to_string());
+    let text = text.replace("/var/lib/tezos-signer/watermarks", &env.records().display().to_string());
     let admin = if text.contains("\nadmin:") { "" } else { "admin: 127.0.0.1:0\n" };
-    std::fs::write(home.config_file(), admin.to_owned() + &text + "\n").unwrap();
+    std::fs::write(env.config_file(), admin.to_owned() + &text + "\n").unwrap();
 }
 
 /// What stands in the old signer's configuration.
-fn configuration(old: Old, key: &KeyConfig, address: SocketAddr) -> String {
+fn configuration(old: OldSignerKind, key: &KeyConfig, address: SocketAddr) -> String {
     match old {
-        Old::Octez => format!(
+        OldSignerKind::Octez => format!(
             "ExecStart=/usr/bin/octez-signer --base-dir /var/lib/octez-signer launch http signer --port {} --check-high-watermark \
              --magic-bytes 0x11,0x12,0x13\n",
             address.port()
         ),
-        Old::Signatory => json!({
+        OldSignerKind::Signatory => json!({
             "base_dir": "/var/lib/signatory",
             "server": {"address": address.to_string(), "utility_address": "127.0.0.1:0"},
             "vaults": {"hsm": {"driver": "pkcs11", "config": {
@@ -172,7 +172,7 @@ fn configuration(old: Old, key: &KeyConfig, address: SocketAddr) -> String {
             "tezos": {key.hash().to_string(): {"allow": {"block": null, "preattestation": null, "attestation": null}}},
         })
         .to_string(),
-        Old::Python => json!({
+        OldSignerKind::Python => json!({
             "hsm_lib": SOFTHSM, "hsm_slot": 1, "hsm_username": "resigner", "chain_ratchet": "dynamodb", "ddb_table": "x",
             "bind_port": address.port().to_string(),
             "keys": {key.hash().to_string(): {"public_key": key.public_key.to_string(), "signer": "amazon_hsm", "private_handle": 7}},
@@ -183,64 +183,64 @@ fn configuration(old: Old, key: &KeyConfig, address: SocketAddr) -> String {
 }
 
 /// A host with an old signer that has signed, a guide to move from it, and the baker.
-fn host(old: Old) -> (Arc<Mutex<Host>>, Guide, Baker) {
+fn host(old: OldSignerKind) -> (Arc<Mutex<Host>>, DocRunner, Baker) {
     let (page, unit, file, port) = match old {
-        Old::Octez => ("octez-signer", "octez-signer", "etc/systemd/system/octez-signer.service", 6732),
-        Old::Signatory => ("signatory", "signatory", "etc/signatory.yaml", 6732),
-        Old::Python => ("python-signer", "remote-signer", "etc/remote-signer/keys.json", 5000),
+        OldSignerKind::Octez => ("octez-signer", "octez-signer", "etc/systemd/system/octez-signer.service", 6732),
+        OldSignerKind::Signatory => ("signatory", "signatory", "etc/signatory.yaml", 6732),
+        OldSignerKind::Python => ("python-signer", "remote-signer", "etc/remote-signer/keys.json", 5000),
     };
     // One key only: pkcs11-tool, by which the old signer signs, looks for no label.
-    let home = Home::with_keys(&[("tz3", "p256")]);
-    let key = home.tz3();
-    let mut signer = OldSigner::new(old, &home, &home.path.join("var/lib").join(unit));
+    let env = TestEnv::with_keys(&[("tz3", "p256")]);
+    let key = env.tz3();
+    let mut signer = OldSigner::new(old, &env, &env.path.join("var/lib").join(unit));
     signer.start();
     let address = signer.address();
-    let file = home.path.join(file);
+    let file = env.path.join(file);
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(file, configuration(old, &key, address)).unwrap();
-    std::fs::remove_file(home.config_file()).unwrap();
+    std::fs::remove_file(env.config_file()).unwrap();
 
-    let mut guide = Guide::read(&format!("moving/{page}.md"), &home.path);
+    let mut doc = DocRunner::read(&format!("moving/{page}.md"), &env.path);
     let node = Node::start("NetXdQprcVkpaWU");
-    let root = home.path.display();
-    guide.replaced = vec![
-        ("/etc/tezos-signer/config.yaml".to_owned(), home.config_file().display().to_string()),
+    let root = env.path.display();
+    doc.replaced = vec![
+        ("/etc/tezos-signer/config.yaml".to_owned(), env.config_file().display().to_string()),
         (" /etc/".to_owned(), format!(" {root}/etc/")),
         (" /var/lib/".to_owned(), format!(" {root}/var/lib/")),
         (format!("127.0.0.1:{port}"), address.to_string()),
         ("127.0.0.1:8732".to_owned(), node.address.to_string()),
     ];
-    guide.set("SOFTHSM2_CONF", &home.softhsm_conf());
-    let (signer_program, no_export) = (env!("CARGO_BIN_EXE_tezos-signer"), home.path.join(NO_EXPORT));
-    guide.install(
+    doc.set("SOFTHSM2_CONF", &env.softhsm_conf());
+    let (signer_program, no_export) = (env!("CARGO_BIN_EXE_tezos-signer"), env.path.join(NO_EXPORT));
+    doc.install(
         "tezos-signer",
         &format!(
             "#!/bin/sh\ncase \"$2\" in export) [ ! -e {} ] || exit 1 ;; esac\nexec {signer_program} \"$@\"\n",
             no_export.display()
         ),
     );
-    let config = home.config_file();
-    guide.install(
+    let config = env.config_file();
+    doc.install(
         "tezos-signer-run",
         &format!("#!/bin/sh\nexec {signer_program} \"$@\" --config {}\n", config.display()),
     );
     let client = Client::builder().pool_max_idle_per_host(0).build().unwrap();
     let baker = Baker { client, url: format!("http://{address}/keys/{}", key.hash()), key, given: HashMap::new() };
-    let host = Arc::new(Mutex::new(Host { home, old: signer, unit, new: None, stuck: false }));
+    let host = Arc::new(Mutex::new(Host { env, old: signer, unit, new: None, stuck: false }));
     let commands = answer_commands(host.clone());
     let curl = format!("curl --silent --fail http://{commands}");
-    guide.install("systemctl", &format!("#!/bin/sh\nIFS=/\nexec {curl}/systemctl/\"$*\"\n"));
-    guide.install(
+    doc.install("systemctl", &format!("#!/bin/sh\nIFS=/\nexec {curl}/systemctl/\"$*\"\n"));
+    doc.install(
         "aws",
         &format!(
             "#!/bin/sh\ncase $2 in\nscan) exec {curl}/scan ;;\nput-item) exec {curl}/put-item --data-binary @\"${{6#file://}}\" ;;\nesac\nexit 1\n"
         ),
     );
-    (host, guide, baker)
+    (host, doc, baker)
 }
 
-fn there_and_back(old: Old) {
-    let (host, guide, mut baker) = host(old);
+fn there_and_back(old: OldSignerKind) {
+    let (host, doc, mut baker) = host(old);
     for level in FIRST..FIRST + 4 {
         assert_eq!(baker.ask_all(level, 0, 1), [Some(200); 3]);
     }
@@ -248,36 +248,36 @@ fn there_and_back(old: Old) {
     let mark = FIRST + 3;
     assert_eq!(
         baker.ask_all(mark, 2, 1),
-        if old == Old::Signatory { [Some(409), Some(200), Some(200)] } else { [Some(200); 3] }
+        if old == OldSignerKind::Signatory { [Some(409), Some(200), Some(200)] } else { [Some(200); 3] }
     );
 
-    let said = guide.run("Before").unwrap();
-    assert!(said.contains("To fill in") && said.contains("Without a counterpart"), "{said}");
-    fill_in(&host.lock().unwrap().home, &baker.key);
+    let output = doc.run("Before").unwrap();
+    assert!(output.contains("To fill in") && output.contains("Without an equivalent"), "{output}");
+    fill_in(&host.lock().unwrap().env, &baker.key);
 
     // A signer that is still there is noticed.
     host.lock().unwrap().stuck = true;
-    guide.run("Stop the old signer, and be sure").unwrap_err();
+    doc.run("Stop the old signer, and be sure").unwrap_err();
     host.lock().unwrap().stuck = false;
-    guide.run("Stop the old signer, and be sure").unwrap();
+    doc.run("Stop the old signer, and be sure").unwrap();
     assert_eq!(baker.ask_all(mark + 1, 0, 1), [None; 3]);
 
-    let table = guide.run("Import").unwrap();
+    let table = doc.run("Import").unwrap();
     assert!(table.contains("no record"), "{table}");
-    let said = guide.run("Look").unwrap();
-    assert!(said.contains(" ms ") && said.contains("no block or vote of the key above it"), "{said}");
+    let output = doc.run("Check").unwrap();
+    assert!(output.contains(" ms ") && output.contains("no block or vote of the key above it"), "{output}");
     assert_eq!(baker.ask_all(mark + 1, 0, 1), [None; 3]);
-    guide.run("Start").unwrap();
+    doc.run("Start").unwrap();
 
     // Nothing at or below the mark, whatever it is; but the very same again, where the old signer has kept its signature.
     for (level, round) in [(mark, 2), (mark, 1), (mark, 0), (FIRST, 0)] {
         assert_eq!(baker.ask_all(level, round, 2), [Some(409); 3], "{level} {round}");
     }
-    let again = if old == Old::Octez { 200 } else { 409 };
+    let again = if old == OldSignerKind::Octez { 200 } else { 409 };
     assert_eq!(baker.ask_all(mark, 2, 1), [Some(again); 3]);
     // The first signature above it, for votes in the very next round.
     let next_round = baker.ask_all(mark, 3, 2);
-    assert_eq!(next_round, [Some(if old == Old::Signatory { 409 } else { 200 }), Some(200), Some(200)]);
+    assert_eq!(next_round, [Some(if old == OldSignerKind::Signatory { 409 } else { 200 }), Some(200), Some(200)]);
     for level in mark + 1..mark + 4 {
         assert_eq!(baker.ask_all(level, 1, 2), [Some(200); 3]);
     }
@@ -285,15 +285,15 @@ fn there_and_back(old: Old) {
     // And back. One that does not stop, or rows that are not written: the old signer must not be started.
     let mark = mark + 3;
     host.lock().unwrap().stuck = true;
-    guide.run("The way back").unwrap_err();
+    doc.run("The way back").unwrap_err();
     assert!(!host.lock().unwrap().old.is_running());
     host.lock().unwrap().stuck = false;
-    let no_export = host.lock().unwrap().home.path.join(NO_EXPORT);
+    let no_export = host.lock().unwrap().env.path.join(NO_EXPORT);
     std::fs::write(&no_export, "").unwrap();
-    guide.run("The way back").unwrap_err();
+    doc.run("The way back").unwrap_err();
     assert!(!host.lock().unwrap().old.is_running());
     std::fs::remove_file(no_export).unwrap();
-    guide.run("The way back").unwrap();
+    doc.run("The way back").unwrap();
     assert!(host.lock().unwrap().new.is_none());
     for (level, round) in [(mark, 1), (mark, 0), (mark - 1, 7)] {
         let refused = baker.ask_all(level, round, 3);
@@ -301,20 +301,20 @@ fn there_and_back(old: Old) {
     }
     assert_eq!(baker.ask_all(mark + 1, 0, 3), [Some(200); 3]);
     baker.check();
-    assert_eq!(baker.given.len(), if old == Old::Signatory { 28 } else { 30 });
+    assert_eq!(baker.given.len(), if old == OldSignerKind::Signatory { 28 } else { 30 });
 }
 
 #[test]
 fn from_octez_signer_and_back() {
-    there_and_back(Old::Octez);
+    there_and_back(OldSignerKind::Octez);
 }
 
 #[test]
 fn from_signatory_and_back() {
-    there_and_back(Old::Signatory);
+    there_and_back(OldSignerKind::Signatory);
 }
 
 #[test]
 fn from_the_python_signer_and_back() {
-    there_and_back(Old::Python);
+    there_and_back(OldSignerKind::Python);
 }

@@ -15,13 +15,13 @@ use std::time::Duration;
 /// 198.18.0.0/15 is for benchmarks of networks, so nobody lives there. A pair needs four addresses of it.
 const PAIRS: u32 = (1 << 17) / 4;
 
-type Errand = Box<dyn FnOnce() + Send>;
+type Job = Box<dyn FnOnce() + Send>;
 
 /// Gone when dropped. When the process dies before, the kernel removes it with the thread.
 pub(crate) struct Namespace {
     link: String,
     address: Ipv4Addr,
-    thread: Sender<Errand>,
+    thread: Sender<Job>,
 }
 
 impl Namespace {
@@ -37,19 +37,19 @@ impl Namespace {
                 let (number, link) = (number % PAIRS, format!("tzs{}", number % PAIRS));
                 match ip(&["link", "add", &link, "type", "veth", "peer", "name", "eth0", "netns", &name]) {
                     Ok(()) => Some((link, number)),
-                    Err(said) if said.contains("File exists") => None,
-                    Err(said) => panic!("{said}"),
+                    Err(output) if output.contains("File exists") => None,
+                    Err(output) => panic!("{output}"),
                 }
             })
             .expect("a veth pair that is free");
         let address = move |host: u32| Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 0)) + number * 4 + host);
 
         let place = File::open(format!("/run/netns/{name}")).unwrap();
-        let (thread, errands) = channel::<Errand>();
+        let (thread, jobs) = channel::<Job>();
         std::thread::spawn(move || {
             move_into_link_name_space(place.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
             drop(place);
-            for errand in errands {
+            for errand in jobs {
                 errand();
             }
         });
@@ -102,7 +102,7 @@ impl Drop for Namespace {
 /// `ip` of iproute2, in the namespace of the calling thread.
 fn ip(arguments: &[&str]) -> Result<(), String> {
     let ended = Command::new("ip").args(arguments).output().expect("ip of the Debian package iproute2");
-    let said = String::from_utf8_lossy(&ended.stderr);
+    let output = String::from_utf8_lossy(&ended.stderr);
     let why = "tests of a network that fails make network namespaces, for which they need root and CAP_NET_ADMIN";
-    if ended.status.success() { Ok(()) } else { Err(format!("ip {}: {said}({why})", arguments.join(" "))) }
+    if ended.status.success() { Ok(()) } else { Err(format!("ip {}: {output}({why})", arguments.join(" "))) }
 }

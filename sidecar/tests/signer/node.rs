@@ -1,9 +1,9 @@
 //! `nodeEndpoint`: a record that the chain knows more than, without an audit log that could tell. The node is played by a small server
 //! with answers in the shape of Octez v25's, because a node cannot be had here.
 
-use crate::home::{FLOOR, Home};
 use crate::payload::{attestation, block};
 use crate::process::{Signer, wait_for};
+use crate::test_env::{FLOOR, TestEnv};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -27,10 +27,13 @@ impl Node {
     pub(crate) fn start(chain: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let node = Self { address: listener.local_addr().unwrap(), answers: Arc::default() };
-        node.say("head/header", json!({"chain_id": chain, "level": HEAD, "proto": 24}));
+        node.answer_with("head/header", json!({"chain_id": chain, "level": HEAD, "proto": 24}));
         for level in NEXT..NEXT + 100 {
-            node.say(&format!("{level}/operations/0"), votes(&[("tz1iS7kehbR1CKAd38HrssP38BBz8GC9Zhy4", level - 1)]));
-            node.say(
+            node.answer_with(
+                &format!("{level}/operations/0"),
+                votes(&[("tz1iS7kehbR1CKAd38HrssP38BBz8GC9Zhy4", level - 1)]),
+            );
+            node.answer_with(
                 &format!("{level}/metadata"),
                 json!({"baker_consensus_key": "tz1iS7kehbR1CKAd38HrssP38BBz8GC9Zhy4"}),
             );
@@ -51,12 +54,12 @@ impl Node {
         node
     }
 
-    pub(crate) fn say(&self, path: &str, answer: Value) {
+    pub(crate) fn answer_with(&self, path: &str, answer: Value) {
         self.answers.lock().unwrap().insert(format!("/chains/main/blocks/{path}"), answer);
     }
 
-    fn offer(&self, home: &Home) {
-        home.set_config(json!({"nodeEndpoint": format!("http://{}", self.address)}));
+    fn configure(&self, env: &TestEnv) {
+        env.set_config(json!({"nodeEndpoint": format!("http://{}", self.address)}));
     }
 }
 
@@ -86,11 +89,11 @@ fn compared(signer: &Signer, key: &KeyConfig) {
 #[test]
 fn a_vote_or_block_of_the_key_above_its_record_holds_it_back_until_the_record_is_raised() {
     for baked in [false, true] {
-        let home = Home::new();
-        let (key, other) = (home.tz3(), home.tz2());
+        let env = TestEnv::new();
+        let (key, other) = (env.tz3(), env.tz2());
         let node = Node::start("NetXdQprcVkpaWU");
-        node.offer(&home);
-        let signer = Signer::start(&home);
+        node.configure(&env);
+        let signer = Signer::start(&env);
         compared(&signer, &key);
         signer.signature(&key, &attestation(NEXT, 0, 1));
         drop(signer);
@@ -98,17 +101,17 @@ fn a_vote_or_block_of_the_key_above_its_record_holds_it_back_until_the_record_is
         // What was signed after the copy was made, and forgotten with it.
         let hash = key.hash().to_string();
         if baked {
-            node.say(&format!("{}/metadata", NEXT + 1), json!({"baker_consensus_key": hash}));
+            node.answer_with(&format!("{}/metadata", NEXT + 1), json!({"baker_consensus_key": hash}));
         } else {
-            node.say(&format!("{}/operations/0", NEXT + 2), votes(&[("tz1iS7", NEXT + 1), (&hash, NEXT + 1)]));
+            node.answer_with(&format!("{}/operations/0", NEXT + 2), votes(&[("tz1iS7", NEXT + 1), (&hash, NEXT + 1)]));
         }
-        let signer = Signer::start_unready(&home);
+        let signer = Signer::start_unready(&env);
         compared(&signer, &key);
-        let said = wait_for("the refusal", || {
+        let output = wait_for("the refusal", || {
             let answer = signer.sign(&key, &attestation(HEAD + 1, 0, 1));
             (answer.status != 502).then_some(answer)
         });
-        let said = said.refused(409);
+        let output = output.refused(409);
         let proof = if baked {
             format!(
                 "block {} of the chain proves that the block at level {} round 0 or later was signed",
@@ -122,49 +125,49 @@ fn a_vote_or_block_of_the_key_above_its_record_holds_it_back_until_the_record_is
                 NEXT + 1
             )
         };
-        assert!(said.starts_with(&proof) && said.contains("docs/record.md"), "{said}");
+        assert!(output.starts_with(&proof) && output.contains("docs/record.md"), "{output}");
         assert_eq!(signer.admin("/status").json()["ready"], false);
         wait_for("the other key", || (signer.sign(&other, &block(NEXT, 0, 1)).status == 200).then_some(()));
 
-        home.run(&["watermarks", "raise", "--level", &HEAD.to_string()]).succeeded();
+        env.run(&["watermarks", "raise", "--level", &HEAD.to_string()]).succeeded();
         wait_for("a signature", || (signer.sign(&key, &attestation(HEAD + 1, 0, 1)).status == 200).then_some(()));
     }
 }
 
 #[test]
 fn what_the_record_knows_and_a_long_absence_hold_nobody_back() {
-    let home = Home::new();
-    let key = home.tz3();
+    let env = TestEnv::new();
+    let key = env.tz3();
     let node = Node::start("NetXdQprcVkpaWU");
-    node.offer(&home);
-    let signer = Signer::start(&home);
+    node.configure(&env);
+    let signer = Signer::start(&env);
     signer.signature(&key, &attestation(NEXT, 0, 1));
     drop(signer);
     // Its newest vote, in the block above it.
-    node.say(&format!("{}/operations/0", NEXT + 1), votes(&[(&key.hash().to_string(), NEXT)]));
-    let signer = Signer::start(&home);
+    node.answer_with(&format!("{}/operations/0", NEXT + 1), votes(&[(&key.hash().to_string(), NEXT)]));
+    let signer = Signer::start(&env);
     compared(&signer, &key);
     signer.signature(&key, &attestation(HEAD + 1, 0, 1));
 }
 
 #[test]
 fn a_node_that_is_not_there_or_of_another_chain_is_told_and_delays_nothing() {
-    let home = Home::new();
-    let key = home.tz3();
+    let env = TestEnv::new();
+    let key = env.tz3();
     // Nobody listens, for as long as this is held.
     let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let other = Node::start("NetXnHfVqm9iesp");
-    for (endpoint, told) in [
+    for (endpoint, reported) in [
         (nobody.local_addr().unwrap(), "cannot be reached"),
         (other.address, "is a node of the chain \\\"NetXnHfVqm9iesp\\\""),
     ] {
-        home.set_config(json!({"nodeEndpoint": format!("http://{endpoint}")}));
-        let signer = Signer::start(&home);
+        env.set_config(json!({"nodeEndpoint": format!("http://{endpoint}")}));
+        let signer = Signer::start(&env);
         signer.sign(&key, &attestation(NEXT, 0, 1)).signature(&key, &attestation(NEXT, 0, 1));
         wait_for("the word", || {
             let log = signer.log();
             log.lines()
-                .any(|line| line.contains("not compared with the chain yet") && line.contains(told))
+                .any(|line| line.contains("not compared with the chain yet") && line.contains(reported))
                 .then_some(())
         });
     }

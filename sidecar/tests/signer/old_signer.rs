@@ -1,7 +1,8 @@
 //! A stand-in for the signer that a baker comes from: octez-signer, Signatory or the Python signer. It signs with the same token, over HTTP,
 //! decides by their rules, and keeps its marks in their files as they do, so that those can be carried over.
 
-use crate::home::{Home, PIN, SOFTHSM};
+use crate::ports;
+use crate::test_env::{PIN, SOFTHSM, TestEnv};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,7 +15,7 @@ use tezos_signer_core::key::{Digest, Signature};
 
 /// Whose stand-in it is.
 #[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Old {
+pub(crate) enum OldSignerKind {
     Octez,
     Signatory,
     Python,
@@ -30,7 +31,7 @@ pub(crate) struct OldSigner {
 /// What it needs to answer.
 #[derive(Clone)]
 struct Signs {
-    old: Old,
+    old: OldSignerKind,
     /// Its base directory, or where its table is.
     directory: PathBuf,
     key: String,
@@ -40,17 +41,18 @@ struct Signs {
 const CHAIN: &str = "NetXdQprcVkpaWU";
 
 impl OldSigner {
-    /// Of the token and the only key of `home`, P-256; its files are in `directory`.
-    pub(crate) fn new(old: Old, home: &Home, directory: &Path) -> Self {
+    /// Of the token and the only key of `env`, P-256; its files are in `directory`.
+    pub(crate) fn new(old: OldSignerKind, env: &TestEnv, directory: &Path) -> Self {
         std::fs::create_dir_all(directory).unwrap();
         let signs = Signs {
             old,
             directory: directory.to_owned(),
-            key: home.tz3().hash().to_string(),
-            softhsm_conf: home.softhsm_conf(),
+            key: env.tz3().hash().to_string(),
+            softhsm_conf: env.softhsm_conf(),
         };
-        // A port that was free a moment ago, for this one and for the signer that takes its place.
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        // For this one and for the signer that takes its place.
+        let [port] = ports::reserve();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
         Self { signs, address, running: None }
     }
 
@@ -152,7 +154,7 @@ impl Signs {
             (number(level_of), number(round_of))
         };
         match self.old {
-            Old::Octez => {
+            OldSignerKind::Octez => {
                 let file = ["block", "preattestation", "attestation"][kind].to_owned() + "_high_watermarks";
                 let mut marks = self.marks(&file);
                 let mark = &marks[CHAIN][&self.key];
@@ -172,7 +174,7 @@ impl Signs {
                 self.write(&file, &marks);
                 Some(signature)
             }
-            Old::Signatory => {
+            OldSignerKind::Signatory => {
                 std::fs::create_dir_all(self.directory.join("watermark_v2")).unwrap();
                 let file = format!("watermark_v2/{CHAIN}.json");
                 let mut marks = self.marks(&file);
@@ -186,7 +188,7 @@ impl Signs {
                 self.write(&file, &marks);
                 Some(self.token_signature(&digest))
             }
-            Old::Python => {
+            OldSignerKind::Python => {
                 let mut marks = self.marks("table");
                 let name = ["Baking", "Preendorsement", "Endorsement"][kind];
                 let name = format!("{name}_{CHAIN}_{}", self.key);

@@ -7,9 +7,9 @@
 //! than the directory it writes to, and a call that it does not know ends the test.
 
 use crate::crash::Strace;
-use crate::home::{FLOOR, Home};
 use crate::payload::{attestation, block};
 use crate::process::Signer;
+use crate::test_env::{FLOOR, TestEnv};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -172,8 +172,14 @@ fn read_trace(text: &str, directory: &Path, disk: &Disk) -> Vec<Event> {
         // Of the calls with a descriptor, what it stands for.
         let on = arguments.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
         let on = on.map(|(path, _)| String::from_utf8_lossy(&bytes_of(path)).into_owned());
-        let concerns = on.iter().any(|on| is_here(on).is_some())
-            || strings.iter().any(|string| is_here(&String::from_utf8_lossy(string)).is_some());
+        // A name is relative to the directory whose descriptor comes first.
+        let named = |string: &[u8]| {
+            let name = String::from_utf8_lossy(string);
+            let directory = on.as_deref().filter(|_| !name.starts_with('/')).map(|on| format!("{on}/"));
+            is_here(&(directory.unwrap_or_default() + &name))
+        };
+        let concerns =
+            on.iter().any(|on| is_here(on).is_some()) || strings.iter().any(|string| named(string).is_some());
         assert!(!(concerns && call.contains(" = -1 ")), "failed: {line}");
         // What a call that lasts does to the disk is there once it has returned, and what it sends may be gone at once.
         let is_socket = on.as_deref().is_some_and(|on| !on.starts_with('/'));
@@ -186,7 +192,7 @@ fn read_trace(text: &str, directory: &Path, disk: &Disk) -> Vec<Event> {
                 events.push(Event::Wrote(inodes[&file], strings.concat()));
             }
             "openat" => {
-                let file = is_here(&String::from_utf8_lossy(&strings[0])).expect(line);
+                let file = named(&strings[0]).expect(line);
                 if arguments.contains("O_CREAT") && !inodes.contains_key(&file) {
                     inodes.insert(file.clone(), next);
                     events.push(Event::Created(file, next));
@@ -201,13 +207,13 @@ fn read_trace(text: &str, directory: &Path, disk: &Disk) -> Vec<Event> {
             },
             "rename" | "renameat" | "renameat2" => {
                 let [from, to] = &strings[..] else { panic!("{line}") };
-                let [from, to] = [from, to].map(|path| is_here(&String::from_utf8_lossy(path)).expect(line));
+                let [from, to] = [from, to].map(|path| named(path).expect(line));
                 let inode = inodes.remove(&from).unwrap();
                 inodes.insert(to.clone(), inode);
                 events.push(Event::Renamed(from, to));
             }
             "unlink" | "unlinkat" => {
-                let file = is_here(&String::from_utf8_lossy(&strings[0])).expect(line);
+                let file = named(&strings[0]).expect(line);
                 inodes.remove(&file);
                 events.push(Event::Removed(file));
             }
@@ -255,15 +261,15 @@ fn disks_of(events: &[Event], begin: &Disk, released: &[Released]) -> BTreeMap<D
 }
 
 /// Starts a signer on a disk, and asks for what must not be. Says what it should not have done.
-fn judge(home: &Home, disk: &Disk, released: &[Released]) -> Result<(), String> {
-    for entry in std::fs::read_dir(home.records()).unwrap() {
+fn check_disk(env: &TestEnv, disk: &Disk, released: &[Released]) -> Result<(), String> {
+    for entry in std::fs::read_dir(env.records()).unwrap() {
         std::fs::remove_file(entry.unwrap().path()).unwrap();
     }
     for (name, text) in disk {
-        std::fs::write(home.records().join(name), text).unwrap();
+        std::fs::write(env.records().join(name), text).unwrap();
     }
-    let key = home.tz3();
-    let signer = Signer::start_unready(home);
+    let key = env.tz3();
+    let signer = Signer::start_unready(env);
     crate::process::wait_for("the HSM", || {
         signer.admin("/status").json()["hsm"]["ready"].as_bool().filter(|ready| *ready)
     });
@@ -292,22 +298,22 @@ fn judge(home: &Home, disk: &Disk, released: &[Released]) -> Result<(), String> 
     }
 }
 
-fn disk_of(home: &Home) -> Disk {
-    let entries = std::fs::read_dir(home.records()).unwrap().map(|entry| entry.unwrap());
+fn disk_of(env: &TestEnv) -> Disk {
+    let entries = std::fs::read_dir(env.records()).unwrap().map(|entry| entry.unwrap());
     entries.map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap())).collect()
 }
 
 #[test]
 fn on_no_disk_that_a_power_loss_may_leave_is_anything_signed_a_second_time() {
-    let home = Home::new();
-    let key = home.tz3();
-    let signer = Signer::start(&home);
-    let begin = disk_of(&home);
-    let trace = home.path.join("trace");
+    let env = TestEnv::new();
+    let key = env.tz3();
+    let signer = Signer::start(&env);
+    let begin = disk_of(&env);
+    let trace = env.path.join("trace");
     let calls = "openat,open,creat,write,writev,pwrite64,pwritev,sendto,sendmsg,fsync,fdatasync,sync_file_range,rename,renameat,renameat2,\
                  unlink,unlinkat,link,linkat,symlink,ftruncate,truncate,fallocate,copy_file_range,sendfile,mkdir,chmod,fchmod";
     let arguments = ["-y", "-xx", "-s", "1000000", "-e", &format!("trace={calls}"), "-o", trace.to_str().unwrap()];
-    let Some(strace) = Strace::attach_with(&signer, &arguments) else { return };
+    let strace = Strace::attach_with(&signer, &arguments);
     let mut released: Vec<Released> = Vec::new();
     for level in [FLOOR + 1, FLOOR + 2] {
         for (kind, payload) in [("block", block as fn(u32, u32, u8) -> Vec<u8>), ("attestation", attestation)] {
@@ -318,16 +324,16 @@ fn on_no_disk_that_a_power_loss_may_leave_is_anything_signed_a_second_time() {
     drop(signer);
     drop(strace);
 
-    let events = read_trace(&std::fs::read_to_string(&trace).unwrap(), &home.records(), &begin);
+    let events = read_trace(&std::fs::read_to_string(&trace).unwrap(), &env.records(), &begin);
     let of_directory = events.iter().filter(|event| **event == Event::SyncedDirectory).count();
     let of_files = events.iter().filter(|event| matches!(event, Event::SyncedFile(_))).count();
     assert!(of_directory >= released.len() && of_files >= released.len(), "{of_directory} and {of_files} fsyncs");
     let disks = disks_of(&events, &begin, &released);
     assert!(disks.len() > 4 * released.len(), "{} disks", disks.len());
     assert_eq!(disks.values().max(), Some(&released.len()), "all were seen to leave");
-    let beside = home.beside();
+    let beside = env.with_same_token();
     for (disk, count) in &disks {
-        if let Err(reason) = judge(&beside, disk, &released[..*count]) {
+        if let Err(reason) = check_disk(&beside, disk, &released[..*count]) {
             let disk: BTreeMap<_, _> = disk.iter().map(|(name, text)| (name, String::from_utf8_lossy(text))).collect();
             panic!("{reason}, after {count} signatures, on {disk:#?}");
         }
@@ -349,7 +355,7 @@ fn on_no_disk_that_a_power_loss_may_leave_is_anything_signed_a_second_time() {
             .collect();
         let disks = disks_of(&lazy, &begin, &released);
         let is_caught =
-            disks.iter().any(|(disk, count)| *count > 0 && judge(&beside, disk, &released[..*count]).is_err());
+            disks.iter().any(|(disk, count)| *count > 0 && check_disk(&beside, disk, &released[..*count]).is_err());
         assert!(is_caught, "without {without} nothing was found on {} disks", disks.len());
     }
 }

@@ -1,28 +1,30 @@
 //! The signer as a process, asked over HTTP as a baker and a kubelet ask it. Ended by its id when dropped, also by a panic.
 
-use crate::home::Home;
+use crate::test_env::TestEnv;
 use reqwest::blocking::{Client, RequestBuilder};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::Value;
 use std::fs::File;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tezos_signer_core::config::KeyConfig;
 use tezos_signer_core::key::{Digest, Signature};
+use tezos_signer_core::status::{KeyStatus, SignerStatus};
 
 /// The longest that anything waited for may take. Generous: the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Asks again and again until there is an answer.
 pub(crate) fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}");
+        assert!(Instant::now() < deadline, "waited {TIMEOUT:?} for {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -37,38 +39,70 @@ pub(crate) struct Signer {
 
 impl Signer {
     /// Starts, and waits until it can sign.
-    pub(crate) fn start(home: &Home) -> Self {
-        let signer = Self::start_unready(home);
+    pub(crate) fn start(env: &TestEnv) -> Self {
+        let signer = Self::start_unready(env);
         wait_for("/startupz", || (signer.admin("/startupz").status == 200).then_some(()));
         signer
     }
 
     /// Starts, and waits until it listens.
-    pub(crate) fn start_unready(home: &Home) -> Self {
-        Self::start_with(home, &[])
+    pub(crate) fn start_unready(env: &TestEnv) -> Self {
+        Self::start_with(env, &[])
     }
 
-    pub(crate) fn start_with(home: &Home, environment: &[(&str, &str)]) -> Self {
-        let mut signer = Self::spawn(home, environment);
+    pub(crate) fn start_with(env: &TestEnv, environment: &[(&str, &str)]) -> Self {
+        Self::start_passed(env, environment, &[])
+    }
+
+    /// Starts with these sockets, at most two, passed as a service manager does: each with its name. Waits until it listens.
+    pub(crate) fn start_passed(env: &TestEnv, environment: &[(&str, &str)], sockets: &[(String, OwnedFd)]) -> Self {
+        Self::spawn(env, environment, sockets, Stdio::null()).listening()
+    }
+
+    fn listening(mut self) -> Self {
+        let signer = &mut self;
         signer.signing = signer.address("listen");
         signer.admin = signer.address("admin");
-        signer
+        self
     }
 
     /// Starts one that must end by itself, and returns what it had to say.
-    pub(crate) fn start_in_vain(home: &Home, environment: &[(&str, &str)]) -> String {
-        let mut signer = Self::spawn(home, environment);
+    pub(crate) fn start_failing(env: &TestEnv, environment: &[(&str, &str)]) -> String {
+        Self::start_passed_failing(env, environment, &[])
+    }
+
+    /// Like [`Self::start_failing`], with the sockets of [`Self::start_passed`].
+    pub(crate) fn start_passed_failing(
+        env: &TestEnv,
+        environment: &[(&str, &str)],
+        sockets: &[(String, OwnedFd)],
+    ) -> String {
+        let mut signer = Self::spawn(env, environment, sockets, Stdio::null());
         assert_eq!(signer.ended().code(), Some(1), "{}", signer.log());
         signer.log()
     }
 
-    fn spawn(home: &Home, environment: &[(&str, &str)]) -> Self {
-        let log = tempfile::Builder::new().suffix(".log").tempfile_in(&home.path).unwrap().into_temp_path();
+    /// Starts one whose standard output, which is its audit log, nobody reads until [`Signer::output`].
+    pub(crate) fn start_with_piped_output(env: &TestEnv) -> Self {
+        Self::spawn(env, &[], &[], Stdio::piped()).listening()
+    }
+
+    /// What [`Signer::start_with_piped_output`] writes.
+    pub(crate) fn output(&mut self) -> ChildStdout {
+        self.child.stdout.take().unwrap()
+    }
+
+    fn spawn(env: &TestEnv, environment: &[(&str, &str)], sockets: &[(String, OwnedFd)], output: Stdio) -> Self {
+        let log = tempfile::Builder::new().suffix(".log").tempfile_in(&env.path).unwrap().into_temp_path();
         let log = log.keep().unwrap();
-        let mut command = home.command();
-        command.args(["serve", "--config"]).arg(home.config_file()).envs(environment.iter().copied());
-        let child = command.stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn().unwrap();
-        let client = Client::builder().timeout(PATIENCE).build().unwrap();
+        let mut command = env.command();
+        command.args(["serve", "--config"]).arg(env.config_file()).envs(environment.iter().copied());
+        command.stdout(output);
+        if !sockets.is_empty() {
+            command = passing(&command, sockets);
+        }
+        let child = command.stderr(File::create(&log).unwrap()).spawn().unwrap();
+        let client = Client::builder().timeout(TIMEOUT).build().unwrap();
         Self { child, log, signing: String::new(), admin: String::new(), client }
     }
 
@@ -123,6 +157,25 @@ impl Signer {
         Answer::of(self.client.get(format!("{}{path}", self.admin)))
     }
 
+    /// The answer to `/status`, read as the operator reads it. Nothing in it is lost by that.
+    pub(crate) fn status(&self) -> SignerStatus {
+        let answer = self.admin("/status");
+        let status =
+            SignerStatus::from_json(answer.body.as_bytes()).unwrap_or_else(|error| panic!("{error}: {answer:?}"));
+        assert_eq!(serde_json::to_value(&status).unwrap(), answer.json());
+        status
+    }
+
+    /// What `/status` has of a key.
+    pub(crate) fn key_status(&self, key: &KeyConfig) -> KeyStatus {
+        self.status().keys.into_iter().find(|shown| shown.public_key_hash == key.hash()).unwrap()
+    }
+
+    /// Why a key's record cannot be used, as `/status` has it.
+    pub(crate) fn reason(&self, key: &KeyConfig) -> Option<String> {
+        self.key_status(key).reason
+    }
+
     pub(crate) fn get(&self, path: &str) -> Answer {
         Answer::of(self.client.get(format!("{}{path}", self.signing)))
     }
@@ -158,7 +211,7 @@ impl Signer {
     }
 
     /// Asks it to read its configuration again.
-    pub(crate) fn hang_up(&self) {
+    pub(crate) fn send_sighup(&self) {
         kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
     }
 
@@ -189,10 +242,36 @@ impl Signer {
         kill_process(Pid::from_child(&self.child), Signal::CONT).unwrap();
     }
 
+    /// Whether it is stopped, and not only for a moment by a tracer.
+    pub(crate) fn is_frozen(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    }
+
     /// Waits for its end.
     pub(crate) fn ended(&mut self) -> ExitStatus {
         wait_for("the signer's end", || self.child.try_wait().unwrap())
     }
+}
+
+/// `command` with sockets from file descriptor 3 on, by way of its standard input and output, and a shell that the command takes the
+/// place of.
+fn passing(command: &Command, sockets: &[(String, OwnedFd)]) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#"export LISTEN_PID=$$; exec "$0" "$@" 3<&0 4<&1 </dev/null >/dev/null"#]);
+    shell.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    let names: Vec<_> = sockets.iter().map(|(name, _)| name.as_str()).collect();
+    shell.env("LISTEN_FDS", names.len().to_string()).env("LISTEN_FDNAMES", names.join(":"));
+    let copy = |index: usize| sockets.get(index).map(|(_, socket)| Stdio::from(socket.try_clone().unwrap()));
+    assert!(sockets.len() <= 2, "there are two ways");
+    shell.stdin(copy(0).unwrap_or_else(Stdio::null)).stdout(copy(1).unwrap_or_else(Stdio::null));
+    shell
 }
 
 impl Drop for Signer {
@@ -236,9 +315,8 @@ impl Answer {
         assert_eq!(self.status, status, "{self:?}");
         let errors = self.json();
         let [error] = &errors.as_array().unwrap()[..] else { panic!("{self:?}") };
-        let kind = if status == 502 { "temporary" } else { "permanent" };
-        assert_eq!(error["kind"], kind, "{self:?}");
-        assert!(error["id"].is_string(), "{self:?}");
+        // Octez knows this id with this kind only; any other pair reaches people as JSON.
+        assert_eq!((&error["kind"], &error["id"]), (&"temporary".into(), &"failure".into()), "{self:?}");
         error["msg"].as_str().unwrap().to_owned()
     }
 }

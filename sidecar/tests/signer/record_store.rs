@@ -2,7 +2,7 @@
 //! server, which stands for a cluster of its own. Edited there as a person edits it.
 
 use crate::api_server::{self, ApiServer};
-use crate::home::Home;
+use crate::test_env::TestEnv;
 use serde_json::{Value, json};
 use tezos_signer_core::config::KeyConfig;
 use tokio::runtime::Runtime;
@@ -13,28 +13,26 @@ pub(crate) enum RecordStore {
 }
 
 /// Runs a test with directories, and with namespaces where there is an API server.
-pub(crate) fn on_each_kind(test: impl Fn(&dyn Fn(&Home) -> RecordStore)) {
+pub(crate) fn on_each_kind(test: impl Fn(&dyn Fn(&TestEnv) -> RecordStore)) {
     test(&|_| RecordStore::Directory);
-    if api_server::named().is_some() {
-        test(&RecordStore::namespace);
-    }
+    test(&RecordStore::namespace);
 }
 
 impl RecordStore {
-    /// A namespace of its own, which becomes the store of `home`.
-    fn namespace(home: &Home) -> Self {
+    /// A namespace of its own, which becomes the store of `env`.
+    fn namespace(env: &TestEnv) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let server = runtime.block_on(ApiServer::with_namespace(api_server::named().unwrap()));
-        server.offer(home);
-        home.set_config(json!({"watermarks": {"configMap": {"namespace": server.namespace}}}));
+        let server = runtime.block_on(ApiServer::with_namespace(api_server::named()));
+        server.offer(env);
+        env.set_config(json!({"watermarks": {"configMap": {"namespace": server.namespace}}}));
         Self::Namespace(Box::new(server), runtime)
     }
 
     /// Sets rows by hand, past the signer's own commands; `null` takes one out.
-    pub(crate) fn edit(&self, home: &Home, key: &KeyConfig, data: Value) {
+    pub(crate) fn edit(&self, env: &TestEnv, key: &KeyConfig, data: Value) {
         match self {
             Self::Directory => {
-                let path = home.record_file(key);
+                let path = env.record_file(key);
                 let mut record: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
                 let rows = record.as_object_mut().unwrap();
                 for (row, text) in data.as_object().unwrap() {

@@ -1,10 +1,10 @@
 //! SIGHUP: what changes without a restart, that nothing is dropped meanwhile, and what is refused as a whole.
 
 use crate::crash::Strace;
-use crate::home::{FLOOR, Home, permit};
 use crate::payload::{attestation, block, preattestation};
 use crate::process::{Signer, wait_for};
 use crate::record_store::{RecordStore, on_each_kind};
+use crate::test_env::{FLOOR, TestEnv, permit};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use tezos_signer_core::config::KeyConfig;
@@ -20,17 +20,17 @@ fn reloads(signer: &Signer, result: &str) -> u64 {
 /// Has the signer read its configuration, and waits for what comes of it.
 fn reload(signer: &Signer, result: &str) {
     let before = reloads(signer, result);
-    signer.hang_up();
+    signer.send_sighup();
     wait_for(result, || (reloads(signer, result) == before + 1).then_some(()));
 }
 
 /// Three keys, the first two as usual.
-fn three_keys() -> (Home, [KeyConfig; 3], Vec<Value>) {
-    let home = Home::with_keys(&[("tz3", "p256"), ("tz2", "secp256k1"), ("third", "p256")]);
-    home.run(&["watermarks", "initialise", "--level", &FLOOR.to_string()]).succeeded();
-    let config: Value = serde_json::from_str(&std::fs::read_to_string(home.config_file()).unwrap()).unwrap();
-    let keys = home.config().keys;
-    (home, [keys[0].clone(), keys[1].clone(), keys[2].clone()], config["keys"].as_array().unwrap().clone())
+fn three_keys() -> (TestEnv, [KeyConfig; 3], Vec<Value>) {
+    let env = TestEnv::with_keys(&[("tz3", "p256"), ("tz2", "secp256k1"), ("third", "p256")]);
+    env.run(&["watermarks", "initialise", "--level", &FLOOR.to_string()]).succeeded();
+    let config: Value = serde_json::from_str(&std::fs::read_to_string(env.config_file()).unwrap()).unwrap();
+    let keys = env.config().keys;
+    (env, [keys[0].clone(), keys[1].clone(), keys[2].clone()], config["keys"].as_array().unwrap().clone())
 }
 
 /// One client asks for attestations of a key that never changes, one for blocks that one configuration allows and the other does
@@ -39,16 +39,16 @@ fn three_keys() -> (Home, [KeyConfig; 3], Vec<Value>) {
 #[test]
 fn under_load_no_request_is_dropped_and_each_is_answered_by_what_is_configured() {
     const RELOADS: u64 = 40;
-    let (home, [constant, changing, fleeting], keys) = three_keys();
+    let (env, [constant, changing, fleeting], keys) = three_keys();
     let with = |is_odd: bool| {
         let mut keys = keys.clone();
         if is_odd {
             keys[1]["allow"] = json!(["attestation"]);
             keys.pop();
         }
-        home.set_config(json!({"keys": keys}));
+        env.set_config(json!({"keys": keys}));
     };
-    let signer = Signer::start(&home);
+    let signer = Signer::start(&env);
     // Even: the configuration that has that number, divided by two, applies. Odd: one of the two around it.
     let phase = AtomicU64::new(0);
     let counts = [const { AtomicU32::new(0) }; 3];
@@ -97,10 +97,10 @@ fn under_load_no_request_is_dropped_and_each_is_answered_by_what_is_configured()
 
 #[test]
 fn a_configuration_that_cannot_be_used_changes_nothing() {
-    let (home, [tz3, tz2, _], keys) = three_keys();
-    home.set_config(json!({"keys": keys[..1]}));
-    let signer = Signer::start(&home);
-    let good = std::fs::read_to_string(home.config_file()).unwrap();
+    let (env, [tz3, tz2, _], keys) = three_keys();
+    env.set_config(json!({"keys": keys[..1]}));
+    let signer = Signer::start(&env);
+    let good = std::fs::read_to_string(env.config_file()).unwrap();
     let nobody = {
         let mut key = keys[1].clone();
         key["label"] = "nobody".into();
@@ -111,7 +111,7 @@ fn a_configuration_that_cannot_be_used_changes_nothing() {
         key["label"] = "nobody".into();
         key
     };
-    std::fs::remove_file(home.record_file(&tz2)).unwrap();
+    std::fs::remove_file(env.record_file(&tz2)).unwrap();
     for (change, words) in [
         (json!({"listen": "127.0.0.1:1", "keys": keys}), "listen cannot change"),
         (
@@ -122,44 +122,44 @@ fn a_configuration_that_cannot_be_used_changes_nothing() {
         (json!({"kees": []}), "unknown field `kees`"),
         (json!({"keys": [keys[0], keys[1]]}), "no watermark record"),
         (json!({"keys": [keys[0], nobody]}), "no watermark record"),
-        (json!({"keys": [renamed]}), "the HSM does not sign with it"),
+        (json!({"keys": [renamed]}), "the trial signature failed"),
     ] {
-        home.set_config(change);
+        env.set_config(change);
         reload(&signer, "refused");
         assert!(signer.log().contains(words), "{words} in {}", signer.log());
-        std::fs::write(home.config_file(), &good).unwrap();
+        std::fs::write(env.config_file(), &good).unwrap();
     }
-    home.set_hsm("sessions", 3);
+    env.set_hsm("sessions", 3);
     reload(&signer, "refused");
     assert!(signer.log().contains("hsm cannot change"));
-    std::fs::remove_file(home.config_file()).unwrap();
+    std::fs::remove_file(env.config_file()).unwrap();
     reload(&signer, "refused");
-    std::fs::write(home.config_file(), &good).unwrap();
+    std::fs::write(env.config_file(), &good).unwrap();
     reload(&signer, "unchanged");
     signer.signature(&tz3, &attestation(FLOOR + 1, 0, 0));
     signer.sign(&tz2, &attestation(FLOOR + 1, 0, 0)).refused(404);
     assert_eq!(reloads(&signer, "applied"), 0);
 
     // What was missing was made, so now it is taken in.
-    std::fs::write(home.record_file(&tz2), std::fs::read(home.record_file(&home.config().keys[0])).unwrap()).unwrap();
-    home.set_config(json!({"keys": [keys[0], keys[1]]}));
+    std::fs::write(env.record_file(&tz2), std::fs::read(env.record_file(&env.config().keys[0])).unwrap()).unwrap();
+    env.set_config(json!({"keys": [keys[0], keys[1]]}));
     reload(&signer, "applied");
     signer.signature(&tz2, &attestation(FLOOR + 2, 0, 0));
 }
 
 #[test]
 fn clients_and_limits_change_with_the_configuration() {
-    let home = Home::new();
-    let key = home.tz3();
-    let signer = Signer::start(&home);
+    let env = TestEnv::new();
+    let key = env.tz3();
+    let signer = Signer::start(&env);
     assert_eq!(signer.get("/authorized_keys").json(), json!({}));
     signer.signature(&key, &attestation(FLOOR + 1, 0, 0));
-    home.set_config(json!({"authorizedKeys": [key.public_key.to_string()]}));
+    env.set_config(json!({"authorizedKeys": [key.public_key.to_string()]}));
     reload(&signer, "applied");
     assert_eq!(signer.get("/authorized_keys").json(), json!({"authorized_keys": [key.hash().to_string()]}));
     signer.sign(&key, &attestation(FLOOR + 2, 0, 0)).refused(401);
-    home.set_config(json!({"authorizedKeys": []}));
-    home.add_to_tz3("\"maxLevelJump\": 10");
+    env.set_config(json!({"authorizedKeys": []}));
+    env.add_to_tz3("\"maxLevelJump\": 10");
     reload(&signer, "applied");
     signer.sign(&key, &attestation(FLOOR + 100, 0, 0)).refused(409);
     signer.signature(&key, &attestation(FLOOR + 2, 0, 0));
@@ -168,15 +168,15 @@ fn clients_and_limits_change_with_the_configuration() {
 /// A slow disk holds the commit open while the key is taken out.
 #[test]
 fn what_is_in_flight_is_finished_though_its_key_is_taken_out() {
-    let (home, [_, _, third], keys) = three_keys();
-    let signer = Signer::start(&home);
-    let Some(slow_disk) = Strace::attach(&signer, "fsync", "delay_enter=400000") else { return };
+    let (env, [_, _, third], keys) = three_keys();
+    let signer = Signer::start(&env);
+    let slow_disk = Strace::attach(&signer, "fsync", "delay_enter=400000");
     let vote = attestation(FLOOR + 1, 0, 1);
     let signature = std::thread::scope(|scope| {
         let in_flight = scope.spawn(|| signer.signature(&third, &vote));
-        let half_written = home.record_file(&third).with_extension("new");
+        let half_written = env.record_file(&third).with_extension("new");
         wait_for("the commit", || half_written.exists().then_some(()));
-        home.set_config(json!({"keys": keys[..2]}));
+        env.set_config(json!({"keys": keys[..2]}));
         reload(&signer, "applied");
         signer.sign(&third, &attestation(FLOOR + 2, 0, 1)).refused(404);
         assert!(!in_flight.is_finished(), "it was in flight");
@@ -189,50 +189,50 @@ fn what_is_in_flight_is_finished_though_its_key_is_taken_out() {
     assert_eq!(signer.admin("/readyz").status, 200);
 
     // It comes back to what it has signed.
-    home.set_config(json!({"keys": keys}));
+    env.set_config(json!({"keys": keys}));
     reload(&signer, "applied");
     assert_eq!(signer.signature(&third, &vote), signature);
     signer.sign(&third, &attestation(FLOOR + 1, 0, 2)).refused(409);
 }
 
-/// ◆ A record that was seen to go back stays latched, also where its key was taken out meanwhile.
+/// INVARIANT R6: A record that was seen to go back stays latched, also where its key was taken out meanwhile.
 #[test]
 fn what_was_seen_of_a_record_is_not_forgotten_with_its_key() {
-    let (home, [_, _, third], keys) = three_keys();
-    let signer = Signer::start(&home);
-    let old = std::fs::read(home.record_file(&third)).unwrap();
+    let (env, [_, _, third], keys) = three_keys();
+    let signer = Signer::start(&env);
+    let old = std::fs::read(env.record_file(&third)).unwrap();
     signer.signature(&third, &attestation(FLOOR + 1, 0, 1));
-    home.set_config(json!({"keys": keys[..2]}));
+    env.set_config(json!({"keys": keys[..2]}));
     reload(&signer, "applied");
-    std::fs::write(home.record_file(&third), old).unwrap();
-    permit(&home.record_file(&third), 0o600);
-    home.set_config(json!({"keys": keys}));
+    std::fs::write(env.record_file(&third), old).unwrap();
+    permit(&env.record_file(&third), 0o600);
+    env.set_config(json!({"keys": keys}));
     reload(&signer, "applied");
     let refused = signer.sign(&third, &attestation(FLOOR + 1, 0, 2)).refused(409);
-    assert!(refused.contains("went back"), "{refused}");
+    assert!(refused.contains("is lower than this signer has seen it"), "{refused}");
 }
 
 #[test]
 fn a_lease_goes_and_comes_with_its_key() {
     on_each_kind(|store_of| {
-        let home = Home::with_keys(&[("tz3", "p256"), ("tz2", "secp256k1")]);
-        let store = store_of(&home);
-        home.run(&["watermarks", "initialise", "--level", &FLOOR.to_string()]).succeeded();
-        let (signer, tz2) = (Signer::start(&home), home.tz2());
+        let env = TestEnv::with_keys(&[("tz3", "p256"), ("tz2", "secp256k1")]);
+        let store = store_of(&env);
+        env.run(&["watermarks", "initialise", "--level", &FLOOR.to_string()]).succeeded();
+        let (signer, tz2) = (Signer::start(&env), env.tz2());
         let holder = || {
             let shown: Value =
-                serde_json::from_str(&home.run(&["watermarks", "show", "--output", "json"]).succeeded()).unwrap();
+                serde_json::from_str(&env.run(&["watermarks", "show", "--output", "json"]).succeeded()).unwrap();
             shown[1]["lease"]["holderIdentity"].as_str().unwrap().to_owned()
         };
         let is_shared = matches!(store, RecordStore::Namespace(..));
         assert_eq!(holder().is_empty(), !is_shared);
-        let both = std::fs::read_to_string(home.config_file()).unwrap();
+        let both = std::fs::read_to_string(env.config_file()).unwrap();
         let config: Value = serde_json::from_str(&both).unwrap();
-        home.set_config(json!({"keys": config["keys"].as_array().unwrap()[..1]}));
+        env.set_config(json!({"keys": config["keys"].as_array().unwrap()[..1]}));
         reload(&signer, "applied");
-        std::fs::write(home.config_file(), &both).unwrap();
+        std::fs::write(env.config_file(), &both).unwrap();
         wait_for("the lease to be let go", || holder().is_empty().then_some(()));
-        signer.signature(&home.tz3(), &attestation(FLOOR + 1, 0, 0));
+        signer.signature(&env.tz3(), &attestation(FLOOR + 1, 0, 0));
         reload(&signer, "applied");
         wait_for("a signature", || (signer.sign(&tz2, &attestation(FLOOR + 1, 0, 0)).status == 200).then_some(()));
         assert_eq!(holder().is_empty(), !is_shared);

@@ -1,11 +1,11 @@
-//! The token of a home behind a network, as a CloudHSM cluster is: SoftHSM2 served by `p11-kit remote` in a network namespace,
-//! and reached through a [`Relay`] by p11-kit-client.so, which blocks without any timeout. Needs the Debian packages p11-kit and
+//! The token of a test environment behind a network, as a CloudHSM cluster is: SoftHSM2 served by `p11-kit remote` in a network namespace,
+//! and reached through a [`FaultProxy`] by p11-kit-client.so, which blocks without any timeout. Needs the Debian packages p11-kit and
 //! p11-kit-modules.
 
-use crate::home::{Home, SOFTHSM};
+use crate::fault_proxy::FaultProxy;
 use crate::namespace::Namespace;
 use crate::process::{Signer, wait_for};
-use crate::relay::Relay;
+use crate::test_env::{SOFTHSM, TestEnv};
 use rustix::net::shutdown;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -19,50 +19,50 @@ pub(crate) struct RemoteToken {
     socket: PathBuf,
     softhsm_conf: PathBuf,
     server: Mutex<Option<Server>>,
-    relay: Option<Relay>,
+    proxy: Option<FaultProxy>,
 }
 
 impl RemoteToken {
-    /// Puts the network between the signer of `home` and its token; nothing is wrong with it yet.
-    pub(crate) fn install(home: &Home) -> Self {
-        let mut token = Self::install_without_relay(home);
+    /// Puts the network between the signer of `env` and its token; nothing is wrong with it yet.
+    pub(crate) fn install(env: &TestEnv) -> Self {
+        let mut token = Self::install_without_proxy(env);
         token.connect();
         token
     }
 
     /// Where not even the socket is there that the library connects to.
-    pub(crate) fn install_without_relay(home: &Home) -> Self {
+    pub(crate) fn install_without_proxy(env: &TestEnv) -> Self {
         let client = format!("/usr/lib/{}-linux-gnu/pkcs11/p11-kit-client.so", std::env::consts::ARCH);
         assert!(Path::new(&client).exists(), "{client} of the Debian package p11-kit-modules");
-        home.edit_config(SOFTHSM, &client);
+        env.edit_config(SOFTHSM, &client);
         let token = Self {
             network: Namespace::new(),
-            socket: home.path.join("hsm.sock"),
-            softhsm_conf: home.softhsm_conf(),
+            socket: env.path.join("hsm.sock"),
+            softhsm_conf: env.softhsm_conf(),
             server: Mutex::default(),
-            relay: None,
+            proxy: None,
         };
         token.start_server();
         token
     }
 
     pub(crate) fn connect(&mut self) {
-        self.relay = Some(Relay::new(&self.socket, self.address()));
+        self.proxy = Some(FaultProxy::new(&self.socket, self.address()));
     }
 
-    pub(crate) fn relay(&self) -> &Relay {
-        self.relay.as_ref().unwrap()
+    pub(crate) fn proxy(&self) -> &FaultProxy {
+        self.proxy.as_ref().unwrap()
     }
 
-    /// The signer of `home` with it, not waited for.
-    pub(crate) fn start(&self, home: &Home) -> Signer {
+    /// The signer of `env` with it, not waited for.
+    pub(crate) fn start(&self, env: &TestEnv) -> Signer {
         let address = format!("unix:path={}", self.socket.display());
-        Signer::start_with(home, &[("P11_KIT_SERVER_ADDRESS", &address)])
+        Signer::start_with(env, &[("P11_KIT_SERVER_ADDRESS", &address)])
     }
 
     /// The same, once it can sign.
-    pub(crate) fn start_ready(&self, home: &Home) -> Signer {
-        let signer = self.start(home);
+    pub(crate) fn start_ready(&self, env: &TestEnv) -> Signer {
+        let signer = self.start(env);
         wait_for("/startupz", || (signer.admin("/startupz").status == 200).then_some(()));
         signer
     }

@@ -3,8 +3,8 @@
 
 use crate::api_server::{self, ApiServer};
 use crate::faulty_module::FaultyModule;
-use crate::home::{Ended, FLOOR, Home};
 use crate::process::{Answer, Signer, wait_for};
+use crate::test_env::{CommandResult, FLOOR, TestEnv};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -19,7 +19,7 @@ use tokio::runtime::{Builder, Runtime};
 pub(crate) const LEASE: Duration = Duration::from_secs(3);
 
 pub(crate) struct Replicas {
-    pub(crate) home: Home,
+    pub(crate) env: TestEnv,
     runtime: Runtime,
     server: ApiServer,
 }
@@ -27,65 +27,64 @@ pub(crate) struct Replicas {
 /// One of them. Its name is its pod's UID.
 pub(crate) struct Replica {
     pub(crate) name: String,
-    pub(crate) home: Home,
+    pub(crate) env: TestEnv,
     pub(crate) signer: Signer,
 }
 
 impl Replicas {
-    /// Their records start above [`FLOOR`]. Nothing where there is no API server.
-    pub(crate) fn new() -> Option<Self> {
-        let kubeconfig = api_server::named()?;
+    /// Their records start above [`FLOOR`].
+    pub(crate) fn new() -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let server = runtime.block_on(ApiServer::with_namespace(kubeconfig));
-        let home = Home::without_records();
-        server.offer(&home);
-        home.set_config(json!({
+        let server = runtime.block_on(ApiServer::with_namespace(api_server::named()));
+        let env = TestEnv::without_records();
+        server.offer(&env);
+        env.set_config(json!({
             "watermarks": {"configMap": {"namespace": server.namespace, "leaseDurationSeconds": LEASE.as_secs()}},
             "peer": {"listen": "127.0.0.1:0"},
         }));
-        let replicas = Self { home, runtime, server };
+        let replicas = Self { env, runtime, server };
         let initialise = ["watermarks", "initialise", "--level", &FLOOR.to_string()];
-        replicas.run(&replicas.home, &initialise).succeeded();
-        Some(replicas)
+        replicas.run(&replicas.env, &initialise).succeeded();
+        replicas
     }
 
     /// The directory of a replica, with a configuration like that of all now.
-    pub(crate) fn home_of(&self, name: &str) -> Home {
-        let home = Home::of_parent(self.home.path.join(name));
-        std::fs::create_dir_all(&home.path).unwrap();
-        std::fs::copy(self.home.softhsm_conf(), home.softhsm_conf()).unwrap();
-        std::fs::copy(self.home.config_file(), home.config_file()).unwrap();
-        home.set_config(json!({"audit": {"file": home.path.join("audit.log")}}));
-        home
+    pub(crate) fn env_of(&self, name: &str) -> TestEnv {
+        let env = TestEnv::from_parent(self.env.path.join(name));
+        std::fs::create_dir_all(&env.path).unwrap();
+        std::fs::copy(self.env.softhsm_conf(), env.softhsm_conf()).unwrap();
+        std::fs::copy(self.env.config_file(), env.config_file()).unwrap();
+        env.set_config(json!({"audit": {"file": env.path.join("audit.log")}}));
+        env
     }
 
     /// Starts one, and waits until it is ready.
     pub(crate) fn start(&self, name: &str) -> Replica {
-        let replica = self.start_unready(self.home_of(name), name, None);
+        let replica = self.start_unready(self.env_of(name), name, None);
         wait_for("/readyz", || (replica.signer.admin("/readyz").status == 200).then_some(()));
         replica
     }
 
-    /// Starts one in `home`, and waits until it listens.
-    pub(crate) fn start_unready(&self, home: Home, name: &str, module: Option<&FaultyModule>) -> Replica {
+    /// Starts one in `env`, and waits until it listens.
+    pub(crate) fn start_unready(&self, env: TestEnv, name: &str, module: Option<&FaultyModule>) -> Replica {
         let kubeconfig = self.kubeconfig();
         let mut environment =
             vec![("POD_UID", name), ("POD_IP", "127.0.0.1"), ("KUBECONFIG", kubeconfig.to_str().unwrap())];
         let faults = module.map(FaultyModule::environment);
         environment.extend(faults.as_ref().map(|(name, value)| (*name, value.as_str())));
-        let signer = Signer::start_with(&home, &environment);
-        Replica { name: name.to_owned(), home, signer }
+        let signer = Signer::start_with(&env, &environment);
+        Replica { name: name.to_owned(), env, signer }
     }
 
     fn kubeconfig(&self) -> PathBuf {
-        self.home.path.join("kubeconfig")
+        self.env.path.join("kubeconfig")
     }
 
-    /// Runs a command with the configuration in `home` to its end.
-    pub(crate) fn run(&self, home: &Home, arguments: &[&str]) -> Ended {
-        let mut command = home.command();
+    /// Runs a command with the configuration in `env` to its end.
+    pub(crate) fn run(&self, env: &TestEnv, arguments: &[&str]) -> CommandResult {
+        let mut command = env.command();
         command.env("KUBECONFIG", self.kubeconfig()).args(arguments);
-        command.arg("--config").arg(home.config_file()).output().unwrap().into()
+        command.arg("--config").arg(env.config_file()).output().unwrap().into()
     }
 
     fn records(&self) -> Api<ConfigMap> {
@@ -125,7 +124,7 @@ impl Replicas {
 impl Replica {
     /// The lines of its audit log that say what became of a request.
     pub(crate) fn outcomes(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.home.path.join("audit.log")).unwrap();
+        let text = std::fs::read_to_string(self.env.path.join("audit.log")).unwrap();
         let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         lines.filter(|line| line["event"] == "outcome").collect()
     }

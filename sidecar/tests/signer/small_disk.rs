@@ -1,6 +1,6 @@
 //! A file system of 64 KiB, to run out of space on.
 
-use crate::home::permit;
+use crate::test_env::permit;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;

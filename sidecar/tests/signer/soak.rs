@@ -15,6 +15,8 @@ use dice::Dice;
 use disturbance::{Disturbance, well};
 use ledger::{Entry, Fault, is_healthy, violations};
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use subject::{Hsm, Subject};
@@ -23,7 +25,7 @@ use crate::faulty_module::FaultyModule;
 use crate::remote_token::RemoteToken;
 
 #[test]
-#[ignore = "takes as long as it is told to: make soak"]
+#[ignore = "takes as long as SOAK_SECONDS says: make soak"]
 fn soak() {
     let from_environment = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
@@ -37,12 +39,12 @@ fn soak() {
 
     let begin = Instant::now();
     let subjects = [
-        Subject::new("module", &directory, begin, |home| {
-            let module = FaultyModule::install(home);
+        Subject::new("module", &directory, begin, |env| {
+            let module = FaultyModule::install(env);
             module.set(&well());
             Hsm::Module(module)
         }),
-        Subject::new("network", &directory, begin, |home| Hsm::Network(RemoteToken::install(home))),
+        Subject::new("network", &directory, begin, |env| Hsm::Network(RemoteToken::install(env))),
     ];
     let dice = Dice::new(seed);
     let until = Instant::now() + lasts;
@@ -88,7 +90,7 @@ fn disturb(subject: &Subject, mut dice: Dice, until: Instant) {
     std::thread::sleep(Duration::from_secs(2));
     loop {
         std::thread::sleep(dice.milliseconds(500, 2000));
-        subject.look();
+        subject.record_vitals();
         // The longest fault, and the time to recover.
         if Instant::now() + Duration::from_secs(6) > until {
             return;
@@ -100,7 +102,8 @@ fn disturb(subject: &Subject, mut dice: Dice, until: Instant) {
 fn all_that_is_wrong(subject: &Subject) -> Vec<String> {
     let book = subject.book();
     let mut wrong = book.wrong.clone();
-    wrong.extend(violations(&subject.keys, &book.entries, &book.faults));
+    wrong.extend(violations(&book.entries, &book.faults));
+    wrong.extend(broken_promises(&subject.ledger));
     for (first, last) in &book.vitals {
         wrong.extend(last.grown_since(first).iter().map(|what| format!("process {} has grown: {what}", first.process)));
     }
@@ -111,6 +114,19 @@ fn all_that_is_wrong(subject: &Subject) -> Vec<String> {
         wrong.push("nothing was signed at all".to_owned());
     }
     wrong
+}
+
+/// What `e2e/history` finds in a ledger.
+fn broken_promises(ledger: &Path) -> Vec<String> {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/history-checker");
+    let checked = Command::new(&program).arg(ledger).output();
+    let checked = checked.unwrap_or_else(|error| panic!("{}: {error}: `make soak` builds it", program.display()));
+    let lines = String::from_utf8(checked.stdout).unwrap();
+    match checked.status.code() {
+        Some(0) => Vec::new(),
+        Some(1) => lines.lines().skip(1).map(str::to_owned).collect(),
+        _ => vec![format!("{}: {}", program.display(), String::from_utf8_lossy(&checked.stderr))],
+    }
 }
 
 fn count(entries: &[Entry], status: Option<u16>) -> usize {
@@ -142,7 +158,7 @@ fn progress(subject: &Subject, now: Duration) -> String {
 fn summary(subject: &Subject) {
     /// How often, the requests that were answered 502, and the slowest next signature after an end.
     #[derive(Default)]
-    struct Sort {
+    struct FaultSummary {
         faults: usize,
         missed: usize,
         slowest: Duration,
@@ -154,7 +170,7 @@ fn summary(subject: &Subject) {
         entry.status == Some(200) && seen.insert((entry.key, request.kind, request.level, request.round))
     };
     let signed: Vec<&Entry> = book.entries.iter().filter(first_of_position).collect();
-    let mut sorts = BTreeMap::<&str, Sort>::new();
+    let mut sorts = BTreeMap::<&str, FaultSummary>::new();
     for fault in &book.faults {
         let sort = sorts.entry(fault.sort).or_default();
         let missed = |entry: &&Entry| {
@@ -169,7 +185,7 @@ fn summary(subject: &Subject) {
         "\n   {}\n   {:32} {:>6} {:>6} {:>28}",
         subject.name, "FAULT", "TIMES", "502", "NEXT SIGNATURE AFTER, AT MOST"
     );
-    for (sort, Sort { faults, missed, slowest }) in sorts {
+    for (sort, FaultSummary { faults, missed, slowest }) in sorts {
         println!("   {sort:32} {faults:>6} {missed:>6} {:>25} ms", slowest.as_millis());
     }
     let slowest = book.entries.iter().map(Entry::took).max().unwrap_or_default();

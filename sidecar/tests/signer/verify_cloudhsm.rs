@@ -3,12 +3,12 @@
 //! so that it is known to work before somebody pays for a cluster.
 //!
 //! It makes two keys in the token, unless they are there, and leaves them. Records are in a directory of its own: the keys of a
-//! baker are not used, and no file of its signer is touched.
+//! baker are not used, not a file of its signer is touched.
 
 use crate::faulty_module::FaultyModule;
-use crate::home::Home;
 use crate::payload::attestation;
 use crate::process::Signer;
+use crate::test_env::TestEnv;
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::Error;
 use cryptoki::mechanism::{Mechanism, MechanismType};
@@ -57,11 +57,11 @@ fn a_real_cluster() {
     let config: Value = serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
     let seconds = std::env::var(WATCH).map_or(0, |text| text.parse().unwrap_or_else(|_| panic!("{WATCH}={text}")));
     let directory = tempfile::tempdir().unwrap();
-    let home = Home::of_parent(directory.path().to_owned());
-    // A home names a SoftHSM2 token of its own; who tries this on one means that one.
+    let env = TestEnv::from_parent(directory.path().to_owned());
+    // A test environment names a SoftHSM2 token of its own; who tries this on one means that one.
     let environment =
         std::env::var("SOFTHSM2_CONF").map(|value| ("SOFTHSM2_CONF".to_owned(), value)).into_iter().collect();
-    let rows = Subject { home: &home, environment }.verify(&config["hsm"], Duration::from_secs(seconds));
+    let rows = Subject { env: &env, environment }.verify(&config["hsm"], Duration::from_secs(seconds));
     print(&rows);
     println!("\nThe keys {LABEL}-… stay in the token. To delete them, as the same crypto user:");
     for curve in CURVES {
@@ -84,9 +84,9 @@ fn probe_in_own_process() {
 
 #[test]
 fn it_works_on_softhsm() {
-    let home = Home::without_keys();
-    let subject = Subject { home: &home, environment: Vec::new() };
-    let hsm = json!(home.config().hsm);
+    let env = TestEnv::without_keys();
+    let subject = Subject { env: &env, environment: Vec::new() };
+    let hsm = json!(env.config().hsm);
     let rows = subject.verify(&hsm, Duration::from_secs(1));
     print(&rows);
     for curve in CURVES {
@@ -109,8 +109,8 @@ fn it_works_on_softhsm() {
 
 #[test]
 fn it_works_where_cloudhsms_rules_hold_and_sees_a_node_that_is_lost() {
-    let home = Home::without_keys();
-    let module = FaultyModule::install(&home);
+    let env = TestEnv::without_keys();
+    let module = FaultyModule::install(&env);
     let rules = Control {
         cloud_hsm: true,
         handles_per_session: true,
@@ -119,9 +119,9 @@ fn it_works_where_cloudhsms_rules_hold_and_sees_a_node_that_is_lost() {
         ..Control::default()
     };
     module.set(&Control { point: PointOn::Public, ..rules.clone() });
-    let environment = vec![("PKCS11_FAULTS_CONTROL".to_owned(), home.path.join("faults.json").display().to_string())];
-    let subject = Subject { home: &home, environment };
-    let hsm = json!(home.config().hsm);
+    let environment = vec![("PKCS11_FAULTS_CONTROL".to_owned(), env.path.join("faults.json").display().to_string())];
+    let subject = Subject { env: &env, environment };
+    let hsm = json!(env.config().hsm);
     subject.verify(&hsm, Duration::ZERO); // makes the keys, whose public half a token must show at that moment
     module.set(&rules);
     let rows = subject.probe();
@@ -153,22 +153,22 @@ fn print(rows: &[Row]) {
     }
 }
 
-/// A token, reached by the configuration of a home.
+/// A token, reached by the configuration of a test environment.
 struct Subject<'a> {
-    home: &'a Home,
+    env: &'a TestEnv,
     environment: Vec<(String, String)>,
 }
 
 impl Subject<'_> {
     /// Everything, on the token that `hsm` names.
     fn verify(&self, hsm: &Value, watch: Duration) -> Vec<Row> {
-        std::fs::create_dir_all(self.home.records()).unwrap();
+        std::fs::create_dir_all(self.env.records()).unwrap();
         let write = |keys: &[Value]| {
             let config = json!({
                 "listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "hsm": hsm, "keys": keys,
-                "watermarks": {"file": self.home.records()},
+                "watermarks": {"file": self.env.records()},
             });
-            std::fs::write(self.home.config_file(), serde_json::to_string_pretty(&config).unwrap()).unwrap();
+            std::fs::write(self.env.config_file(), serde_json::to_string_pretty(&config).unwrap()).unwrap();
         };
         write(&[]);
         let (keys, mut rows) = self.keys();
@@ -182,8 +182,8 @@ impl Subject<'_> {
     }
 
     fn run(&self, arguments: &[&str]) -> Result<String, String> {
-        let mut command = self.home.command();
-        command.envs(self.environment.iter().cloned()).args(arguments).arg("--config").arg(self.home.config_file());
+        let mut command = self.env.command();
+        command.envs(self.environment.iter().cloned()).args(arguments).arg("--config").arg(self.env.config_file());
         let output = command.output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
@@ -194,7 +194,7 @@ impl Subject<'_> {
         let listed = self.run(&["keys", "list", "--output", "json"]);
         let listed: Vec<Value> = match &listed {
             Ok(text) => serde_json::from_str(text).unwrap(),
-            Err(said) => panic!("the token cannot be used: {said}"),
+            Err(output) => panic!("the token cannot be used: {output}"),
         };
         let (mut keys, mut rows) = (Vec::new(), Vec::new());
         for curve in CURVES {
@@ -211,8 +211,8 @@ impl Subject<'_> {
                             rows.push(Row::new(what, "made"));
                             serde_json::from_str(&text).unwrap()
                         }
-                        Err(said) => {
-                            rows.push(Row::new(what, said));
+                        Err(output) => {
+                            rows.push(Row::new(what, output));
                             continue;
                         }
                     }
@@ -226,8 +226,8 @@ impl Subject<'_> {
     fn probe(&self) -> Vec<Row> {
         let output = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "verify_cloudhsm::probe_in_own_process", "--ignored", "--nocapture"])
-            .env(PROBE, self.home.config_file())
-            .envs(self.home.command().get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .env(PROBE, self.env.config_file())
+            .envs(self.env.command().get_envs().filter_map(|(name, value)| Some((name, value?))))
             .envs(self.environment.iter().cloned())
             .output()
             .unwrap();
@@ -240,12 +240,12 @@ impl Subject<'_> {
     /// called then.
     fn watch(&self, time: Duration, once_it_signs: impl FnOnce()) -> Vec<Row> {
         // Records of an earlier run would refuse these levels.
-        let _ = std::fs::remove_dir_all(self.home.records());
-        std::fs::create_dir_all(self.home.records()).unwrap();
+        let _ = std::fs::remove_dir_all(self.env.records());
+        std::fs::create_dir_all(self.env.records()).unwrap();
         self.run(&["watermarks", "initialise", "--level", "1000"]).unwrap();
         let environment: Vec<(&str, &str)> = self.environment.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
-        let start = || Signer::start_with(self.home, &environment);
-        let key = self.home.config().keys[0].clone();
+        let start = || Signer::start_with(self.env, &environment);
+        let key = self.env.config().keys[0].clone();
         let mut signer = start();
         crate::process::wait_for("/startupz", || (signer.admin("/startupz").status == 200).then_some(()));
         once_it_signs();
@@ -262,8 +262,8 @@ impl Subject<'_> {
                 }
                 Some(answer) => {
                     refused += 1;
-                    let said = answer.json()[0]["msg"].as_str().unwrap_or(&answer.body).to_owned();
-                    *reasons.entry(said).or_default() += 1;
+                    let output = answer.json()[0]["msg"].as_str().unwrap_or(&answer.body).to_owned();
+                    *reasons.entry(output).or_default() += 1;
                 }
                 None => {
                     restarts += 1;
@@ -281,7 +281,7 @@ impl Subject<'_> {
                 longest.as_secs_f64()
             ),
         )];
-        rows.extend(reasons.into_iter().map(|(said, times)| Row::new(format!("  refused, {times} times"), said)));
+        rows.extend(reasons.into_iter().map(|(output, times)| Row::new(format!("  refused, {times} times"), output)));
         let counted = metrics.lines().filter(|line| line.starts_with("tezos_signer_hsm_") && !line.ends_with(" 0"));
         rows.extend(counted.map(|line| Row::new("  counted", line)));
         rows
@@ -395,7 +395,7 @@ fn probe_key(library: &Pkcs11, slot: Slot, session: &Session, key: &KeyConfig, c
         match session.sign(&Mechanism::Ecdsa, private, digest.as_bytes()) {
             Ok(raw) => {
                 times.push(begin.elapsed());
-                match key.public_key.accept_token_signature(&digest, &raw) {
+                match key.public_key.accept_token_signature(&digest, &raw).map(|verified| verified.signature()) {
                     // Changed where s was in the upper half.
                     Ok(Signature::P256(low) | Signature::Secp256k1(low)) => high += u32::from(low[..] != raw[..]),
                     _ => wrong += 1,
@@ -471,11 +471,11 @@ fn again(library: Pkcs11, slot: Slot, config: &SignerConfig, key: &KeyConfig) ->
 #[test]
 fn a_token_that_cannot_be_reached_is_told() {
     let directory = tempfile::tempdir().unwrap();
-    let home = Home::of_parent(directory.path().to_owned());
-    let subject = Subject { home: &home, environment: Vec::new() };
+    let env = TestEnv::from_parent(directory.path().to_owned());
+    let subject = Subject { env: &env, environment: Vec::new() };
     let hsm = json!({"module": "/nowhere.so", "token": "hsm1", "pinFile": "/nowhere"});
     let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| subject.verify(&hsm, Duration::ZERO)));
-    let said = caught.unwrap_err();
-    let said = said.downcast_ref::<String>().unwrap();
-    assert!(said.contains("the token cannot be used") && said.contains("/nowhere.so"), "{said}");
+    let output = caught.unwrap_err();
+    let output = output.downcast_ref::<String>().unwrap();
+    assert!(output.contains("the token cannot be used") && output.contains("/nowhere.so"), "{output}");
 }

@@ -1,11 +1,11 @@
-//! Numbers that stand in operations: amounts, counters and limits. Text and JSON are decimal digits, as Octez writes them.
+//! The numbers in operations: amounts, counters and limits. Text and JSON are decimal digits, as in Octez.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Not a decimal number of the range.
+/// A text is not a decimal number of the range. A retry does not help.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no {1}: expected a whole number from 0 to {2}")]
+#[error("{0:?} is not a valid {1}: expected a whole number from 0 to {2}")]
 pub struct AmountError(String, &'static str, u64);
 
 macro_rules! amounts {
@@ -18,12 +18,12 @@ macro_rules! amounts {
             /// The highest that there can be.
             pub const MAX: Self = Self($max);
 
-            /// `None` above [`Self::MAX`].
+            /// Returns `None` if `value` is above [`Self::MAX`].
             pub fn new(value: u64) -> Option<Self> {
                 (value <= Self::MAX.0).then_some(Self(value))
             }
 
-            /// As a number.
+            /// The amount as an integer.
             pub fn get(self) -> u64 {
                 self.0
             }

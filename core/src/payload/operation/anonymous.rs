@@ -1,9 +1,10 @@
-//! Operations that anybody can send: revelations and denunciations. Octez wants no signature for them (but for
-//! `failing_noop`), so a request to sign one is odd; still it is said what it is.
+//! Operations that anybody can send: revelations and denunciations. Octez requires no signature for them (except
+//! `failing_noop`), so nobody should request one; they are decoded for the message.
 
 use super::super::DecodeError;
 use super::super::reader::Reader;
-use super::content::{Bytes, Content, Denounced};
+use super::bytes::Bytes;
+use super::content::{Content, Denounced};
 use super::encoding::{dynamic, level, not_empty, opaque};
 use crate::key::{Curve, PublicKeyHash};
 

@@ -1,11 +1,12 @@
-//! The pieces that operations are made of: numbers of variable length, options, lengths, keys and addresses.
+//! The elements of operations: numbers of variable length, options, lengths, keys and addresses.
 //!
-//! Everything here is read only in the one form in which Octez writes it. Octez checks a signature over what it would write
-//! itself, so a signature over any other form is of no use to who means well.
+//! Only the canonical encoding is accepted. Octez verifies a signature over its own encoding, so a signature over any other
+//! one has no honest use.
 
 use super::super::DecodeError;
 use super::super::reader::{Reader, non_negative};
-use super::content::{Bytes, Proof};
+use super::action::Proof;
+use super::bytes::Bytes;
 use super::hash::{Address, ContractHash, MlDsa44Hash, SmartRollupAddress};
 use crate::key::{Curve, PublicKey, PublicKeyHash, Signature};
 use crate::position::Level;
@@ -35,12 +36,12 @@ fn continue_number(
     mut value: u64,
     mut bits: u32,
 ) -> Result<u64, DecodeError> {
-    let too_large = DecodeError::Form { field, rule: "is more than 64 bits can hold" };
+    let too_large = DecodeError::Form { field, rule: "does not fit into 64 bits" };
     let mut last = first;
     while last & 0x80 != 0 {
         last = reader.u8(field)?;
         if last == 0 {
-            return Err(DecodeError::Form { field, rule: "is a number that ends in a zero byte" });
+            return Err(DecodeError::Form { field, rule: "is a number with a trailing zero byte" });
         }
         let group = u64::from(last & 0x7f);
         let shifted = group.checked_shl(bits).filter(|shifted| shifted >> bits == group);
@@ -56,7 +57,7 @@ pub(super) fn amount<T>(
     field: &'static str,
     make: fn(u64) -> Option<T>,
 ) -> Result<T, DecodeError> {
-    make(natural(reader, field)?).ok_or(DecodeError::Form { field, rule: "is more than Octez can hold" })
+    make(natural(reader, field)?).ok_or(DecodeError::Form { field, rule: "is larger than Octez allows" })
 }
 
 /// 0x00, or 0xff and what `read` reads.
@@ -118,7 +119,7 @@ fn curve(reader: &mut Reader<'_>, field: &'static str) -> Result<Curve, DecodeEr
         1 => Ok(Curve::Secp256k1),
         2 => Ok(Curve::P256),
         3 => Ok(Curve::Bls12381),
-        4 => Err(DecodeError::Form { field, rule: "is of an ML-DSA-44 key (tz5), which neither bakes nor signs here" }),
+        4 => Err(DecodeError::Form { field, rule: "is of an ML-DSA-44 key (tz5), which this signer does not support" }),
         other => Err(DecodeError::Field { field, got: other.into(), expected: "a tag from 0 (tz1) to 3 (tz4)" }),
     }
 }
@@ -138,7 +139,7 @@ pub(super) fn public_key(reader: &mut Reader<'_>, field: &'static str) -> Result
         Curve::Bls12381 => 48,
     };
     let key = PublicKey::from_bytes(curve, reader.bytes(field, length)?);
-    key.map_err(|_| DecodeError::Form { field, rule: "is no point of its curve" })
+    key.map_err(|_| DecodeError::Form { field, rule: "is not a point of its curve" })
 }
 
 /// The proof that ends an operation with a public key, from Seoul on.

@@ -31,7 +31,7 @@ const FIELD: &str = "the entrypoint";
 pub struct Entrypoint(String);
 
 impl Entrypoint {
-    /// Its name.
+    /// The name, such as `default` or `stake`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -72,7 +72,7 @@ impl Entrypoint {
         let length = reader.u8("the length of the entrypoint")?;
         let name = Self::name(reader, length.into())?;
         if BUILTIN.contains(&name.as_str()) {
-            return Err(DecodeError::Form { field: FIELD, rule: "has a tag of its own and is written as a name" });
+            return Err(DecodeError::Form { field: FIELD, rule: "has a tag of its own, but is encoded as a name" });
         }
         Ok(name)
     }

@@ -1,7 +1,8 @@
-//! Hashes and addresses that stand in operations, with their base58check text. Keys and their hashes: [`crate::key`].
+//! Hashes and addresses in operations, with their base58check text. Keys and key hashes are in [`crate::key`].
 
 use crate::base58::{self, Base58Error};
-use crate::key::{KeyError, PublicKeyHash, serde_as_text};
+use crate::key::{KeyError, PublicKeyHash};
+use crate::serde_as_text;
 use std::fmt;
 use std::str::FromStr;
 
@@ -17,7 +18,7 @@ macro_rules! hashes {
                 Self(bytes)
             }
 
-            /// The bare bytes.
+            /// The bytes without their base58check prefix.
             pub fn as_bytes(&self) -> &[u8; $length] {
                 &self.0
             }

@@ -1,11 +1,11 @@
-//! The names of operations, as Octez and Signatory write them.
+//! The names of operations, as in Octez and Signatory.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A text that is no operation kind.
+/// A text that is no operation kind. A retry does not help: the message lists the kinds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no operation kind: expected one of {all}", all = all_names())]
+#[error("{0:?} is not an operation kind: expected one of {all}", all = all_names())]
 pub struct UnknownOperationKind(String);
 
 fn all_names() -> String {
@@ -24,7 +24,7 @@ macro_rules! kinds {
         }
 
         impl OperationKind {
-            /// All of them.
+            /// Every kind, in the order of the enum.
             pub const ALL: [Self; [$($text),+].len()] = [$(Self::$name),+];
 
             /// Its name in configurations, metrics and messages.
@@ -46,35 +46,35 @@ kinds! {
     Origination "origination",
     /// Tag 110: chooses a baker; with itself, registers as one.
     Delegation "delegation",
-    /// Tag 111.
+    /// Tag 111: registers a Micheline expression as a constant.
     RegisterGlobalConstant "register_global_constant",
     /// Tag 112, before Paris.
     SetDepositsLimit "set_deposits_limit",
-    /// Tag 113.
+    /// Tag 113: pays for storage of a contract.
     IncreasePaidStorage "increase_paid_storage",
-    /// Tag 114.
+    /// Tag 114: changes the key that bakes for an account.
     UpdateConsensusKey "update_consensus_key",
     /// Tag 115, from Seoul on.
     UpdateCompanionKey "update_companion_key",
-    /// Tag 158.
+    /// Tag 158: transfers tickets to a contract.
     TransferTicket "transfer_ticket",
-    /// Tag 200.
+    /// Tag 200: originates a smart rollup.
     SmartRollupOriginate "smart_rollup_originate",
-    /// Tag 201.
+    /// Tag 201: sends messages to all smart rollups.
     SmartRollupAddMessages "smart_rollup_add_messages",
-    /// Tag 202.
+    /// Tag 202: cements a commitment of a rollup.
     SmartRollupCement "smart_rollup_cement",
-    /// Tag 203.
+    /// Tag 203: publishes a commitment of a rollup.
     SmartRollupPublish "smart_rollup_publish",
-    /// Tag 204.
+    /// Tag 204: a move in a dispute about a commitment.
     SmartRollupRefute "smart_rollup_refute",
-    /// Tag 205.
+    /// Tag 205: ends a dispute whose other side does not answer.
     SmartRollupTimeout "smart_rollup_timeout",
-    /// Tag 206.
+    /// Tag 206: executes an outbox message of a rollup.
     SmartRollupExecuteOutboxMessage "smart_rollup_execute_outbox_message",
-    /// Tag 207.
+    /// Tag 207: returns the bond of a rollup operator.
     SmartRollupRecoverBond "smart_rollup_recover_bond",
-    /// Tag 230.
+    /// Tag 230: publishes the commitment to a DAL slot.
     DalPublishCommitment "dal_publish_commitment",
     /// Tag 250, never active on mainnet.
     ZkRollupOrigination "zk_rollup_origination",
@@ -88,11 +88,11 @@ kinds! {
     Ballot "ballot",
     /// Tag 9: a consensus key sends the spendable balance of its baker elsewhere.
     DrainDelegate "drain_delegate",
-    /// Tag 1.
+    /// Tag 1: reveals the nonce of a block.
     SeedNonceRevelation "seed_nonce_revelation",
-    /// Tag 8.
+    /// Tag 8: the solution of a verifiable delay function.
     VdfRevelation "vdf_revelation",
-    /// Tag 4.
+    /// Tag 4: activates an account of the fundraiser.
     ActivateAccount "activate_account",
     /// Tag 2 before Seoul.
     DoubleAttestationEvidence "double_attestation_evidence",
@@ -100,9 +100,9 @@ kinds! {
     DoublePreattestationEvidence "double_preattestation_evidence",
     /// Tag 2 from Seoul on.
     DoubleConsensusOperationEvidence "double_consensus_operation_evidence",
-    /// Tag 3.
+    /// Tag 3: denounces two blocks for one position.
     DoubleBakingEvidence "double_baking_evidence",
-    /// Tag 24.
+    /// Tag 24: denounces an attestation of a DAL shard with a trap.
     DalEntrapmentEvidence "dal_entrapment_evidence",
     /// Tag 17: never valid, carries a text that is signed (`octez-client sign message`).
     FailingNoop "failing_noop",

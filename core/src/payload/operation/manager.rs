@@ -1,9 +1,10 @@
-//! Operations that an account pays for, but for those of rollups.
+//! Manager operations, except those of rollups.
 
 use super::super::DecodeError;
 use super::super::reader::Reader;
+use super::action::{Action, Manager};
 use super::amount::{Counter, Gas, Mutez, Storage, Tickets};
-use super::content::{Action, Content, Manager};
+use super::content::Content;
 use super::encoding::{
     address, amount, contract, micheline, non_negative_integer, option, proof, public_key, public_key_hash,
 };
@@ -41,7 +42,7 @@ pub(super) fn transaction(reader: &mut Reader<'_>) -> Result<Action, DecodeError
     let (entrypoint, parameters) = match parameters {
         None => (Entrypoint::default(), None),
         Some((entrypoint, value)) if entrypoint.is_default() && value.as_slice() == UNIT => {
-            let rule = "are Unit for the default entrypoint, which is written as none";
+            let rule = "are Unit for the default entrypoint, which must be encoded as absent";
             return Err(DecodeError::Form { field: "the parameters", rule });
         }
         Some((entrypoint, value)) => (entrypoint, Some(value)),
@@ -75,7 +76,7 @@ pub(super) fn set_deposits_limit(reader: &mut Reader<'_>) -> Result<Action, Deco
 pub(super) fn increase_paid_storage(reader: &mut Reader<'_>) -> Result<Action, DecodeError> {
     let field = "the amount of storage";
     let amount = non_negative_integer(reader, field)?;
-    let amount = Storage::new(amount).ok_or(DecodeError::Form { field, rule: "is more than Octez can hold" })?;
+    let amount = Storage::new(amount).ok_or(DecodeError::Form { field, rule: "is larger than Octez allows" })?;
     Ok(Action::IncreasePaidStorage { amount, destination: contract(reader, "the destination")? })
 }
 

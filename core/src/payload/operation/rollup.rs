@@ -1,9 +1,10 @@
-//! Operations on smart rollups and the data availability layer.
+//! Operations of smart rollups and of the data availability layer.
 
 use super::super::DecodeError;
 use super::super::reader::Reader;
+use super::action::{Action, PvmKind, Refutation};
 use super::amount::Ticks;
-use super::content::{Action, Bytes, PvmKind, Refutation};
+use super::bytes::Bytes;
 use super::encoding::{amount, dynamic, level, list, micheline, opaque, option, public_key_hash, rollup};
 use super::hash::{CommitmentHash, RollupStateHash, SlotCommitment};
 use super::kind::OperationKind;

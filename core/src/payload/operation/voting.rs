@@ -1,8 +1,9 @@
-//! The operations of a baker in the vote on protocols, and the drain of a baker's account.
+//! A baker's operations in the vote on protocols, and the drain of a baker's account.
 
 use super::super::DecodeError;
 use super::super::reader::Reader;
-use super::content::{Content, Vote};
+use super::ballot::Vote;
+use super::content::Content;
 use super::encoding::{level, list, public_key_hash};
 use super::hash::ProtocolHash;
 

@@ -1,22 +1,23 @@
-//! `watermarks compare`: the records, held against the chain that a node knows, before a signer starts with them. Changes nothing.
+//! `watermarks compare`: compares the records with the chain, before a signer starts with them. Changes nothing.
 
 use super::super::{CommandError, ConfigArgument, Output, OutputArgument, print_table};
 use super::read_all;
 use clap::Args;
-use tezos_signer::node::{self, Seen};
+use tezos_signer::chain_check;
+use tezos_signer::chain_check::Seen;
 use tezos_signer_core::config::{KeyConfig, NodeEndpoint};
 use tezos_signer_core::position::Level;
 use tezos_signer_core::record::Record;
 
-/// How far above a node's head a record is surely above what was signed: for the next level it may have been already, and the node may
-/// be behind.
+/// The distance from a node's head at which a record is certainly above everything that was signed. The next level may have been signed
+/// already, and the node may be behind.
 const ABOVE_THE_HEAD: u32 = 10;
 
 #[derive(Args)]
 pub(in super::super) struct Compare {
     #[command(flatten)]
     config: ConfigArgument,
-    /// The node to ask, http://HOST:PORT. By default that of the configuration.
+    /// The URL of the node, http://HOST:PORT. Default: nodeEndpoint of the configuration.
     #[arg(long, value_name = "URL")]
     node_endpoint: Option<NodeEndpoint>,
     #[command(flatten)]
@@ -44,7 +45,7 @@ pub(super) async fn compare(arguments: &Compare) -> Result<(), CommandError> {
         match snapshot {
             Ok(snapshot) => {
                 let above = snapshot.record.rows.highest_level();
-                let seen = node::signed_above(node, &key.hash(), key.policy.chain, above).await?;
+                let seen = chain_check::signed_above(node, &key.hash(), key.policy.chain, above).await?;
                 all.push(Compared::of(key, &snapshot.record, &seen));
             }
             Err(error) => {
@@ -74,12 +75,12 @@ impl<'a> Compared<'a> {
     fn verdict(&self) -> String {
         match (&self.forgotten, self.looked_to) {
             (Some(proof), _) => format!(
-                "too low: {proof}. The old signer has signed above the record: once that signer is stopped, raise it to level {} or higher \
-                 (watermarks raise)",
+                "too low: {proof}. The previous signer has signed above the record: after that signer is stopped, raise the record \
+                 to level {} or higher (watermarks raise)",
                 self.head.get().saturating_add(ABOVE_THE_HEAD)
             ),
             (None, _) if self.ahead > 1 => {
-                format!("{} levels above the head: nothing is signed until the chain is there", self.ahead)
+                format!("{} levels above the head: nothing is signed until the chain reaches that level", self.ahead)
             }
             (None, None) => "up to the head".to_owned(),
             (None, Some(to)) => format!("no block or vote of the key above it, up to block {to}"),

@@ -1,28 +1,26 @@
-//! Changes of records by hand, also while a signer uses them: `watermarks raise`, `ceiling` and `suspend`, and what every change
-//! has in common. A change is a write of what was read, as a signature's is: the signer cannot sign past it without having
-//! read it.
+//! Manual changes of records, also while a signer uses them: `watermarks raise`, `ceiling` and `suspend`, and the code that
+//! they share. Like a commit, a change is conditional on the state that was read, so a signer must read the change before it
+//! can sign again.
 
 use super::super::{CommandError, ConfigArgument, Output, OutputArgument, print_table};
-use super::PATIENCE;
+use super::{PATIENCE, open_config_maps};
 use clap::Args;
 use rustix::process::geteuid;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
-use tezos_signer::serve::open_store;
 use tezos_signer::store::{FileStore, Store, StoreError};
 use tezos_signer_core::config::{KeyConfig, SignerConfig, WatermarkConfig};
 use tezos_signer_core::key::PublicKeyHash;
-use tezos_signer_core::position::{ConsensusKind, Level};
-use tezos_signer_core::record::{Record, RecordName};
-use tezos_signer_core::watermark::Row;
+use tezos_signer_core::position::{ConsensusKind, FloorLevel, Level};
+use tezos_signer_core::record::{Record, RecordName, Row};
 
 #[derive(Args)]
 pub(super) struct Which {
     #[command(flatten)]
     config: ConfigArgument,
-    /// Only this key, and not all of the configuration.
+    /// Only this key. Default: all configured keys.
     #[arg(long, value_name = "ADDRESS")]
     pub(super) key: Option<PublicKeyHash>,
 }
@@ -31,9 +29,9 @@ pub(super) struct Which {
 pub(in super::super) struct Raise {
     #[command(flatten)]
     which: Which,
-    /// Nothing at or below this level will be signed.
+    /// The level at or below which nothing is signed. At most 100000000.
     #[arg(long)]
-    level: Level,
+    level: FloorLevel,
     #[command(flatten)]
     output: OutputArgument,
 }
@@ -44,8 +42,8 @@ pub(in super::super) struct Ceiling {
     which: Which,
     #[command(flatten)]
     to: CeilingTo,
-    /// No other signer signs with the key. Needed to raise a ceiling or to take it away: with an export of the old one, another
-    /// signer may be signing above it.
+    /// Confirm that no other signer signs with the key. Required to raise or remove a ceiling, because another signer may have imported
+    /// an export with the old ceiling and sign above it.
     #[arg(long)]
     no_other_signer: bool,
     #[command(flatten)]
@@ -55,10 +53,10 @@ pub(in super::super) struct Ceiling {
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 struct CeilingTo {
-    /// Nothing above this level will be signed.
+    /// The level above which nothing is signed.
     #[arg(long)]
     level: Option<Level>,
-    /// Take the ceiling away.
+    /// Remove the ceiling.
     #[arg(long)]
     remove: bool,
 }
@@ -67,7 +65,7 @@ struct CeilingTo {
 pub(in super::super) struct Suspend {
     #[command(flatten)]
     which: Which,
-    /// Sign again.
+    /// Resume signing.
     #[arg(long)]
     lift: bool,
     #[command(flatten)]
@@ -77,7 +75,7 @@ pub(in super::super) struct Suspend {
 /// A record before and after a change.
 pub(super) struct Changed<'a> {
     pub(super) key: &'a KeyConfig,
-    /// `None` where it was made.
+    /// `None` if it was created.
     pub(super) before: Option<Record>,
     pub(super) after: Record,
 }
@@ -100,7 +98,7 @@ impl Which {
 }
 
 pub(super) async fn raise(arguments: &Raise) -> Result<(), CommandError> {
-    let raised = |record: &Record| Ok(record.raised_to(arguments.level));
+    let raised = |record: &Record| Ok(record.raised_to(arguments.level.get()));
     change_all(&arguments.which, arguments.output.output, raised).await
 }
 
@@ -132,7 +130,7 @@ async fn change_all(
         match change(&*store, &key.record_name(), &change_of).await {
             Ok((before, after)) => all.push(Changed { key, before: Some(before), after }),
             Err(error) => {
-                // What was done is told before what was not.
+                // Report the completed changes before the error.
                 print(&all, output)?;
                 return Err(error);
             }
@@ -146,9 +144,9 @@ pub(super) async fn open_to_edit(config: &SignerConfig) -> Result<Arc<dyn Store>
     Ok(match config.watermarks.as_ref().ok_or(CommandError::NoWatermarks)? {
         WatermarkConfig::File(directory) => {
             refuse_root_among_anothers(directory)?;
-            Arc::new(FileStore::open_to_edit(directory))
+            Arc::new(FileStore::open_to_edit(directory)?)
         }
-        config_map @ WatermarkConfig::ConfigMap(_) => open_store(config_map).await?.0,
+        WatermarkConfig::ConfigMap(config) => open_config_maps(config).await?,
     })
 }
 
@@ -161,7 +159,7 @@ pub(super) fn refuse_root_among_anothers(directory: &Path) -> Result<(), Command
     Ok(())
 }
 
-/// Puts what `change_of` makes of the record in its place, whoever else writes. Returns it as it was, and as it is.
+/// Replaces the record by the result of `change_of`, and retries if another writer changes it. Returns the record before and after.
 pub(super) async fn change(
     store: &dyn Store,
     name: &RecordName,
@@ -169,9 +167,12 @@ pub(super) async fn change(
 ) -> Result<(Record, Record), CommandError> {
     let deadline = Instant::now() + PATIENCE;
     let mut first: Option<Record> = None;
-    let mut unanswered = None;
+    let mut unanswered: Option<CommandError> = None;
     loop {
-        let current = store.read(name, deadline).await?;
+        let current = match store.read(name, deadline).await {
+            Ok(current) => current,
+            Err(error) => return Err(unanswered.unwrap_or(error.into())),
+        };
         let before = first.get_or_insert_with(|| current.record.clone());
         let next = change_of(&current.record)?;
         if next == current.record {
@@ -184,7 +185,7 @@ pub(super) async fn change(
         match store.replace(name, &current, &next, &current.lease, deadline).await {
             Ok(written) => return Ok((before.clone(), written.record)),
             Err(StoreError::Conflict(_)) if Instant::now() < deadline => {}
-            // Written or not: the next read tells.
+            // The next read shows whether it was written.
             Err(error @ StoreError::Unavailable(_)) => unanswered = Some(error.into()),
             Err(error) => return Err(error.into()),
         }

@@ -1,4 +1,4 @@
-//! `watermarks export` and `watermarks import`: records as files, from one signer to another; also from and to signers that are not ours.
+//! `watermarks export` and `watermarks import`: records as files, between signers of this project and other signers.
 
 use super::super::{CommandError, OutputArgument};
 use super::edit::{self, Changed, Which};
@@ -11,12 +11,14 @@ use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tezos_signer::store::StoreError;
+use tezos_signer_core::cause::Cause;
 use tezos_signer_core::config::KeyConfig;
-use tezos_signer_core::interchange::foreign::{Format, Marks, SourceFile};
-use tezos_signer_core::interchange::{self, ExportedRecord, Metadata, octez, python, signatory};
 use tezos_signer_core::key::{ChainId, PublicKeyHash};
 use tezos_signer_core::position::{ConsensusKind, Level};
 use tezos_signer_core::record::Record;
+use tezos_signer_interop::interchange::foreign::{Format, Marks};
+use tezos_signer_interop::interchange::source::SourceFile;
+use tezos_signer_interop::interchange::{self, ExportedRecord, Metadata, octez, python, signatory};
 
 /// How a file begins that gzip has written.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -25,30 +27,30 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 pub(in super::super) struct Export {
     #[command(flatten)]
     which: Which,
-    /// Where to write: a file, or `-` (or `json`, as the other commands call it) for the standard output. For octez and signatory
-    /// the base directory of that signer, which must be stopped: rows are put into its files where they are higher. For
-    /// python-dynamodb a directory, for a file for each item of its table.
+    /// The file to write, or `-` (or `json`, as in other commands) for standard output. For octez and signatory, the base directory of
+    /// that signer, which must be stopped: rows of its files are raised, never lowered. For python-dynamodb, a directory in which one
+    /// file is written for each item of the table.
     #[arg(long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
-    /// For whom: v1 for a signer of this project, octez, signatory, or python-dynamodb.
+    /// The format: v1 for a signer of this project, octez, signatory, or python-dynamodb.
     #[arg(long, default_value_t = Format::V1)]
     format: Format,
 }
 
 #[derive(Args)]
 pub(in super::super) struct Import {
-    /// What `watermarks export` has written; or files of another signer, or its base directory. `-` is the standard input.
+    /// The output of `watermarks export`, files of another signer, or its base directory. `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
     which: Which,
-    /// Make the record of a key that has none, with the rows of the files. Without it such a key is refused.
+    /// Create the record of a key that has none, with the rows of the files. Without this option, a missing record is an error.
     #[arg(long)]
     create: bool,
-    /// What the files are: v1, octez, signatory, signatory-dynamodb, or python-dynamodb. By default it is found out for each of them.
+    /// The format of the files: v1, octez, signatory, signatory-dynamodb, or python-dynamodb. Default: detected for each file.
     #[arg(long)]
     format: Option<Format>,
-    /// Raise every row to the end of this level at least. Needed where another signer's files have no row for some kind.
+    /// Raise every row at least to this level. Required if another signer's files have no row for some kind.
     #[arg(long, value_name = "LEVEL")]
     floor: Option<Level>,
     #[command(flatten)]
@@ -63,8 +65,8 @@ pub(super) async fn export(arguments: &Export) -> Result<(), CommandError> {
         let snapshot = store.read(&key.record_name(), Instant::now() + PATIENCE).await?;
         if snapshot.record.ceiling.is_none() {
             eprintln!(
-                "tezos-signer: {} has no ceiling: what is signed with it from now on is not in the export. Stop its signer for good, or set a \
-                 ceiling and export again, before another signer uses it",
+                "tezos-signer: {} has no ceiling, so later signatures are not in the export. Before another signer uses the key, \
+                 stop its signer permanently, or set a ceiling and export again",
                 key.hash()
             );
         }
@@ -112,7 +114,7 @@ fn export_to_octez(directory: &Path, records: &[ExportedRecord]) -> Result<(), C
         for record in records {
             let (existing, theirs) = (read_if_there(&path)?, record.to_record());
             let written = octez::written(existing.as_ref(), kind, record.pkh, record.chain_id, &theirs);
-            if let Some(text) = written.map_err(|error| not_written(&path, &error))? {
+            if let Some(text) = written.map_err(|error| refused(&path, Cause::of(error)))? {
                 write(&path, &text)?;
             }
         }
@@ -132,7 +134,7 @@ fn export_to_signatory(directory: &Path, records: &[ExportedRecord]) -> Result<(
         let path = directory.join(format!("{}.json", record.chain_id));
         let (existing, theirs) = (read_if_there(&path)?, record.to_record());
         let written = signatory::written(existing.as_ref(), record.pkh, &theirs);
-        write(&path, &written.map_err(|error| not_written(&path, &error))?)?;
+        write(&path, &written.map_err(|error| refused(&path, Cause::of(error)))?)?;
         println!("{}: {}", path.display(), record.pkh);
     }
     Ok(())
@@ -152,10 +154,6 @@ fn export_to_python(directory: &Path, records: &[ExportedRecord]) -> Result<(), 
     Ok(())
 }
 
-fn not_written(path: &Path, error: &dyn std::fmt::Display) -> CommandError {
-    CommandError::Import { path: path.to_owned(), reason: error.to_string() }
-}
-
 fn read_if_there(path: &Path) -> Result<Option<SourceFile>, CommandError> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(SourceFile { name: name_of(path), text })),
@@ -164,8 +162,8 @@ fn read_if_there(path: &Path) -> Result<Option<SourceFile>, CommandError> {
     }
 }
 
-/// Puts a file of another signer in its place whole, or not at all. It belongs to whom the old one belonged, or else its directory: that
-/// signer must be able to write it.
+/// Replaces a file of another signer atomically. The new file gets the owner of the old one, or of its directory, because that signer must be
+/// able to write it.
 fn write(path: &Path, text: &str) -> Result<(), CommandError> {
     let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let beside = directory.join(format!(".{}.new", name_of(path)));
@@ -225,7 +223,7 @@ pub(super) async fn import(arguments: &Import) -> Result<(), CommandError> {
     edit::print(&all, arguments.output.output)?;
     for key in keys.iter().filter(|key| !records.iter().any(|(imported, _)| imported.hash() == key.hash())) {
         eprintln!(
-            "tezos-signer: {} is not in {}: its record was not touched",
+            "tezos-signer: {} is not in {}: its record was not changed",
             key.hash(),
             arguments.files[0].display()
         );
@@ -235,8 +233,8 @@ pub(super) async fn import(arguments: &Import) -> Result<(), CommandError> {
             && changed.after.rows.highest_level() >= ceiling
         {
             eprintln!(
-                "tezos-signer: {} has a ceiling of its own, level {ceiling}, which its rows have reached: nothing is signed with it above. If the key \
-                 has come back, and no other signer has it, take the ceiling away (tezos-signer watermarks ceiling --remove)",
+                "tezos-signer: {} has a ceiling of its own, level {ceiling}, which its rows have reached: nothing above it is \
+                 signed. If no other signer uses the key any more, remove the ceiling (tezos-signer watermarks ceiling --remove)",
                 changed.key.hash()
             );
         }
@@ -251,7 +249,7 @@ fn records_of<'a>(
 ) -> Result<Vec<(&'a KeyConfig, ExportedRecord)>, CommandError> {
     let files = read_files(&arguments.files)?;
     let format = |path: &Path, file: &SourceFile| {
-        arguments.format.map_or_else(|| Format::of(file).map_err(|error| refused(path, &error)), Ok)
+        arguments.format.map_or_else(|| Format::of(file).map_err(|error| refused(path, Cause::of(error))), Ok)
     };
     let mut records = if let [(path, file)] = &files[..]
         && format(path, file)? == Format::V1
@@ -260,9 +258,9 @@ fn records_of<'a>(
     } else {
         let mut marks = Marks::default();
         for (path, file) in &files {
-            marks.read(format(path, file)?, file).map_err(|error| refused(path, &error))?;
+            marks.read(format(path, file)?, file).map_err(|error| refused(path, Cause::of(error)))?;
         }
-        // ◆ A kind that another signer has no row of was never signed, or its file was forgotten. Which of the two, we are told.
+        // INVARIANT R12: If another signer has no row of a kind, it has never signed the kind, or its file was left out. The user must tell.
         let records = records_in(&marks, keys, &arguments.files[0])?;
         if arguments.floor.is_none()
             && let Some((key, record)) = records.iter().find(|(_, record)| !record.missing().is_empty())
@@ -279,7 +277,7 @@ fn records_of<'a>(
     Ok(records)
 }
 
-/// The records of another signer. What it knows of keys and chains that are not in the configuration is left where it is: it is said.
+/// The records of another signer. Watermarks of keys and chains that are not in the configuration are ignored and reported.
 fn records_in<'a>(
     marks: &Marks,
     keys: &[&'a KeyConfig],
@@ -288,11 +286,11 @@ fn records_in<'a>(
     let is_ours =
         |hash: PublicKeyHash, chain: ChainId| keys.iter().any(|key| (key.hash(), key.policy.chain) == (hash, chain));
     for (hash, chain) in marks.others(is_ours) {
-        eprintln!("tezos-signer: left out: {hash} on {chain}, which is not asked for");
+        eprintln!("tezos-signer: ignored: {hash} on {chain}, which was not selected");
     }
     let records: Vec<_> = keys.iter().filter_map(|key| Some((*key, marks.of(key.hash(), key.policy.chain)?))).collect();
     if records.is_empty() {
-        return Err(refused(path, &"no key of the configuration is in it, on the chain that it is for there"));
+        return Err(refused(path, "it has no key of the configuration on the chain of that key"));
     }
     Ok(records)
 }
@@ -301,8 +299,8 @@ fn words(kinds: &[ConsensusKind]) -> String {
     kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-fn refused(path: &Path, reason: &dyn std::fmt::Display) -> CommandError {
-    CommandError::Import { path: path.to_owned(), reason: reason.to_string() }
+fn refused(path: &Path, reason: impl Into<Cause>) -> CommandError {
+    CommandError::Import { path: path.to_owned(), source: reason.into() }
 }
 
 fn name_of(path: &Path) -> String {
@@ -317,7 +315,7 @@ fn read_files(paths: &[PathBuf]) -> Result<Vec<(PathBuf, SourceFile)>, CommandEr
             let found = files_in(path).map_err(|source| CommandError::ReadFile { path: path.clone(), source })?;
             if found.is_empty() {
                 let reason = "the directory has neither octez-signer's high watermarks nor Signatory's watermark_v2";
-                return Err(refused(path, &reason));
+                return Err(refused(path, reason));
             }
             for path in found {
                 files.push(read_file(&path)?);
@@ -338,13 +336,13 @@ fn read_file(path: &Path) -> Result<(PathBuf, SourceFile), CommandError> {
     };
     let bytes = bytes.map_err(|source| CommandError::ReadFile { path: path.to_owned(), source })?;
     if bytes.starts_with(&GZIP) {
-        return Err(refused(path, &"it is compressed: gunzip it first"));
+        return Err(refused(path, "it is compressed: decompress it with gunzip first"));
     }
-    let text = String::from_utf8(bytes).map_err(|_| refused(path, &"it is no text"))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|error| refused(path, Cause::of(error.utf8_error()).map_text(|_| "it is no text".to_owned())))?;
     if text.trim().is_empty() {
-        let reason =
-            "it is empty. If it is a part of an export to S3 in which there are no items, give only the others";
-        return Err(refused(path, &reason));
+        let reason = "it is empty. If it is a part of an S3 export without items, leave it out";
+        return Err(refused(path, reason));
     }
     Ok((path.to_owned(), SourceFile { name: name_of(path), text }))
 }
@@ -374,29 +372,29 @@ fn records_for<'a>(
     keys: &[&'a KeyConfig],
     one_key: bool,
 ) -> Result<Vec<(&'a KeyConfig, ExportedRecord)>, CommandError> {
-    let refused = |reason: String| refused(path, &reason);
-    let export = interchange::Export::from_json(text).map_err(|error| refused(error.to_string()))?;
+    let refused = |reason: String| refused(path, reason);
+    let export = interchange::Export::from_json(text).map_err(|error| self::refused(path, Cause::of(error)))?;
     let mut records = Vec::new();
     for exported in export.data {
         match keys.iter().find(|key| key.hash() == exported.pkh) {
             Some(key) if key.policy.chain == exported.chain_id => records.push((*key, exported)),
             Some(key) => {
                 return Err(refused(format!(
-                    "it has {} on the chain {}, in the configuration that key is for {}",
+                    "it has {} on the chain {}, but the chain of that key in the configuration is {}",
                     exported.pkh, exported.chain_id, key.policy.chain
                 )));
             }
             None if one_key => {}
             None => {
                 return Err(refused(format!(
-                    "it has a record of {} on {}, which is no key of the configuration (--key takes one key of a file)",
+                    "it has a record of {} on {}, which is not a key of the configuration (--key imports one key of a file)",
                     exported.pkh, exported.chain_id
                 )));
             }
         }
     }
     if records.is_empty() {
-        return Err(refused("it has no record of a key that was asked for".to_owned()));
+        return Err(refused("it has no record of the selected key".to_owned()));
     }
     Ok(records)
 }

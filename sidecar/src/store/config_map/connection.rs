@@ -1,5 +1,5 @@
-//! The way to the API server: one call within its time, what a failure of it means, and after one a new connection with what the
-//! files of certificates and tokens hold by then.
+//! The connection to the API server: calls with a deadline, the classification of failures, and a new connection after a
+//! failure, with the current certificate and token files.
 
 use crate::store::StoreError;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -7,13 +7,14 @@ use kube::api::PostParams;
 use kube::{Api, Client, Config};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tezos_signer_core::cause::Cause;
 use tezos_signer_core::record::RecordName;
 
-/// The longest that one call may take. A call that hangs must leave time, within the deadline of a request, to find out on
-/// a new connection what became of it.
+/// The time limit of one call. After a call that hangs, there must be time within the deadline of a request to read its result on a new
+/// connection.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_millis(700);
 
-/// How long an API server that has too much to do wants to be left alone when it does not say how long: what it says itself.
+/// The wait after an overloaded API server has rejected a call without `Retry-After`: the value that it uses itself.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What is asked of the API server.
@@ -58,15 +59,15 @@ impl Connection {
         Api::namespaced(client, &self.namespace)
     }
 
-    /// Makes a call, and where the API server has turned it away unread, once more. ◆ The state that a write is conditional on is the
-    /// same both times: should the first have been done after all, the second is a conflict, and a read tells.
+    /// Makes a call, and repeats it once if the API server has rejected it unread. INVARIANT R4: Both writes are conditional on the same
+    /// state: if the first one was executed after all, the second is a conflict, and a read shows the result.
     pub(super) async fn call(&self, call: Call<'_>, deadline: Instant) -> Result<ConfigMap, StoreError> {
         let failure = match self.once(&call, deadline).await {
             Ok(object) => return Ok(object),
             Err(failure) => failure,
         };
         let Some(pause) = failure.again_after else { return Err(failure.error) };
-        // As long as it was told to wait, but a signature has a time: half of what is left goes to the second try.
+        // Waits for the requested time, but at most half of the remaining time, so that the second call has the other half.
         let left = deadline.saturating_duration_since(Instant::now());
         tokio::time::sleep(pause.min(left / 2)).await;
         self.once(&call, deadline).await.map_err(|failure| failure.error)
@@ -84,41 +85,49 @@ impl Connection {
             }
         };
         let until = deadline.min(Instant::now() + CALL_TIMEOUT);
-        let (reason, again_after) = match tokio::time::timeout_at(until.into(), sent).await {
+        let (error, again_after) = match tokio::time::timeout_at(until.into(), sent).await {
             Ok(Ok(object)) => return Ok(object),
             Ok(Err(kube::Error::Api(status))) => {
-                let says = || format!("the API server says {}: {}", status.code, status.message);
+                let cause = Cause::of(kube::Error::Api(status.clone()));
+                let code_and_message = cause.clone().map_text(|_| format!("{}: {}", status.code, status.message));
+                let says = || {
+                    let text = |message: &str| format!("the API server says {message}");
+                    StoreError::Unavailable(code_and_message.clone().map_text(text))
+                };
+                let refused = || StoreError::Refused(code_and_message.clone());
                 let asks_to_wait = || {
                     let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
                     if seconds == 0 { RETRY_AFTER } else { Duration::from_secs(seconds.into()) }
                 };
-                let final_error = |error| Err(Failure { error, again_after: None });
+                let failed = |error| Failure { error, again_after: None };
                 match status.code {
-                    403 => return final_error(StoreError::Forbidden(status.message)),
-                    404 => return final_error(StoreError::Missing(call.name().clone())),
+                    403 => return Err(failed(StoreError::Forbidden(cause.map_text(|_| status.message)))),
+                    404 => return Err(failed(StoreError::Missing(call.name().clone()))),
                     409 if status.reason == "AlreadyExists" => {
-                        return final_error(StoreError::Exists(call.name().clone()));
+                        return Err(failed(StoreError::Exists(call.name().clone())));
                     }
-                    409 => return final_error(StoreError::Conflict(call.name().clone())),
+                    409 => return Err(failed(StoreError::Conflict(call.name().clone()))),
                     // The token was replaced and revoked: the file has a newer one.
-                    401 => (says(), Some(Duration::ZERO)),
-                    429 => {
-                        let error = StoreError::Unavailable(says());
-                        return Err(Failure { error, again_after: Some(asks_to_wait()) });
-                    }
-                    400..=499 => return final_error(StoreError::Unavailable(says())),
+                    401 => (refused(), Some(Duration::ZERO)),
+                    429 => return Err(Failure { error: says(), again_after: Some(asks_to_wait()) }),
+                    // The request took too long to come.
+                    408 => (says(), None),
+                    400..=499 => return Err(failed(refused())),
                     503 => (says(), Some(asks_to_wait())),
                     _ => (says(), None),
                 }
             }
-            Ok(Err(error)) => (format!("the API server cannot be reached ({})", root_cause(&error)), None),
-            Err(_) => ("the API server has not answered in time".to_owned(), None),
+            Ok(Err(error)) => {
+                let text = |error: &str| format!("the API server cannot be reached ({error})");
+                (StoreError::Unavailable(Cause::innermost(error).map_text(text)), None)
+            }
+            Err(_) => (StoreError::Unavailable("the API server did not answer in time".into()), None),
         };
         match new_client().await {
             Ok(client) => *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client,
             Err(error) => tracing::warn!(%error, "no new connection to the API server"),
         }
-        Err(Failure { error: StoreError::Unavailable(reason), again_after })
+        Err(Failure { error, again_after })
     }
 }
 
@@ -126,22 +135,29 @@ impl Connection {
 /// and tokens are replaced while a signer runs.
 async fn new_client() -> Result<Client, StoreError> {
     let mut config = Config::infer().await.map_err(|error| {
-        StoreError::Unavailable(format!(
-            "there is neither a service account nor a kubeconfig to reach the cluster with ({error})"
-        ))
+        StoreError::Unavailable(Cause::of(error).map_text(|error| {
+            format!("neither a service account nor a kubeconfig was found to reach the cluster ({error})")
+        }))
     })?;
-    // A write that is repeated behind our back may land after we decided anew.
+    // A write that the client library repeats by itself could arrive after a new decision.
     config.default_retry = false;
     config.connect_timeout = Some(CALL_TIMEOUT);
     config.read_timeout = None;
-    Client::try_from(config).map_err(|error| StoreError::Unavailable(format!("no client for the API server: {error}")))
+    Client::try_from(config).map_err(|error| {
+        StoreError::Unavailable(Cause::of(error).map_text(|error| format!("no client for the API server: {error}")))
+    })
 }
 
-/// The innermost error: "connection refused", not the layers around it.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tezos_signer_core::config::SignerConfig;
+
+    /// INVARIANT R15: A call that hangs leaves a request the time for another one, and some to sign.
+    #[test]
+    fn two_calls_fit_into_the_time_of_a_request() {
+        let text = "{hsm: {module: /m.so, token: t, pinFile: /p}, keys: [], watermarks: {file: /w}}";
+        let request = SignerConfig::from_yaml(text).unwrap().request_deadline_milliseconds;
+        assert!(2 * CALL_TIMEOUT < Duration::from_millis(request.into()));
     }
-    cause.to_string()
 }

@@ -4,7 +4,7 @@
 use super::dice::Dice;
 use super::ledger::{Kind, Request};
 use super::subject::Subject;
-use crate::home::FLOOR;
+use crate::test_env::FLOOR;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tezos_signer_core::config::KeyConfig;

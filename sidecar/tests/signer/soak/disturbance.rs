@@ -2,7 +2,7 @@
 
 use super::dice::Dice;
 use super::subject::Hsm;
-use crate::home::{Home, PIN};
+use crate::test_env::{PIN, TestEnv};
 use pkcs11_faults::control::{Control, Rule, WrongSignature};
 use std::time::Duration;
 
@@ -204,11 +204,11 @@ impl Disturbance {
         match (hsm, &self.action) {
             (Hsm::Module(module), Action::Module(control)) => module.set(control),
             (Hsm::Network(token), action) => match action {
-                Action::Hold { .. } => token.relay().hold(),
-                Action::Freeze => token.relay().freeze(),
-                Action::Delay(delay) => token.relay().delay(*delay),
-                Action::Truncate => token.relay().truncate(),
-                Action::Cut => token.relay().cut(),
+                Action::Hold { .. } => token.proxy().hold(),
+                Action::Freeze => token.proxy().freeze(),
+                Action::Delay(delay) => token.proxy().delay(*delay),
+                Action::Truncate => token.proxy().truncate(),
+                Action::Cut => token.proxy().cut(),
                 Action::Server => token.stop_server(),
                 Action::Cable => token.network.unplug(),
                 Action::Module(_) => unreachable!("no module on a network"),
@@ -218,25 +218,25 @@ impl Disturbance {
     }
 
     /// All is well afterwards.
-    pub(super) fn end(&self, hsm: &Hsm, home: &Home) {
+    pub(super) fn end(&self, hsm: &Hsm, env: &TestEnv) {
         match hsm {
             Hsm::Module(module) => {
                 module.set(&well());
                 // One that was refused is tried again when its file has changed.
-                home.write_pin(PIN);
+                env.write_pin(PIN);
             }
             Hsm::Network(token) => match self.action {
                 Action::Hold { resets } => {
                     if resets {
-                        token.relay().reset();
+                        token.proxy().reset();
                     }
-                    token.relay().release();
+                    token.proxy().release();
                 }
-                Action::Delay(_) => token.relay().delay(Duration::ZERO),
+                Action::Delay(_) => token.proxy().delay(Duration::ZERO),
                 Action::Server => token.start_server(),
                 Action::Cable => token.network.plug(),
-                Action::Truncate => token.relay().truncate_no_more(),
-                Action::Freeze => token.relay().thaw(),
+                Action::Truncate => token.proxy().truncate_no_more(),
+                Action::Freeze => token.proxy().thaw(),
                 Action::Cut | Action::Module(_) => {}
             },
         }

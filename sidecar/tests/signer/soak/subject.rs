@@ -1,15 +1,16 @@
-//! One signer of the soak: its home and process, the HSM that is disturbed, and the ledger of what it was asked and answered.
+//! One signer of the soak: its test environment and process, the HSM that is disturbed, and the ledger of what it was asked and answered.
 
 use super::disturbance::Disturbance;
-use super::ledger::{Entry, Fault, Request};
+use super::ledger::{Entry, Fault, Request, begin_event};
 use super::vitals::Vitals;
 use crate::faulty_module::FaultyModule;
-use crate::home::Home;
 use crate::process::{Signer, wait_for};
 use crate::remote_token::RemoteToken;
+use crate::test_env::TestEnv;
+use serde_json::Value;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, RwLock};
 use std::time::{Duration, Instant};
 use tezos_signer_core::config::KeyConfig;
@@ -31,9 +32,11 @@ pub(super) enum Hsm {
 
 pub(super) struct Subject {
     pub(super) name: &'static str,
-    pub(super) home: Home,
+    pub(super) env: TestEnv,
     pub(super) hsm: Hsm,
     pub(super) keys: Vec<KeyConfig>,
+    /// The file.
+    pub(super) ledger: PathBuf,
     signer: RwLock<Signer>,
     begin: Instant,
     book: Mutex<Book>,
@@ -54,14 +57,16 @@ pub(super) struct Book {
 
 impl Subject {
     /// A signer with four keys that signs; its ledger goes to `directory` too.
-    pub(super) fn new(name: &'static str, directory: &Path, begin: Instant, put: impl FnOnce(&Home) -> Hsm) -> Self {
-        let home = Home::with_keys(&[("a", "p256"), ("b", "secp256k1"), ("c", "p256"), ("d", "secp256k1")]);
-        home.run(&["watermarks", "initialise", "--level", &crate::home::FLOOR.to_string()]).succeeded();
-        home.set_hsm("sessions", SESSIONS);
-        home.set_hsm("exitAfterHangSeconds", EXIT_AFTER_HANG);
-        let hsm = put(&home);
-        let book = Book {
-            file: BufWriter::new(File::create(directory.join(format!("{name}.jsonl"))).unwrap()),
+    pub(super) fn new(name: &'static str, directory: &Path, begin: Instant, put: impl FnOnce(&TestEnv) -> Hsm) -> Self {
+        let env = TestEnv::with_keys(&[("a", "p256"), ("b", "secp256k1"), ("c", "p256"), ("d", "secp256k1")]);
+        env.run(&["watermarks", "initialise", "--level", &crate::test_env::FLOOR.to_string()]).succeeded();
+        env.set_hsm("sessions", SESSIONS);
+        env.set_hsm("exitAfterHangSeconds", EXIT_AFTER_HANG);
+        let hsm = put(&env);
+        let keys = env.config().keys;
+        let ledger = directory.join(format!("{name}.jsonl"));
+        let mut book = Book {
+            file: BufWriter::new(File::create(&ledger).unwrap()),
             entries: Vec::new(),
             faults: Vec::new(),
             vitals: Vec::new(),
@@ -69,9 +74,9 @@ impl Subject {
             exits: 0,
             unclosed: 0,
         };
-        let signer = RwLock::new(start(&home, &hsm));
-        let keys = home.config().keys;
-        Self { name, home, hsm, keys, signer, begin, book: Mutex::new(book) }
+        book.write(&begin_event(&keys));
+        let signer = RwLock::new(start(&env, &hsm));
+        Self { name, env, hsm, keys, ledger, signer, begin, book: Mutex::new(book) }
     }
 
     pub(super) fn book(&self) -> MutexGuard<'_, Book> {
@@ -86,16 +91,16 @@ impl Subject {
             (self.begin.elapsed(), signer.try_sign(key, &payload))
         };
         let answered = self.begin.elapsed();
-        let (status, said) = match answer {
+        let (status, output) = match answer {
             Some(answer) if answer.status == 200 => {
                 (Some(200), answer.json()["signature"].as_str().unwrap_or_default().to_owned())
             }
             Some(answer) => (Some(answer.status), answer.body),
             None => (None, String::new()),
         };
-        let entry = Entry { key: key.hash(), request, sent, answered, status, said };
+        let entry = Entry { key: key.hash(), request, sent, answered, status, output };
         let mut book = self.book();
-        book.write(&entry);
+        book.write(&entry.event(self.name));
         book.entries.push(entry);
         status
     }
@@ -132,7 +137,7 @@ impl Subject {
         {
             self.book().unclosed += module.state().struck;
         }
-        disturbance.end(&self.hsm, &self.home);
+        disturbance.end(&self.hsm, &self.env);
         let ended_process = self.signer.read().unwrap().has_ended();
         if ended_process {
             self.restart(disturbance);
@@ -149,7 +154,7 @@ impl Subject {
             self.book().faults[number].grace = GRACE;
         }
         let mut book = self.book();
-        let fault = book.faults[number].clone();
+        let fault = book.faults[number].event();
         book.write(&fault);
     }
 
@@ -160,13 +165,13 @@ impl Subject {
         if status.code() != Some(75) || disturbance.lasts.is_some() {
             self.book().wrong.push(format!("{} {}: ended with {status}", disturbance.sort, disturbance.what));
         }
-        *signer = start(&self.home, &self.hsm);
+        *signer = start(&self.env, &self.hsm);
         let mut book = self.book();
         book.exits += 1;
     }
 
     /// Writes down how the process is while nothing disturbs it.
-    pub(super) fn look(&self) {
+    pub(super) fn record_vitals(&self) {
         let Some(now) = self.vitals() else { return };
         let mut book = self.book();
         if let Hsm::Module(module) = &self.hsm {
@@ -183,7 +188,7 @@ impl Subject {
 
     /// Keeps what the processes have logged.
     pub(super) fn keep_logs(&self, directory: &Path) {
-        let logs = std::fs::read_dir(&self.home.path).unwrap().map(|file| file.unwrap().path());
+        let logs = std::fs::read_dir(&self.env.path).unwrap().map(|file| file.unwrap().path());
         for (number, log) in logs.filter(|path| path.extension().is_some_and(|end| end == "log")).enumerate() {
             std::fs::copy(log, directory.join(format!("{}-{number}.log", self.name))).unwrap();
         }
@@ -192,16 +197,16 @@ impl Subject {
 }
 
 impl Book {
-    fn write(&mut self, line: &impl serde::Serialize) {
+    fn write(&mut self, line: &Value) {
         serde_json::to_writer(&mut self.file, line).unwrap();
         self.file.write_all(b"\n").unwrap();
     }
 }
 
-fn start(home: &Home, hsm: &Hsm) -> Signer {
+fn start(env: &TestEnv, hsm: &Hsm) -> Signer {
     let signer = match hsm {
-        Hsm::Module(module) => module.start(home),
-        Hsm::Network(token) => token.start(home),
+        Hsm::Module(module) => module.start(env),
+        Hsm::Network(token) => token.start(env),
     };
     wait_for("/startupz", || (signer.admin("/startupz").status == 200).then_some(()));
     signer

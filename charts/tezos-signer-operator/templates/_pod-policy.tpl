@@ -1,0 +1,41 @@
+{{/* Expressions that pods-policy.yaml uses several times. */}}
+
+{{/* True if the ServiceAccount of that name in the request's namespace belongs to a signer. The operator grants only signers a right on a
+resource that does not exist, which identifies them: operator/src/build/access.rs. The name is compared first, because the other check
+costs a call of the authorizer. */}}
+{{- define "podPolicy.isSigner" -}}
+({{ . }}.endsWith('-signer') && {{ . }}.matches('^[a-z0-9]([-a-z0-9]{0,251}[a-z0-9])?$')
+        && authorizer.serviceAccount(request.namespace, {{ . }}).group('signer.tezos.io').resource('records').namespace('tezos-signer-records').check('hold').allowed())
+{{- end }}
+
+{{/* A selector for the namespaces in which TezosSigners may be. */}}
+{{- define "podPolicy.namespaces" -}}
+{{- with .Values.watchNamespaces -}}
+namespaceSelector:
+  matchExpressions:
+  # The API server sets this label itself, and nobody can change it.
+  - key: kubernetes.io/metadata.name
+    operator: In
+    values:
+    {{- range . }}
+    - {{ . | quote }}
+    {{- end }}
+{{- else -}}
+namespaceSelector: {}
+{{- end }}
+{{- end }}
+
+{{/* The binding that enforces a policy. Argument: (list $ name). */}}
+{{- define "podPolicy.binding" -}}
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata:
+  name: {{ last . }}
+  labels:
+    {{- include "operator.labels" (first .) | nindent 4 }}
+  annotations:
+    helm.sh/resource-policy: keep
+spec:
+  policyName: {{ last . }}
+  validationActions: [Deny]
+{{- end }}

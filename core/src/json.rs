@@ -1,0 +1,101 @@
+//! JSON without duplicate names. Parsers differ in which of two equal names they use, and the lower one of two watermarks
+//! could lead to a second signature, so a text with a duplicate name is rejected.
+
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// Reads `text` as a `T`. The error of a repeated name has that name, its line and its column, however deep it stands.
+pub fn from_str<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
+    serde_json::from_str::<NamedOnce>(text)?;
+    serde_json::from_str(text)
+}
+
+/// Any JSON value, of which nothing is kept.
+struct NamedOnce;
+
+impl<'de> Deserialize<'de> for NamedOnce {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for NamedOnce {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        let mut names = BTreeSet::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if names.contains(&name) {
+                return Err(A::Error::custom(format_args!("the name {name:?} occurs twice in one object")));
+            }
+            names.insert(name);
+            map.next_value::<Self>()?;
+        }
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self, A::Error> {
+        while list.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    #[test]
+    fn a_name_that_stands_twice_in_one_object_is_an_error_however_deep() {
+        for (text, name) in [
+            (r#"{"a": 1, "a": 1}"#, "a"),
+            (r#"{"a": {"b": 1, "c": 2, "b": 3}}"#, "b"),
+            (r#"[0, {"a": [{"x": null, "x": true}]}]"#, "x"),
+            // The same name, written in another way.
+            (r#"{"block": "1", "\u0062lock": "2"}"#, "block"),
+        ] {
+            let error = from_str::<Value>(text).unwrap_err().to_string();
+            assert!(error.contains(&format!("{name:?} occurs twice")) && error.contains("line 1 column"), "{error}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_read_as_it_is() {
+        for text in [r#"{"a": {"a": [1, -1, 1.5, "x", null, true]}, "b": {"a": {}}}"#, "[]", "\"a\"", "7", "null"] {
+            let expected: Value = serde_json::from_str(text).unwrap();
+            assert_eq!(from_str::<Value>(text).unwrap(), expected);
+        }
+        for text in ["", "{", "{\"a\": }", "{} {}"] {
+            assert!(from_str::<Value>(text).is_err(), "{text}");
+        }
+    }
+}

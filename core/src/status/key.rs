@@ -1,0 +1,90 @@
+//! The part of `/status` about one key: its record, who holds it, and how far it has come.
+
+use crate::key::{ChainId, PublicKeyHash};
+use crate::position::{ConsensusKind, Level, Position};
+use crate::record::{RecordName, Rows};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+
+/// The state of a configured key and of its watermark record, as this signer last saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyStatus {
+    /// The hash of the key, `tz…`.
+    pub public_key_hash: PublicKeyHash,
+    /// The chain that it signs for, `Net…`.
+    pub chain: ChainId,
+    /// The name of its record.
+    pub record: RecordName,
+    /// The identity of the signer that holds the record's lease. Empty while nobody holds it, before the record was read, and where the
+    /// record is a file of this signer alone.
+    pub holder: String,
+    /// When the holder took the lease: RFC 3339, in UTC, by the clock of the holder. `null` if nobody ever took it.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub since: Option<Timestamp>,
+    /// How often the lease was taken, by whomever.
+    pub term: u64,
+    /// Whether this signer holds the record. One that does not forwards requests, or waits until it does.
+    pub held: bool,
+    /// Where the holder can be asked by other replicas: `address:port`. `null` where it cannot be.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub holder_address: Option<SocketAddr>,
+    /// Whether the record knows less than this signer has seen, or than its audit log or the chain prove: an old copy was restored.
+    /// Nothing is signed with the key until somebody has raised the record.
+    pub went_back: bool,
+    /// Whether the record says that nothing is signed, by the operator or by hand.
+    pub suspended: bool,
+    /// The level above which nothing is signed, by the record. `null` without one.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub ceiling: Option<Level>,
+    /// Why the record cannot be used, or which stage makes answers late, for people. Else `null`.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub reason: Option<String>,
+    /// Why the HSM does not sign with the key, for people. `null` if it does.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub hsm: Option<String>,
+    /// How far the record has come.
+    pub rows: SignedRows,
+}
+
+impl KeyStatus {
+    /// Whether a row has reached the ceiling: nothing more is signed with the key.
+    pub fn is_at_ceiling(&self) -> bool {
+        self.ceiling.is_some_and(|ceiling| self.rows.highest_level() >= Some(ceiling))
+    }
+}
+
+/// The positions at or below which nothing new is signed, by kind. A kind is missing if the record has no such row, or was not read yet:
+/// nothing of that kind is signed then. A kind that this release does not know is ignored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SignedRows {
+    /// Of blocks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<Position>,
+    /// Of preattestations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preattestation: Option<Position>,
+    /// Of attestations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attestation: Option<Position>,
+}
+
+impl SignedRows {
+    /// The highest level of any row; `None` without rows.
+    pub fn highest_level(&self) -> Option<Level> {
+        [self.block, self.preattestation, self.attestation].into_iter().flatten().map(|position| position.level).max()
+    }
+}
+
+impl From<&Rows> for SignedRows {
+    fn from(rows: &Rows) -> Self {
+        let position = |kind| rows.get(kind).map(|row| row.position);
+        Self {
+            block: position(ConsensusKind::Block),
+            preattestation: position(ConsensusKind::Preattestation),
+            attestation: position(ConsensusKind::Attestation),
+        }
+    }
+}

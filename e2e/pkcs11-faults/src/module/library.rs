@@ -1,0 +1,165 @@
+//! The functions about the library, its slots, sessions and logins.
+
+#![allow(clippy::wildcard_imports)] // of a crate of constants, each with its prefix
+
+use super::call::{About, begin, begin_in, below, get};
+use super::{CLOUD_HSM_SESSIONS, module};
+use cryptoki_sys::*;
+use std::ffi::c_void;
+
+pub(super) unsafe extern "C" fn initialize(arguments: *mut c_void) -> CK_RV {
+    let call = get!(begin("C_Initialize"));
+    let code = below!(call, C_Initialize, arguments);
+    if code == CKR_OK {
+        call.module.inner().dead = false;
+    }
+    code
+}
+
+pub(super) unsafe extern "C" fn finalize(reserved: *mut c_void) -> CK_RV {
+    let call = get!(begin("C_Finalize"));
+    let mut inner = call.module.inner();
+    if inner.in_flight > 1 {
+        // The module below would crash.
+        let what = format!("C_Finalize with {} calls in the module", inner.in_flight - 1);
+        call.module.violation(&mut inner, what);
+        drop(inner);
+        return CKR_GENERAL_ERROR;
+    }
+    let code = below!(call, C_Finalize, reserved);
+    if code == CKR_OK {
+        inner.handles.close_all();
+        call.module.publish(&mut inner);
+    }
+    drop(inner);
+    code
+}
+
+pub(super) unsafe extern "C" fn get_info(info: *mut CK_INFO) -> CK_RV {
+    let call = get!(begin("C_GetInfo"));
+    below!(call, C_GetInfo, info)
+}
+
+pub(super) unsafe extern "C" fn get_slot_list(
+    present: CK_BBOOL,
+    slots: *mut CK_SLOT_ID,
+    count: *mut CK_ULONG,
+) -> CK_RV {
+    let call = get!(begin("C_GetSlotList"));
+    if call.empty {
+        unsafe { *count = 0 };
+        return CKR_OK;
+    }
+    below!(call, C_GetSlotList, present, slots, count)
+}
+
+pub(super) unsafe extern "C" fn get_slot_info(slot: CK_SLOT_ID, info: *mut CK_SLOT_INFO) -> CK_RV {
+    let call = get!(begin("C_GetSlotInfo"));
+    below!(call, C_GetSlotInfo, slot, info)
+}
+
+pub(super) unsafe extern "C" fn get_token_info(slot: CK_SLOT_ID, info: *mut CK_TOKEN_INFO) -> CK_RV {
+    let call = get!(begin("C_GetTokenInfo"));
+    below!(call, C_GetTokenInfo, slot, info)
+}
+
+pub(super) unsafe extern "C" fn get_mechanism_list(
+    slot: CK_SLOT_ID,
+    list: *mut CK_MECHANISM_TYPE,
+    count: *mut CK_ULONG,
+) -> CK_RV {
+    let call = get!(begin("C_GetMechanismList"));
+    below!(call, C_GetMechanismList, slot, list, count)
+}
+
+pub(super) unsafe extern "C" fn get_mechanism_info(
+    slot: CK_SLOT_ID,
+    kind: CK_MECHANISM_TYPE,
+    info: *mut CK_MECHANISM_INFO,
+) -> CK_RV {
+    let call = get!(begin("C_GetMechanismInfo"));
+    below!(call, C_GetMechanismInfo, slot, kind, info)
+}
+
+pub(super) unsafe extern "C" fn open_session(
+    slot: CK_SLOT_ID,
+    flags: CK_FLAGS,
+    application: *mut c_void,
+    notify: CK_NOTIFY,
+    session: *mut CK_SESSION_HANDLE,
+) -> CK_RV {
+    let call = get!(begin("C_OpenSession"));
+    {
+        let inner = call.module.inner();
+        if inner.control.cloud_hsm {
+            if notify.is_some() || !application.is_null() {
+                return CKR_ARGUMENTS_BAD;
+            }
+            if flags & CKF_RW_SESSION == 0 {
+                return CKR_FUNCTION_FAILED;
+            }
+            if inner.handles.len() >= CLOUD_HSM_SESSIONS {
+                return CKR_SESSION_COUNT;
+            }
+        }
+    }
+    let code = below!(call, C_OpenSession, slot, flags, application, notify, session);
+    if code == CKR_OK {
+        let mut inner = call.module.inner();
+        unsafe { *session = inner.handles.open(*session) };
+        call.module.publish(&mut inner);
+    }
+    code
+}
+
+pub(super) unsafe extern "C" fn close_session(session: CK_SESSION_HANDLE) -> CK_RV {
+    let (call, real) = match begin_in("C_CloseSession", About::Session(session)) {
+        Ok(begun) => begun,
+        Err(code) => {
+            if let Ok(module) = module() {
+                let mut inner = module.inner();
+                if let Some(open) = inner.handles.get(session) {
+                    open.unclosed = true;
+                }
+                module.publish(&mut inner);
+            }
+            return code;
+        }
+    };
+    let code = below!(call, C_CloseSession, real);
+    let mut inner = call.module.inner();
+    inner.handles.close(session);
+    call.module.publish(&mut inner);
+    drop(inner);
+    code
+}
+
+pub(super) unsafe extern "C" fn close_all_sessions(slot: CK_SLOT_ID) -> CK_RV {
+    let call = get!(begin("C_CloseAllSessions"));
+    let code = below!(call, C_CloseAllSessions, slot);
+    let mut inner = call.module.inner();
+    inner.handles.close_all();
+    call.module.publish(&mut inner);
+    drop(inner);
+    code
+}
+
+pub(super) unsafe extern "C" fn get_session_info(session: CK_SESSION_HANDLE, info: *mut CK_SESSION_INFO) -> CK_RV {
+    let (call, real) = get!(begin_in("C_GetSessionInfo", About::Session(session)));
+    below!(call, C_GetSessionInfo, real, info)
+}
+
+pub(super) unsafe extern "C" fn login(
+    session: CK_SESSION_HANDLE,
+    user: CK_USER_TYPE,
+    pin: *mut CK_UTF8CHAR,
+    length: CK_ULONG,
+) -> CK_RV {
+    let (call, real) = get!(begin_in("C_Login", About::Session(session)));
+    below!(call, C_Login, real, user, pin, length)
+}
+
+pub(super) unsafe extern "C" fn logout(session: CK_SESSION_HANDLE) -> CK_RV {
+    let (call, real) = get!(begin_in("C_Logout", About::Session(session)));
+    below!(call, C_Logout, real)
+}

@@ -1,0 +1,78 @@
+//! `C_SignInit` and `C_Sign`: throttled, with another key, or with a wrong signature, as the control file says.
+
+#![allow(clippy::wildcard_imports)] // of a crate of constants, each with its prefix
+
+use super::call::{About, begin_in, below, get};
+use super::objects::{attribute, object_below, objects};
+use crate::control::WrongSignature;
+use crate::signature;
+use cryptoki_sys::*;
+use std::time::{Duration, Instant};
+
+pub(super) unsafe extern "C" fn sign_init(
+    session: CK_SESSION_HANDLE,
+    mechanism: *mut CK_MECHANISM,
+    key: CK_OBJECT_HANDLE,
+) -> CK_RV {
+    let (call, real) = get!(begin_in("C_SignInit", About::Object(session, key)));
+    let Some(mut key) = object_below(&call, session, key) else { return CKR_KEY_HANDLE_INVALID };
+    let wrong = {
+        let mut inner = call.module.inner();
+        if inner.control.key_unavailable {
+            return CKR_FUNCTION_FAILED;
+        }
+        if let Some(limit) = inner.control.throttle_per_second {
+            inner.signed.retain(|at| at.elapsed() < Duration::from_secs(1));
+            if inner.signed.len() >= limit as usize {
+                return CKR_FUNCTION_FAILED;
+            }
+            inner.signed.push(Instant::now());
+        }
+        // Read only where the caller has given one.
+        if mechanism.is_null() || unsafe { (*mechanism).mechanism } != CKM_ECDSA {
+            call.module.violation(&mut inner, "C_SignInit with another mechanism than CKM_ECDSA".to_owned());
+        }
+        inner.control.signature
+    };
+    if wrong.is_some() {
+        let params = attribute(&call, real, key, CKA_EC_PARAMS);
+        if let Some(open) = call.module.inner().handles.get(session) {
+            open.is_secp256k1 = params.is_some_and(|oid| oid.len() == 7);
+        }
+    }
+    if wrong == Some(WrongSignature::OtherKey)
+        && let Some(other) = objects(&call, real, CKO_PRIVATE_KEY, None).into_iter().find(|other| *other != key)
+    {
+        key = other;
+    }
+    below!(call, C_SignInit, real, mechanism, key)
+}
+
+pub(super) unsafe extern "C" fn sign(
+    session: CK_SESSION_HANDLE,
+    data: *mut CK_BYTE,
+    length: CK_ULONG,
+    signature: *mut CK_BYTE,
+    signature_length: *mut CK_ULONG,
+) -> CK_RV {
+    let (call, real) = get!(begin_in("C_Sign", About::Session(session)));
+    if length != 32 {
+        let mut inner = call.module.inner();
+        call.module.violation(&mut inner, format!("C_Sign of {length} bytes"));
+    }
+    let code = below!(call, C_Sign, real, data, length, signature, signature_length);
+    let (wrong, is_secp256k1) = {
+        let mut inner = call.module.inner();
+        let is_secp256k1 = inner.handles.get(session).is_some_and(|open| open.is_secp256k1);
+        (inner.control.signature, is_secp256k1)
+    };
+    if code == CKR_OK
+        && !signature.is_null()
+        && let Some(wrong) = wrong
+    {
+        let length = usize::try_from(unsafe { *signature_length }).unwrap_or_default();
+        let bytes = unsafe { std::slice::from_raw_parts_mut(signature, length) };
+        unsafe { *signature_length = signature::spoil(bytes, wrong, is_secp256k1) as CK_ULONG };
+    }
+    code
+}

@@ -1,0 +1,6 @@
+//! Where the keys of a TezosSigner are: one module for each kind of keystore, with the section of the spec that is of that kind. The spec has
+//! a field for each section.
+
+mod pkcs11;
+
+pub use pkcs11::*;

@@ -1,0 +1,112 @@
+//! An Octez baker's pod, before the signer is added: the key is imported into the client directory, then the baker runs.
+//!
+//! Checked against Octez' own sources (`lib_agnostic_baker/{commands,configuration}.ml` of v25.1): the options of the client
+//! stand before the command, those of the command behind it.
+
+use super::container::restricted;
+use super::json::json;
+use crate::validate::{OctezBaker, REQUEST_DEADLINE_MILLISECONDS, Template};
+use k8s_openapi::api::core::v1::{
+    Container, EmptyDirVolumeSource, EnvVar, PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec, Volume,
+    VolumeMount,
+};
+use serde_json::json;
+use tezos_signer_core::config::SIGNING_PORT;
+
+const BAKER_CONTAINER: &str = "baker";
+const IMPORT_CONTAINER: &str = "import-key";
+/// What the client calls the key.
+const ALIAS: &str = "baker";
+const CLIENT_VOLUME: &str = "octez-client";
+const CLIENT_DIRECTORY: &str = "/var/lib/octez-client";
+/// The number of the user of Octez' images, which name it only by name. `runAsNonRoot` needs the number.
+const USER: i64 = 1000;
+
+/// How long the baker waits for a signature, in seconds: two requests that use the signer's whole deadline. A later vote is worth
+/// little, and delays the next one.
+const REMOTE_CALLS_TIMEOUT_SECONDS: u32 = (2 * REQUEST_DEADLINE_MILLISECONDS).div_ceil(1000);
+
+pub(super) fn template(baker: &OctezBaker) -> Template {
+    let import = container(baker, IMPORT_CONTAINER, import_key(baker));
+    let mut main = json(&container(baker, BAKER_CONTAINER, run(baker)));
+    if let Some(resources) = &baker.resources {
+        main["resources"] = resources.clone();
+    }
+    let claim = baker
+        .volume_claim
+        .as_ref()
+        .map(|name| PersistentVolumeClaimVolumeSource { claim_name: name.clone(), read_only: None });
+    let pod = PodSpec {
+        init_containers: Some(vec![import]),
+        // The directory of a new claim belongs to root. An emptyDir is writable for everybody.
+        security_context: claim.is_some().then(|| PodSecurityContext {
+            fs_group: Some(USER),
+            fs_group_change_policy: Some("OnRootMismatch".to_owned()),
+            ..PodSecurityContext::default()
+        }),
+        volumes: Some(vec![Volume {
+            name: CLIENT_VOLUME.to_owned(),
+            empty_dir: claim.is_none().then(EmptyDirVolumeSource::default),
+            persistent_volume_claim: claim,
+            ..Volume::default()
+        }]),
+        ..PodSpec::default()
+    };
+    let mut value = json!({"spec": json(&pod)});
+    value["spec"]["containers"] = json!([main]);
+    Template { value, containers: [IMPORT_CONTAINER, BAKER_CONTAINER].map(str::to_owned).to_vec() }
+}
+
+/// `--force`, because the client directory may have the key from the previous pod, under the same name.
+fn import_key(baker: &OctezBaker) -> Vec<String> {
+    let key = format!("http://127.0.0.1:{SIGNING_PORT}/{}", baker.delegate);
+    let command = ["import", "secret", "key", ALIAS, &key, "--force"];
+    program("octez-client", baker).chain(command.map(str::to_owned)).collect()
+}
+
+fn run(baker: &OctezBaker) -> Vec<String> {
+    let timeout = REMOTE_CALLS_TIMEOUT_SECONDS.to_string();
+    let vote = baker.liquidity_baking_vote.as_str();
+    // INVARIANT O12: Without --keep-alive the baker ends when its node is gone for a minute, and the kubelet lets it wait up to five.
+    let command = [
+        "run",
+        "remotely",
+        ALIAS,
+        "--liquidity-baking-toggle-vote",
+        vote,
+        "--remote-calls-timeout",
+        &timeout,
+        "--keep-alive",
+    ];
+    let dal = match &baker.dal_node {
+        Some(dal_node) => vec!["--dal-node".to_owned(), dal_node.clone()],
+        None => vec!["--without-dal".to_owned()],
+    };
+    program("octez-baker", baker)
+        .chain(command.map(str::to_owned))
+        .chain(dal)
+        .chain(baker.extra_arguments.clone())
+        .collect()
+}
+
+fn program(name: &str, baker: &OctezBaker) -> impl Iterator<Item = String> {
+    [name, "--base-dir", CLIENT_DIRECTORY, "--endpoint", &baker.node_endpoint].map(str::to_owned).into_iter()
+}
+
+/// A container with a command in place of the image's entry point, which knows only the commands of its release.
+fn container(baker: &OctezBaker, name: &str, command: Vec<String>) -> Container {
+    Container {
+        name: name.to_owned(),
+        image: Some(baker.image.clone()),
+        command: Some(command),
+        // The only writable directory: the root file system is read-only.
+        env: Some(vec![EnvVar { name: "HOME".to_owned(), value: Some(CLIENT_DIRECTORY.to_owned()), value_from: None }]),
+        volume_mounts: Some(vec![VolumeMount {
+            name: CLIENT_VOLUME.to_owned(),
+            mount_path: CLIENT_DIRECTORY.to_owned(),
+            ..VolumeMount::default()
+        }]),
+        security_context: Some(restricted(USER)),
+        ..Container::default()
+    }
+}

@@ -1,0 +1,164 @@
+//! The stage that asks the API server whether it would take the Deployment, before anything is written. Parts of the Deployment are as
+//! the user wrote them, and only the API server knows all fields of a pod, also those that are newer than this release.
+//!
+//! A Deployment that is applied already needs no dry run: a steady state asks nothing.
+
+use crate::apply::{ApplyError, Cluster, Desired, api_error};
+use crate::build::Built;
+use crate::names;
+use crate::open_deployment::OpenDeployment;
+use crate::validate::{Baker, Invalid, Workload};
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use kube::core::Status;
+use serde_json::Value;
+use tezos_signer_core::cause::Cause;
+
+const IN_POD: &str = "spec.template.";
+const IN_TEMPLATE: &str = "spec.baker.template.";
+const INIT_CONTAINERS: &str = "spec.initContainers[";
+
+/// Why the Deployment cannot be applied.
+#[derive(Debug)]
+pub enum DryRunError {
+    /// The API server rejects a field of the spec.
+    Invalid(Invalid),
+    /// The API server could not be asked, or refuses the Deployment for another reason. A retry may help.
+    Other(ApplyError),
+}
+
+/// Asks the API server whether it would take the Deployment of `built` in the place of `live`.
+pub async fn dry_run(cluster: &Cluster<'_>, built: &Built, live: Option<&OpenDeployment>) -> Result<(), DryRunError> {
+    let (workload, deployment) = (&built.valid.workload, &built.objects.deployment);
+    let own_init_containers = deployment.own_init_containers();
+    let desired = Desired::new(deployment).map_err(DryRunError::Other)?;
+    if let Some(live) = live
+        && cluster.is_up_to_date(live, &desired).map_err(DryRunError::Other)?
+    {
+        return Ok(());
+    }
+    let api: Api<OpenDeployment> = cluster.api();
+    let parameters = PatchParams { dry_run: true, ..PatchParams::apply(names::OPERATOR).force().validation_strict() };
+    match api.patch(&desired.name, &parameters, &Patch::Apply(&desired.content)).await {
+        Ok(_) => Ok(()),
+        // A webhook that does not support dry runs must not prevent the apply.
+        Err(kube::Error::Api(status)) if status.message.contains("does not support dry run") => {
+            tracing::warn!(deployment = desired.name, "applied without a dry run: {}", status.message);
+            Ok(())
+        }
+        Err(kube::Error::Api(status)) if status.is_invalid() || status.code == 400 || is_no_such_field(&status) => {
+            let Invalid { field, reason } = complaint(&status, workload, own_init_containers);
+            let reason = Cause::of(kube::Error::Api(status)).map_text(|_| reason.to_string());
+            Err(DryRunError::Invalid(Invalid { field, reason }))
+        }
+        Err(error) => Err(DryRunError::Other(api_error::<OpenDeployment>("apply", &desired.name)(error))),
+    }
+}
+
+/// Whether the API server says that a field is unknown, which it does with several status codes.
+fn is_no_such_field(status: &Status) -> bool {
+    status.message.contains("field not declared in schema")
+        || status.message.contains("failed to create typed patch object")
+}
+
+/// The API server's message, with the path of the field as the user wrote it.
+fn complaint(status: &Status, workload: &Workload, own_init_containers: usize) -> Invalid {
+    let cause = status.details.iter().flat_map(|details| &details.causes).find(|cause| !cause.field.is_empty());
+    let (path, reason) = match (cause, unknown_field(&status.message)) {
+        (Some(cause), _) => (cause.field.clone(), cause.message.clone()),
+        (None, Some(path)) => (path.to_owned(), "unknown field (to this cluster's API server)".to_owned()),
+        (None, None) => (String::new(), status.message.clone()),
+    };
+    if let (Workload::Baker(Baker::Template(template)), Some(rest)) = (workload, path.strip_prefix(IN_POD))
+        && is_users(rest, &template.value, own_init_containers)
+    {
+        return Invalid::new(format!("{IN_TEMPLATE}{}", with_users_index(rest, own_init_containers)), reason);
+    }
+    let path = if path.is_empty() { path } else { format!("{path}: ") };
+    Invalid::new("spec", format!("the API server rejects the Deployment that is built from it: {path}{reason}"))
+}
+
+/// `a.b[0].c` of `… unknown field "a.b[0].c" …`, or of `….a.b[0].c: field not declared in schema`.
+fn unknown_field(message: &str) -> Option<&str> {
+    if let Some((_, rest)) = message.split_once("unknown field \"") {
+        return rest.split('"').next();
+    }
+    let (path, _) = message.split_once(": field not declared in schema")?;
+    path.rsplit(' ').next().map(|path| path.trim_start_matches('.'))
+}
+
+/// Whether a path in the pod leads to a field of the user's `template`. Volumes and init containers are partly the operator's.
+fn is_users(path: &str, template: &Value, own_init_containers: usize) -> bool {
+    let in_list = |list: &str| Some(path.strip_prefix(list)?.split_once(']')?.0);
+    if let Some(item) = in_list("spec.volumes[") {
+        let volumes = template["spec"]["volumes"].as_array().map_or(&[][..], Vec::as_slice);
+        return match name_of(item) {
+            Some(name) => volumes.iter().any(|volume| volume["name"] == name),
+            // The user's volumes stand before the operator's.
+            None => item.parse().is_ok_and(|index: usize| index < volumes.len()),
+        };
+    }
+    match in_list(INIT_CONTAINERS) {
+        Some(item) => match name_of(item) {
+            Some(name) => !names::OWN_CONTAINERS.contains(&name),
+            None => item.parse().is_ok_and(|index: usize| index >= own_init_containers),
+        },
+        None => true,
+    }
+}
+
+/// `a` of `name="a"`, by which server-side apply refers to an item of a list.
+fn name_of(item: &str) -> Option<&str> {
+    item.strip_prefix("name=\"")?.strip_suffix('"')
+}
+
+/// `path` with the index in the user's list: the operator's init containers stand before the user's.
+fn with_users_index(path: &str, own: usize) -> String {
+    let parts = path.strip_prefix(INIT_CONTAINERS).and_then(|rest| rest.split_once(']'));
+    match parts.and_then(|(index, rest)| Some((index.parse::<usize>().ok()?.checked_sub(own)?, rest))) {
+        Some((index, rest)) => format!("{INIT_CONTAINERS}{index}]{rest}"),
+        None => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::validate::tests::example;
+    use crate::validate::validate;
+    use serde_json::json;
+
+    fn said(status: serde_json::Value) -> String {
+        let form = validate(&example()).unwrap().workload;
+        complaint(&serde_json::from_value(status).unwrap(), &form, 2).to_string()
+    }
+
+    #[test]
+    fn a_complaint_names_the_field_as_the_user_wrote_it() {
+        let strict =
+            json!({"message": "strict decoding error: unknown field \"spec.template.spec.contaienrs\"", "code": 400});
+        assert_eq!(said(strict), "spec.baker.template.spec.contaienrs: unknown field (to this cluster's API server)");
+        let merged = json!({
+            "message": "failed to create typed patch object (ns/n; apps/v1, Kind=Deployment): .spec.template.spec.contaienrs: field not declared in schema",
+            "code": 500,
+        });
+        assert_eq!(said(merged), "spec.baker.template.spec.contaienrs: unknown field (to this cluster's API server)");
+        let cause = |field: &str| json!({"message": "…", "code": 422, "details": {"causes": [{"field": field, "message": "Required value"}]}});
+        assert_eq!(
+            said(cause("spec.template.spec.containers[0].image")),
+            "spec.baker.template.spec.containers[0].image: Required value"
+        );
+        let shifted = "spec.baker.template.spec.initContainers[1].image: Required value";
+        assert_eq!(said(cause("spec.template.spec.initContainers[3].image")), shifted);
+        // The signer's own parts are not the template's.
+        let ours = "spec: the API server rejects the Deployment that is built from it: spec.template.spec.";
+        for path in ["volumes[name=\"cloudhsm\"].x", "volumes[7].x", "initContainers[0].env[0].x"] {
+            assert_eq!(said(cause(&format!("spec.template.spec.{path}"))), format!("{ours}{path}: Required value"));
+        }
+        assert!(
+            said(cause("spec.template.spec.volumes[name=\"data\"].x")).starts_with("spec.baker.template.spec.volumes[")
+        );
+        let other = "spec: the API server rejects the Deployment that is built from it: metadata.name: Required value";
+        assert_eq!(said(cause("metadata.name")), other);
+    }
+}

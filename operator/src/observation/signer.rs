@@ -1,0 +1,65 @@
+//! What the operator keeps of a signer's answer to `GET /status`: what a condition or a stage needs, and nothing that changes with each
+//! signature, because a reconcile ends early if two observations are equal. The document itself is [`tezos_signer_core::status`].
+
+use tezos_signer_core::position::Level;
+use tezos_signer_core::status::{HsmStatus, KeyStatus, SignerStatus};
+
+/// What is observed of a signer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SignerObservation {
+    /// Whether it signs.
+    pub ready: bool,
+    /// The state of the HSM.
+    pub hsm: HsmStatus,
+    /// The state of each key.
+    pub keys: Vec<KeyObservation>,
+    /// Why it does not sign.
+    pub reasons: Vec<String>,
+}
+
+/// What is observed of a key and its record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyObservation {
+    /// The record's name.
+    pub record: String,
+    /// Whether the signer holds it.
+    pub held: bool,
+    /// Whether the record is suspended, by the operator or by hand.
+    pub suspended: bool,
+    /// The level above which nothing is signed.
+    pub ceiling: Option<Ceiling>,
+    /// Whether the record is lower than the signer has seen it. The signer refuses to sign with it then.
+    pub went_back: bool,
+    /// Why it is not held, or why nothing is signed with it.
+    pub reason: Option<String>,
+}
+
+/// The ceiling of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ceiling {
+    /// The level above which nothing is signed.
+    pub level: Level,
+    /// Whether a row of the record has reached it.
+    pub is_reached: bool,
+}
+
+impl From<SignerStatus> for SignerObservation {
+    fn from(status: SignerStatus) -> Self {
+        let SignerStatus { ready, hsm, keys, reasons, started: _, identity: _, tls: _, peer_tls: _ } = status;
+        Self { ready, hsm, keys: keys.into_iter().map(KeyObservation::from).collect(), reasons }
+    }
+}
+
+impl From<KeyStatus> for KeyObservation {
+    fn from(key: KeyStatus) -> Self {
+        let is_reached = key.is_at_ceiling();
+        Self {
+            record: key.record.to_string(),
+            held: key.held,
+            suspended: key.suspended,
+            ceiling: key.ceiling.map(|level| Ceiling { level, is_reached }),
+            went_back: key.went_back,
+            reason: key.reason,
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What is said of a pod whose signer cannot answer yet.
+
+use super::*;
+use serde_json::{Value, json};
+use tezos_signer_core::position::{Level, Position, Round};
+use tezos_signer_core::status::SignedRows;
+
+/// What a signer of release 0.2.0 answered.
+const OF_0_2_0: &[u8] = include_bytes!("../../../core/tests/status/0.2.0.json");
+
+fn waiting(containers: &Value) -> (bool, String) {
+    let pod = json!({"metadata": {"name": "p"}, "status": {"initContainerStatuses": containers}});
+    waiting_for(&serde_json::from_value(pod).unwrap(), Timestamp::now())
+}
+
+fn container(name: &str, state: &Value, last: &Value) -> Value {
+    json!({
+        "name": name, "image": "registry.example/x:1", "imageID": "", "ready": false, "restartCount": 0,
+        "state": state, "lastState": last,
+    })
+}
+
+#[test]
+fn a_client_that_does_not_come_into_the_pod_is_said() {
+    let signer = || container("signer", &json!({"waiting": {"reason": "PodInitializing"}}), &json!({}));
+    let none = json!({});
+    let failed = json!({"terminated": {"exitCode": 3}});
+    let backing_off = json!({"waiting": {"reason": "CrashLoopBackOff"}});
+    let (starting, said) = waiting(&json!([container("signer-cloudhsm-configure", &backing_off, &failed), signer()]));
+    assert!(
+        !starting && said.contains("exited with code 3; see kubectl logs p -c signer-cloudhsm-configure"),
+        "{said}"
+    );
+    let no_image = json!({"waiting": {"reason": "ImagePullBackOff"}});
+    let (starting, said) = waiting(&json!([container("signer-cloudhsm-client", &no_image, &none), signer()]));
+    assert!(!starting && said.contains("registry.example/x:1 of the CloudHSM client cannot be pulled"), "{said}");
+    // Failed once, and done since.
+    let done = json!({"terminated": {"exitCode": 0}});
+    let (starting, said) = waiting(&json!([container("signer-cloudhsm-client", &done, &failed), signer()]));
+    assert!(starting, "{said}");
+    // The user's own containers are the user's.
+    let mine = container("fetch", &json!({"terminated": {"exitCode": 3}}), &none);
+    assert!(waiting(&json!([mine, signer()])).0);
+}
+
+#[test]
+fn a_signer_is_found_beside_a_baker_and_alone() {
+    let no_image = json!({"waiting": {"reason": "ErrImagePull"}});
+    let pod = json!({
+        "metadata": {"name": "p"},
+        "status": {"containerStatuses": [container("signer", &no_image, &json!({}))]},
+    });
+    let (starting, said) = waiting_for(&serde_json::from_value(pod).unwrap(), Timestamp::now());
+    assert!(!starting && said.contains("the signer's image registry.example/x:1 cannot be pulled"), "{said}");
+}
+
+#[test]
+fn a_baker_that_does_not_run_is_said() {
+    let beside = |containers: &Value| {
+        let pod = json!({"metadata": {"name": "p"}, "status": {"containerStatuses": containers}});
+        let now = "2026-11-23T08:00:30Z".parse().unwrap();
+        readiness::beside_the_signer(&serde_json::from_value(pod).unwrap(), now).map(|not_ready| not_ready.reason)
+    };
+    let waiting = |reason: &str, message: &str| json!({"waiting": {"reason": reason, "message": message}});
+    let none = json!({});
+    let cases = [
+        (
+            // The kubelet's words, of 1.36.
+            waiting(
+                "CreateContainerConfigError",
+                "container has runAsNonRoot and image has non-numeric user (tezos), cannot verify user is non-root (pod: \"p\")",
+            ),
+            none.clone(),
+            "registry.example/x:1 of container baker has a user name, which runAsNonRoot cannot verify: set securityContext.runAsUser",
+        ),
+        (
+            waiting("CreateContainerConfigError", "container has runAsNonRoot and image will run as root (pod: \"p\")"),
+            none.clone(),
+            "of container baker runs as root",
+        ),
+        (
+            waiting("CreateContainerConfigError", "secret \"x\" not found"),
+            none.clone(),
+            "cannot be started: secret \"x\" not found",
+        ),
+        (
+            waiting("ImagePullBackOff", "back-off"),
+            none.clone(),
+            "of container baker cannot be pulled; see kubectl describe pod p",
+        ),
+        (
+            waiting("CrashLoopBackOff", "back-off 5m0s"),
+            json!({"terminated": {"exitCode": 111}}),
+            "container baker repeatedly exits with exit code 111; see kubectl logs p -c baker --previous",
+        ),
+    ];
+    for (state, last, expected) in cases {
+        let said = beside(&json!([container("baker", &state, &last)])).unwrap();
+        assert!(said.contains(expected), "{said}");
+    }
+    // Only a matter of time, or the signer's own.
+    assert_eq!(beside(&json!([container("baker", &waiting("PodInitializing", ""), &none)])), None);
+    assert_eq!(beside(&json!([container("signer", &waiting("CrashLoopBackOff", ""), &none)])), None);
+    assert_eq!(beside(&json!([container("baker", &json!({"running": {}}), &none)])), None);
+
+    // Between two ends it runs, or has just ended.
+    let crashed = |restarts: u32, finished: &str, state: &Value| {
+        let last = json!({"terminated": {"exitCode": 111, "finishedAt": finished}});
+        let mut container = container("baker", state, &last);
+        container["restartCount"] = restarts.into();
+        beside(&json!([container]))
+    };
+    let (running, failed) = (json!({"running": {}}), json!({"terminated": {"exitCode": 111}}));
+    for state in [&running, &failed] {
+        assert!(crashed(2, "2026-11-23T08:00:20Z", state).unwrap().contains("repeatedly exits with exit code 111"));
+    }
+    assert_eq!(crashed(1, "2026-11-23T08:00:20Z", &running), None, "once");
+    assert_eq!(crashed(9, "2026-11-23T07:59:00Z", &running), None, "long ago");
+    assert_eq!(crashed(2, "2026-11-23T08:00:20Z", &json!({"terminated": {"exitCode": 0}})), None, "done");
+}
+
+/// INVARIANT O15: Without the names the user sees only a pod that never starts.
+#[test]
+fn a_volume_that_does_not_come_is_said_after_a_while() {
+    let pod = |set_up: &str| {
+        let pod = json!({
+            "metadata": {"name": "p"},
+            "spec": {"containers": [], "volumes": [
+                {"name": "signer-config", "configMap": {"name": "ours"}},
+                {"name": "signer-pin", "secret": {"secretName": "hsm-pin", "items": [{"key": "pin", "path": "pin"}]}},
+                {"name": "signer-cloudhsm-tls", "projected": {"sources": [
+                    {"configMap": {"name": "ca", "items": [{"key": "a", "path": "a"}]}},
+                    {"secret": {"name": "tls", "items": [{"key": "b", "path": "b"}, {"key": "c", "path": "c"}]}},
+                ]}},
+                {"name": "data", "persistentVolumeClaim": {"claimName": "client"}},
+                {"name": "scratch", "emptyDir": {}},
+            ]},
+            "status": {
+                "startTime": "2026-11-23T08:00:00Z",
+                "conditions": [{"type": "PodReadyToStartContainers", "status": set_up}],
+                "initContainerStatuses": [container("signer", &json!({"waiting": {"reason": "PodInitializing"}}), &json!({}))],
+            },
+        });
+        serde_json::from_value::<Pod>(pod).unwrap()
+    };
+    let at = |time: &str, pod: &Pod| waiting_for(pod, time.parse().unwrap());
+    let needed = "Secret hsm-pin (key pin), ConfigMap ca (key a), Secret tls (keys b, c), PersistentVolumeClaim client";
+    let (starting, said) = at("2026-11-23T08:00:59Z", &pod("False"));
+    assert!(starting && said.contains(needed), "{said}");
+    let (starting, said) = at("2026-11-23T08:01:00Z", &pod("False"));
+    assert!(!starting && said.contains(&format!("exist: {needed}. See kubectl describe pod p")), "{said}");
+    let (starting, said) = at("2026-11-23T08:01:00Z", &pod("True"));
+    assert!(starting && said.contains("images are being pulled"), "{said}");
+}
+
+/// What answers in a pod may be anything.
+#[test]
+fn a_status_that_cannot_be_read_is_a_short_reason_with_the_field() {
+    let mut document: Value = serde_json::from_slice(OF_0_2_0).unwrap();
+    document["keys"][1]["held"] = "ä".repeat(50_000).into();
+    let error = SignerStatus::from_json(document.to_string().as_bytes()).unwrap_err();
+    let reason = unreadable(&error);
+    assert!(reason.contains("keys[1].held: invalid type") && reason.len() < 500, "{reason}");
+}
+
+#[test]
+fn a_key_is_at_its_ceiling_when_a_row_has_reached_it() {
+    let level = |level: i64| Level::try_from(level).unwrap();
+    let key = |ceiling: Option<i64>, levels: [i64; 2]| {
+        let mut status = SignerStatus::from_json(OF_0_2_0).unwrap();
+        let mut key = status.keys.remove(0);
+        let position = |at| Some(Position { level: level(at), round: Round::default() });
+        key.rows = SignedRows { block: position(levels[0]), preattestation: None, attestation: position(levels[1]) };
+        key.ceiling = ceiling.map(level);
+        KeyObservation::from(key)
+    };
+    let at = |is_reached| Some(Ceiling { level: level(900), is_reached });
+    assert_eq!(key(None, [900, 900]).ceiling, None);
+    assert_eq!(key(Some(900), [899, 898]).ceiling, at(false));
+    assert_eq!(key(Some(900), [899, 900]).ceiling, at(true));
+    // A signature is no change, until it is the last one.
+    assert_eq!(key(Some(900), [1, 2]), key(Some(900), [899, 898]));
+    let observation = |key: KeyObservation| {
+        let status = SignerObservation { keys: vec![key], ..SignerObservation::default() };
+        Observation::Baker(PodObservation::Answer { pod: "p".to_owned(), status }, None)
+    };
+    assert!(observation(key(Some(900), [1, 2])).nears_ceiling());
+    assert!(!observation(key(Some(900), [1, 900])).nears_ceiling() && !observation(key(None, [1, 2])).nears_ceiling());
+}

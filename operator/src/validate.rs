@@ -1,0 +1,358 @@
+//! The first stage: from the spec as a user wrote it to types whose every value can be used. Pure: no cluster, no clock.
+//!
+//! Every error names the field as the user wrote it, and says what to do.
+
+mod baker;
+mod keystore;
+mod placement;
+mod service;
+mod template;
+
+pub use baker::{Baker, OctezBaker};
+pub use keystore::{CloudHsmClient, ClusterAddress, Keystore, Library, MountedLibrary, Pkcs11};
+pub use placement::Placement;
+pub use service::{Authorities, AuthoritiesSource, DEFAULT_REPLICAS, ServiceCertificate, ServiceWorkload};
+pub use template::Template;
+
+use crate::api::{InitialWatermarkSpec, KeySpec, ResourcesSpec, TezosSigner};
+use crate::identity::Identity;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use tezos_signer_core::authentication::AuthorizedKeys;
+use tezos_signer_core::cause::Cause;
+use tezos_signer_core::config::{
+    ADMIN_PORT, AuditConfig, ConfigMapConfig, DEFAULT_MAX_CONCURRENT_REQUESTS, DEFAULT_MAX_CONNECTIONS, HsmConfig,
+    KeyConfig, NodeEndpoint, NodeEndpointError, PeerConfig, SIGNING_PORT, SignerConfig, TlsConfig, WatermarkConfig,
+};
+use tezos_signer_core::key::{ChainId, SigningPublicKey};
+use tezos_signer_core::payload::operation::{Mutez, OperationKind};
+use tezos_signer_core::policy::PayloadKind;
+use tezos_signer_core::position::Level;
+use tezos_signer_core::record::{RECORDS_NAMESPACE, RecordName};
+
+/// How long one request may take, in milliseconds. The Octez client asks again on a 502.
+pub const REQUEST_DEADLINE_MILLISECONDS: u32 = 1500;
+
+/// A field of a TezosSigner is invalid. A retry helps once the spec is changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {reason}")]
+pub struct Invalid {
+    /// The field, as a path from the root of the object.
+    pub field: String,
+    /// What is wrong with it, and what is expected.
+    #[source]
+    pub reason: Cause,
+}
+
+impl Invalid {
+    /// `field` is wrong because of `reason`.
+    pub fn new(field: impl Into<String>, reason: impl Into<Cause>) -> Self {
+        Self { field: field.into(), reason: reason.into() }
+    }
+
+    /// The value of `field` cannot be parsed.
+    pub(crate) fn of(field: impl Into<String>, error: impl Error + Send + Sync + 'static) -> Self {
+        Self::new(field, Cause::of(error))
+    }
+}
+
+/// A TezosSigner whose every value is usable.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Valid {
+    /// Its namespace, name and UID.
+    pub identity: Identity,
+    /// The keys, each with its record's name.
+    pub keys: Vec<KeyConfig>,
+    /// What a record is created with that does not exist yet.
+    pub initial: Option<InitialWatermark>,
+    /// The Octez nodes that are named, by their RPC addresses: `http://HOST:PORT`, `https://HOST:PORT/PATH`.
+    pub nodes: Vec<String>,
+    /// The signer's configuration file.
+    pub config: String,
+    /// Where the keys are, and what that needs of the pod.
+    pub keystore: Keystore,
+    /// The baker or the signers that run.
+    pub workload: Workload,
+    /// Scheduling and image pull secrets of the pods.
+    pub placement: Placement,
+    /// Requests and limits of the signer's container that differ from the defaults.
+    pub resources: ResourcesSpec,
+    /// The image, if it is named.
+    pub image: Option<String>,
+    /// Whether signing is suspended.
+    pub suspend: bool,
+}
+
+/// What runs: a baker with the signer as its sidecar, or signers only.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Workload {
+    /// A baker, with the signer in its pod.
+    Baker(Baker),
+    /// Signers behind a Service.
+    Service(ServiceWorkload),
+}
+
+/// How clients and other replicas reach the signer, as its configuration says it.
+struct Ports {
+    listen: SocketAddr,
+    authorized_keys: AuthorizedKeys,
+    tls: Option<TlsConfig>,
+    peer: Option<PeerConfig>,
+}
+
+impl Ports {
+    /// The ports of a sidecar: only the pod itself may ask for signatures.
+    fn of_sidecar() -> Self {
+        let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), SIGNING_PORT);
+        Self { listen, authorized_keys: AuthorizedKeys::default(), tls: None, peer: None }
+    }
+}
+
+/// What a record is created with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InitialWatermark {
+    /// Where the rows of a new record start.
+    pub start: Start,
+    /// No record is made after this.
+    pub not_after: jiff::Timestamp,
+}
+
+/// Where a new record starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// The first thing signed is above this level.
+    Above(Level),
+    /// The key has never signed anything on this chain.
+    Fresh,
+}
+
+/// The HTTP addresses of the nodes that a spec names, without a trailing slash: the signer's, and an Octez baker's.
+fn nodes(endpoint: Option<&NodeEndpoint>, workload: &Workload) -> Vec<String> {
+    let bakers = match workload {
+        Workload::Baker(Baker::Octez(baker)) => Some(baker.node_endpoint.trim_end_matches('/').to_owned()),
+        _ => None,
+    };
+    let mut nodes: Vec<String> = endpoint.map(NodeEndpoint::to_string).into_iter().chain(bakers).collect();
+    nodes.dedup();
+    nodes
+}
+
+/// Checks `signer`, and stops at the first thing that is wrong.
+pub fn validate(signer: &TezosSigner) -> Result<Valid, Invalid> {
+    let identity = identity(signer)?;
+    let spec = &signer.spec;
+    let chain: ChainId = spec.chain.parse().map_err(|error| Invalid::of("spec.chain", error))?;
+    if let (None, Some(i)) = (&spec.service, spec.keys.iter().position(|key| key.authorized_keys.is_some())) {
+        let reason = "only with service; with baker, only the baker's pod can reach the signer";
+        return Err(Invalid::new(format!("spec.keys[{i}].authorizedKeys"), reason));
+    }
+    let keys = keys(&spec.keys, chain)?;
+    let placement = placement::validate(spec)?;
+    let initial = spec.initial_watermark.as_ref().map(initial_watermark).transpose()?;
+    let keystore = keystore::validate(spec)?;
+    let (workload, ports) = match (&spec.baker, &spec.service) {
+        (Some(baker), None) => {
+            let baker = baker::validate(baker, &keys, &keystore.reserved())?;
+            (Workload::Baker(baker), Ports::of_sidecar())
+        }
+        (None, Some(service)) => {
+            let (workload, ports) = service::validate(&identity, service)?;
+            (Workload::Service(workload), ports)
+        }
+        _ => {
+            let reason =
+                "exactly one of baker (a pod with the signer as its sidecar) and service (signers only) is required";
+            return Err(Invalid::new("spec", reason));
+        }
+    };
+    let node = spec.node_endpoint.as_deref().map(str::parse).transpose();
+    let node = node.map_err(|error: NodeEndpointError| Invalid::of("spec.nodeEndpoint", error))?;
+    let nodes = nodes(node.as_ref(), &workload);
+    let config = config(keys.clone(), keystore.config().clone(), ports, node, spec.lease_duration_seconds)?;
+    Ok(Valid {
+        identity,
+        keys,
+        initial,
+        nodes,
+        config,
+        keystore,
+        workload,
+        placement,
+        resources: spec.resources.clone().unwrap_or_default(),
+        image: spec.image.clone(),
+        suspend: spec.suspend,
+    })
+}
+
+/// The identity of `signer`. The API server checks the name too, unless its CRD is older.
+fn identity(signer: &TezosSigner) -> Result<Identity, Invalid> {
+    let identity = Identity::of(&signer.metadata).map_err(|error| Invalid::of("metadata", error))?;
+    if identity.name.len() > 40 || identity.name.contains('.') {
+        let reason = "at most 40 characters and no dots, because the names of pods and roles are derived from it";
+        return Err(Invalid::new("metadata.name", reason));
+    }
+    Ok(identity)
+}
+
+/// The names of the records that `signer` may own: those that its status remembers, and those of the keys in its spec that can be
+/// parsed.
+pub fn records(signer: &TezosSigner) -> BTreeSet<String> {
+    let remembered = signer.status.iter().flat_map(|status| &status.keys).map(|key| key.record.clone());
+    let chain = signer.spec.chain.parse::<ChainId>().ok();
+    let in_spec = signer.spec.keys.iter().filter_map(|key| {
+        let key: SigningPublicKey = key.public_key.parse().ok()?;
+        Some(RecordName::new(&key.hash(), &chain?).to_string())
+    });
+    remembered.chain(in_spec).collect()
+}
+
+/// The names of the records of keys that were removed from the spec of `signer`. Empty if a key or the chain of the spec cannot be parsed,
+/// because it is not known then which key was removed.
+pub fn former_records(signer: &TezosSigner) -> BTreeSet<String> {
+    let Ok(chain) = signer.spec.chain.parse::<ChainId>() else { return BTreeSet::new() };
+    let keys = signer.spec.keys.iter().map(|key| key.public_key.parse::<SigningPublicKey>().ok());
+    let Some(keys) = keys.collect::<Option<Vec<_>>>() else { return BTreeSet::new() };
+    let in_spec: BTreeSet<_> = keys.iter().map(|key| RecordName::new(&key.hash(), &chain).to_string()).collect();
+    records(signer).difference(&in_spec).cloned().collect()
+}
+
+fn keys(specs: &[KeySpec], chain: ChainId) -> Result<Vec<KeyConfig>, Invalid> {
+    if specs.is_empty() {
+        return Err(Invalid::new("spec.keys", "at least one key is required"));
+    }
+    let mut keys: Vec<KeyConfig> = Vec::new();
+    for (i, spec) in specs.iter().enumerate() {
+        let key = key(spec, chain)
+            .map_err(|Invalid { field, reason }| Invalid::new(format!("spec.keys[{i}]{field}"), reason))?;
+        if keys.iter().any(|other| other.hash() == key.hash()) {
+            let reason = format!("{} is listed twice", key.hash());
+            return Err(Invalid::new(format!("spec.keys[{i}].publicKey"), reason));
+        }
+        keys.push(key);
+    }
+    Ok(keys)
+}
+
+fn key(spec: &KeySpec, chain: ChainId) -> Result<KeyConfig, Invalid> {
+    let public_key: SigningPublicKey = spec.public_key.parse().map_err(|error| Invalid::of(".publicKey", error))?;
+    let selector = keystore::selector(spec)?;
+    let allow = match &spec.allow {
+        None => PayloadKind::CONSENSUS.to_vec(),
+        Some(allow) if allow.is_empty() => return Err(Invalid::new(".allow", "empty: the key would sign nothing")),
+        Some(allow) if allow.contains(&PayloadKind::Operation(OperationKind::DrainDelegate)) => {
+            let reason = "drain_delegate transfers the whole balance of a baker: set drainDelegate: true to allow it";
+            return Err(Invalid::new(".allow", reason));
+        }
+        // One order, whatever the user's: the configuration's name comes from its text.
+        Some(allow) => {
+            let named = |kind: &PayloadKind| allow.contains(kind);
+            let operations = OperationKind::ALL.map(PayloadKind::Operation);
+            PayloadKind::CONSENSUS.into_iter().chain(operations).filter(named).collect()
+        }
+    };
+    let mut key = KeyConfig::new(public_key, selector, chain);
+    key.policy.allow = allow;
+    if let Some(jump) = spec.max_level_jump {
+        key.max_level_jump = u32::try_from(jump).map_err(|_| Invalid::new(".maxLevelJump", "negative"))?;
+    }
+    limits(spec, &mut key)?;
+    Ok(key)
+}
+
+/// The limits of generic operations, and the clients of the key.
+fn limits(spec: &KeySpec, key: &mut KeyConfig) -> Result<(), Invalid> {
+    let mutez = |name: &str, given: i64| -> Result<Mutez, Invalid> {
+        given.to_string().parse().map_err(|error| Invalid::of(name, error))
+    };
+    if let Some(votes) = &spec.ballot {
+        key.policy.ballot.retain(|vote| votes.contains(vote));
+        if key.policy.ballot.is_empty() {
+            return Err(Invalid::new(".ballot", "empty: name yay, nay or pass"));
+        }
+    }
+    if let Some(fee) = spec.max_fee {
+        key.policy.max_fee = mutez(".maxFee", fee)?;
+    }
+    key.policy.max_amount = spec.max_amount.map(|amount| mutez(".maxAmount", amount)).transpose()?;
+    if let Some(destinations) = &spec.destinations {
+        let address = |(i, text): (usize, &String)| {
+            text.parse().map_err(|error| Invalid::of(format!(".destinations[{i}]"), error))
+        };
+        key.policy.destinations = Some(destinations.iter().enumerate().map(address).collect::<Result<_, _>>()?);
+    }
+    key.policy.drain_delegate = spec.drain_delegate;
+    if let Some(suffix) = spec.unknown_consensus_suffix {
+        key.unknown_consensus_suffix = suffix.into();
+    }
+    if let Some(clients) = &spec.authorized_keys {
+        key.authorized_keys = service::public_keys(".authorizedKeys", clients)?;
+    }
+    Ok(())
+}
+
+fn initial_watermark(spec: &InitialWatermarkSpec) -> Result<InitialWatermark, Invalid> {
+    let start = match (spec.level, spec.fresh.unwrap_or(false)) {
+        (Some(level), false) => {
+            let level =
+                Level::from_i32(level).ok_or_else(|| Invalid::new("spec.initialWatermark.level", "negative"))?;
+            Start::Above(level)
+        }
+        (None, true) => Start::Fresh,
+        _ => return Err(Invalid::new("spec.initialWatermark", "exactly one of level and fresh: true is required")),
+    };
+    Ok(InitialWatermark { start, not_after: spec.not_after.0 })
+}
+
+/// The text of the configuration, parsed once with the signer's own parser.
+fn config(
+    keys: Vec<KeyConfig>,
+    hsm: HsmConfig,
+    ports: Ports,
+    node_endpoint: Option<NodeEndpoint>,
+    lease_duration_seconds: Option<i32>,
+) -> Result<String, Invalid> {
+    let default = ConfigMapConfig::default();
+    let lease_duration_seconds = match lease_duration_seconds {
+        None => default.lease_duration_seconds,
+        Some(seconds) => u32::try_from(seconds).map_err(|_| Invalid::new("spec.leaseDurationSeconds", "negative"))?,
+    };
+    let config = SignerConfig {
+        listen: ports.listen,
+        admin: SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), ADMIN_PORT),
+        request_deadline_milliseconds: REQUEST_DEADLINE_MILLISECONDS,
+        authorized_keys: ports.authorized_keys,
+        node_endpoint,
+        audit: AuditConfig::default(),
+        unix_socket: None,
+        tls: ports.tls,
+        peer: ports.peer,
+        path_prefix: None,
+        allow_known_keys: false,
+        max_concurrent_requests: DEFAULT_MAX_CONCURRENT_REQUESTS,
+        max_connections: DEFAULT_MAX_CONNECTIONS,
+        hsm,
+        keys,
+        watermarks: Some(WatermarkConfig::ConfigMap(ConfigMapConfig {
+            namespace: RECORDS_NAMESPACE.to_owned(),
+            lease_duration_seconds,
+        })),
+    };
+    let text = config.to_yaml().map_err(|error| Invalid::of("spec", error))?;
+    SignerConfig::from_yaml(&text).map_err(|error| Invalid::of("spec", error))?;
+    Ok(text)
+}
+
+/// The fields of `value`, an object of Kubernetes, that `T` has. The rest is ignored.
+fn read<T: DeserializeOwned>(field: &str, value: &Value) -> Result<T, Invalid> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let field = if path == "." { field.to_owned() } else { format!("{field}.{path}") };
+        Invalid::of(field, error.into_inner())
+    })
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

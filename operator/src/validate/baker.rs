@@ -1,0 +1,131 @@
+//! `spec.baker`: which baker, and with which of the keys it signs.
+
+use super::template::{self, Reserved, Template};
+use super::{Invalid, placement};
+use crate::api::{BakerSpec, LiquidityBakingVote, OctezBakerSpec};
+use serde_json::Value;
+use tezos_signer_core::cause::Cause;
+use tezos_signer_core::config::KeyConfig;
+use tezos_signer_core::key::{KeyError, PublicKeyHash};
+
+const OCTEZ: &str = "spec.baker.octez";
+
+/// Options that the operator writes; Octez refuses one that is given twice, with a help text of many pages.
+const WRITTEN_OPTIONS: [&str; 15] = [
+    "--base-dir",
+    "-d",
+    "--endpoint",
+    "-E",
+    "--remote-signer",
+    "-R",
+    "--liquidity-baking-toggle-vote",
+    "--votefile",
+    "-V",
+    "--dal-node",
+    "--without-dal",
+    "--remote-calls-timeout",
+    "--keep-alive",
+    "-K",
+    "--password-filename",
+];
+
+/// The baker that runs beside the signer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Baker {
+    /// A pod of the user's own.
+    Template(Template),
+    /// An Octez baker, whose pod the operator writes.
+    Octez(Box<OctezBaker>),
+}
+
+/// An Octez baker whose every setting is usable.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OctezBaker {
+    /// The reference of the baker's image.
+    pub image: String,
+    /// The node that it follows.
+    pub node_endpoint: String,
+    /// The key that it signs with.
+    pub delegate: PublicKeyHash,
+    /// The DAL node that it asks, if any.
+    pub dal_node: Option<String>,
+    /// Its vote on the liquidity baking subsidy.
+    pub liquidity_baking_vote: LiquidityBakingVote,
+    /// Further options of `octez-baker run`.
+    pub extra_arguments: Vec<String>,
+    /// The claim that holds its client directory.
+    pub volume_claim: Option<String>,
+    /// Its resource requests and limits.
+    pub resources: Option<Value>,
+}
+
+/// Validates the baker, whose pod may use nothing that is `reserved`.
+pub(super) fn validate(spec: &BakerSpec, keys: &[KeyConfig], reserved: &Reserved<'_>) -> Result<Baker, Invalid> {
+    match (&spec.octez, &spec.template) {
+        (Some(spec), None) => Ok(Baker::Octez(Box::new(octez(spec, keys)?))),
+        (None, Some(template)) => Ok(Baker::Template(template::validate(template, reserved)?)),
+        _ => Err(Invalid::new("spec.baker", "exactly one of octez and template is required")),
+    }
+}
+
+fn octez(spec: &OctezBakerSpec, keys: &[KeyConfig]) -> Result<OctezBaker, Invalid> {
+    let field = |name: &str| format!("{OCTEZ}.{name}");
+    if spec.image.is_empty() || spec.image.contains(char::is_whitespace) {
+        return Err(Invalid::new(field("image"), format!("{:?} is not an image reference", spec.image)));
+    }
+    endpoint(&field("nodeEndpoint"), &spec.node_endpoint)?;
+    if let Some(dal_node) = &spec.dal_node {
+        endpoint(&field("dalNode"), dal_node)?;
+    }
+    for (i, argument) in spec.extra_arguments.iter().enumerate() {
+        let option = argument.split('=').next().unwrap_or(argument);
+        if WRITTEN_OPTIONS.contains(&option) {
+            let reason = format!("the operator sets {option} from the other fields of spec.baker.octez: remove it");
+            return Err(Invalid::new(format!("{OCTEZ}.extraArguments[{i}]"), reason));
+        }
+    }
+    Ok(OctezBaker {
+        image: spec.image.clone(),
+        node_endpoint: spec.node_endpoint.clone(),
+        delegate: delegate(spec.delegate.as_deref(), keys)?,
+        dal_node: spec.dal_node.clone(),
+        liquidity_baking_vote: spec.liquidity_baking_vote.unwrap_or_default(),
+        extra_arguments: spec.extra_arguments.clone(),
+        volume_claim: spec.volume_claim.clone(),
+        resources: spec.resources.as_ref().map(placement::without_nulls),
+    })
+}
+
+/// The key that bakes: the one that is named, or the only one.
+fn delegate(named: Option<&str>, keys: &[KeyConfig]) -> Result<PublicKeyHash, Invalid> {
+    let wrong = |reason: Cause| Invalid::new(format!("{OCTEZ}.delegate"), reason);
+    let all = || keys.iter().map(|key| key.hash().to_string()).collect::<Vec<_>>().join(", ");
+    match (named, keys) {
+        (None, [key]) => Ok(key.hash()),
+        (None, _) => {
+            Err(wrong(format!("missing; required because spec.keys has several keys: one of {}", all()).into()))
+        }
+        (Some(named), keys) => {
+            let hash: PublicKeyHash = named.parse().map_err(|error: KeyError| wrong(Cause::of(error)))?;
+            let found = keys.iter().find(|key| key.hash() == hash);
+            found
+                .map(KeyConfig::hash)
+                .ok_or_else(|| wrong(format!("{named} is not the address of a key in spec.keys: {}", all()).into()))
+        }
+    }
+}
+
+/// Checks an endpoint as Octez parses it, but without credentials, which do not belong on a command line.
+fn endpoint(field: &str, text: &str) -> Result<(), Invalid> {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let authority = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    let well_formed = !authority.is_empty() && !text.contains(|c: char| c.is_whitespace() || "?#@".contains(c));
+    if well_formed {
+        Ok(())
+    } else {
+        Err(Invalid::new(field, format!("{text:?} is not http://HOST:PORT or https://HOST:PORT")))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! Keystores: the places of private keys. There is one trait, and one module for each kind. A keystore signs a message with a
+//! configured key, or reports why it cannot. It knows neither HTTP nor watermark records, and the signing path knows no kind:
+//! commit and release are the same for all. The type [`VerifiedSignature`] ensures that the configured key has signed.
+
+pub mod pkcs11;
+
+use async_trait::async_trait;
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tezos_signer_core::admit::Admitted;
+use tezos_signer_core::cause::Cause;
+use tezos_signer_core::config::KeyConfig;
+use tezos_signer_core::key::{Digest, PublicKeyHash, VerifiedSignature};
+
+/// What is signed: the bytes, and their BLAKE2b-256 digest. Which of both a key signs is a matter of its scheme.
+#[derive(Debug, Clone)]
+pub struct Message {
+    bytes: Arc<[u8]>,
+    digest: Digest,
+}
+
+impl Message {
+    /// `bytes`, with their digest.
+    pub fn new(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.into(), digest: Digest::of(bytes) }
+    }
+
+    /// The bytes, without their length.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// BLAKE2b-256 of the bytes.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+}
+
+impl From<&Admitted> for Message {
+    fn from(admitted: &Admitted) -> Self {
+        Self { bytes: admitted.payload().clone(), digest: admitted.digest() }
+    }
+}
+
+/// Why a keystore has not signed: an error of its kind, which is the `source`. The same request may succeed later, so that it is answered with
+/// 502.
+#[derive(Debug, Clone)]
+pub struct KeystoreError {
+    source: Arc<dyn Error + Send + Sync>,
+    is_late: bool,
+}
+
+impl KeystoreError {
+    /// An error of the keystore. `is_late`: it only means that there was no answer in time.
+    pub fn new(source: impl Error + Send + Sync + 'static, is_late: bool) -> Self {
+        Self { source: Arc::new(source), is_late }
+    }
+
+    /// The signature is of another key, or of another message: a bug of the keystore.
+    pub(crate) fn of_another() -> Self {
+        #[derive(Debug, thiserror::Error)]
+        #[error(
+            "the keystore returned a signature of another key or message; it was not committed. Report this as a bug"
+        )]
+        struct OfAnother;
+        Self::new(OfAnother, false)
+    }
+
+    /// Whether there was only no answer in time.
+    pub fn is_late(&self) -> bool {
+        self.is_late
+    }
+}
+
+/// The words of the kind.
+impl fmt::Display for KeystoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.fmt(f)
+    }
+}
+
+impl Error for KeystoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.source)
+    }
+}
+
+/// Signs with the private keys of one place.
+#[async_trait]
+pub trait Keystore: Send + Sync {
+    /// Signs `message` with a configured key, within `deadline`. A second signature that comes later is dropped unseen.
+    async fn sign(
+        &self,
+        key: PublicKeyHash,
+        message: &Message,
+        deadline: Instant,
+    ) -> Result<VerifiedSignature, KeystoreError>;
+
+    /// Whether it can sign with `candidate`, which need not be configured yet. It makes a trial signature, which is discarded.
+    async fn try_candidate(&self, candidate: &KeyConfig, deadline: Instant) -> Result<(), KeystoreError>;
+
+    /// From now on signs with `keys`, and no others.
+    fn configure(&self, keys: &[KeyConfig]);
+
+    /// Why it cannot sign with a key now; `None` if it can.
+    fn reason(&self, key: &PublicKeyHash) -> Option<String>;
+
+    /// Why it cannot sign with each of its keys now, a sentence each. Empty: it can.
+    fn reasons(&self) -> Vec<String>;
+
+    /// For how long it has not been able to sign with a key; `None` if it can.
+    fn failing_for(&self, key: &PublicKeyHash) -> Option<Duration>;
+
+    /// Waits until nothing helps any more that this process could do, and returns why: the process should end, so that another begins.
+    async fn given_up(&self) -> Cause;
+
+    /// Stops, and returns whether the process can end in order. Waits no longer than `patience`.
+    async fn stop(&self, patience: Duration) -> bool;
+}

@@ -1,0 +1,237 @@
+//! Signs with keys in a PKCS#11 token.
+//!
+//! A PKCS#11 call can block for as long as the network between the library and the HSM does. Each session therefore has an
+//! operating system thread of its own ([`worker`]), and the asynchronous side waits for a response only until its deadline.
+//! Signatures of the token are verified here before they are passed on.
+//!
+//! Errors are handled in steps: [`worker`] retries, opens a new session, and initialises the library again; [`supervisor`]
+//! replaces the thread, and finally ends the process.
+
+//!
+//! What goes wrong is answered by a ladder, in [`worker`]: another try, a new session, the library initialised anew; in
+//! [`supervisor`]: a new thread, and at last a new process.
+
+mod error;
+mod health;
+mod keys;
+mod metrics;
+mod objects;
+mod recovery;
+mod search_limit;
+mod session;
+mod supervisor;
+mod token;
+mod worker;
+mod worker_slot;
+
+pub use error::HsmError;
+pub use metrics::HsmMetrics;
+pub use objects::{Examination, Examined, KeyEntry, examine, generate, list};
+
+use crate::keystore::{Keystore, KeystoreError, Message};
+use async_trait::async_trait;
+use crossbeam_channel::{Sender, TrySendError};
+use health::Health;
+use keys::Keys;
+use search_limit::SearchLimit;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use supervisor::Supervisor;
+use tezos_signer_core::cause::Cause;
+use tezos_signer_core::config::{HsmConfig, KeyConfig};
+use tezos_signer_core::key::{Digest, PublicKeyHash, VerifiedSignature};
+use tokio::sync::{mpsc, watch};
+use worker::Shared;
+
+/// What is signed where nobody asks for a signature. No node accepts a signature over it as anything: what Tezos signs begins
+/// with a magic byte (0x03, 0x05, 0x11 to 0x13), this with `t`, so the digests differ unless `BLAKE2b` is broken. The
+/// signature is verified and forgotten.
+const TRIAL: &[u8] = b"tezos-signer: does the HSM sign? This is no Tezos payload.";
+
+/// One signature to make. Clones are the same job.
+#[derive(Clone)]
+struct Job {
+    key: PublicKeyHash,
+    digest: Digest,
+    deadline: Instant,
+    /// The first answer counts.
+    reply: mpsc::Sender<Result<VerifiedSignature, HsmError>>,
+    tries: Arc<AtomicU8>,
+    /// A key that is not configured yet, to sign with in place of the configured one.
+    candidate: Option<Arc<KeyConfig>>,
+}
+
+impl Job {
+    /// A thread takes it; says how often that has happened.
+    fn begin(&self) -> u8 {
+        self.tries.fetch_add(1, Ordering::SeqCst).saturating_add(1)
+    }
+
+    fn has_begun(&self) -> bool {
+        self.tries.load(Ordering::SeqCst) > 0
+    }
+
+    /// Nobody waits for it any more.
+    fn is_over(&self) -> bool {
+        self.reply.is_closed() || Instant::now() >= self.deadline
+    }
+
+    fn answer(&self, result: Result<VerifiedSignature, HsmError>) {
+        // If nobody waits any more it is dropped unseen.
+        let _ = self.reply.try_send(result);
+    }
+}
+
+/// The sessions of one token.
+#[derive(Clone)]
+pub struct Hsm {
+    jobs: Sender<Job>,
+    keys: Arc<Keys>,
+    health: Arc<Health>,
+    given_up: watch::Receiver<Option<Cause>>,
+    supervisor: Arc<Mutex<SupervisorThread>>,
+}
+
+struct SupervisorThread {
+    /// Dropped to end it, and the threads that it looks after.
+    go_on: Option<Sender<()>>,
+    handle: JoinHandle<()>,
+}
+
+/// How many signatures may wait for a session, before requests are turned away with 502.
+const QUEUE: usize = 64;
+
+/// When a second session is asked for a signature that the first has not given.
+const SECOND_SESSION_AFTER: Duration = Duration::from_millis(500);
+
+impl Hsm {
+    /// Starts the threads, one for each session. They reach for the token by themselves, and go on trying: a signer waits
+    /// for its HSM, it does not crash for it.
+    pub fn start(config: &HsmConfig, keys: &[KeyConfig], metrics: HsmMetrics) -> std::io::Result<Self> {
+        let (jobs, queue) = crossbeam_channel::bounded(QUEUE);
+        let (go_on, stop) = crossbeam_channel::bounded(0);
+        let (exit_reason, given_up) = watch::channel(None);
+        let health = Arc::new(Health::new(keys.iter().map(KeyConfig::hash), metrics.clone()));
+        let keys = Arc::new(Keys::new(keys));
+        let shared = Shared {
+            token: Arc::new(token::Token::new(config.clone())),
+            keys: keys.clone(),
+            queue,
+            back: jobs.clone(),
+            health: health.clone(),
+            metrics,
+            stop,
+            sessions: config.sessions,
+            searches: Arc::new(SearchLimit::of(config.sessions)),
+            unopened: Arc::default(),
+        };
+        let supervisor = Supervisor::start(config, shared, exit_reason)?;
+        let handle = std::thread::Builder::new().name("hsm-supervisor".to_owned()).spawn(|| supervisor.run())?;
+        let supervisor = Arc::new(Mutex::new(SupervisorThread { go_on: Some(go_on), handle }));
+        Ok(Self { jobs, keys, health, given_up, supervisor })
+    }
+
+    fn enqueue(&self, job: &Job) -> Result<(), HsmError> {
+        self.jobs.try_send(job.clone()).map_err(|error| match error {
+            TrySendError::Full(_) => self.health.cause(&job.key).map_or(HsmError::Busy, HsmError::Unusable),
+            TrySendError::Disconnected(_) => HsmError::Gone,
+        })
+    }
+}
+
+impl From<HsmError> for KeystoreError {
+    fn from(error: HsmError) -> Self {
+        let is_late = matches!(error, HsmError::Timeout | HsmError::Unusable(_));
+        Self::new(error, is_late)
+    }
+}
+
+#[async_trait]
+impl Keystore for Hsm {
+    /// Ends the threads, and says whether none is in a call of the library any more: a process that ends under one by
+    /// running the library's destructors crashes. One that hangs is waited for no longer than `patience`.
+    async fn stop(&self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        let has_ended = || {
+            let mut supervisor = self.supervisor.lock().unwrap_or_else(PoisonError::into_inner);
+            supervisor.go_on = None;
+            supervisor.handle.is_finished()
+        };
+        while !has_ended() {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        true
+    }
+
+    /// Signs `message` with the configured key `key`, within `deadline`. The signature is low-S and verified. One that comes later
+    /// is dropped unseen.
+    async fn sign(
+        &self,
+        key: PublicKeyHash,
+        message: &Message,
+        deadline: Instant,
+    ) -> Result<VerifiedSignature, KeystoreError> {
+        let (reply, mut answers) = mpsc::channel(1);
+        let job = Job { key, digest: *message.digest(), deadline, reply, tries: Arc::default(), candidate: None };
+        self.enqueue(&job)?;
+        let second = deadline.min(Instant::now() + SECOND_SESSION_AFTER);
+        if let Ok(Some(answer)) = tokio::time::timeout_at(second.into(), answers.recv()).await {
+            return answer.map_err(KeystoreError::from);
+        }
+        // The call may never return. Of two signatures only one is ever seen by anybody; and where there is no room for a
+        // second, the first may come yet.
+        if job.has_begun() {
+            let _ = self.enqueue(&job);
+        }
+        match tokio::time::timeout_at(deadline.into(), answers.recv()).await {
+            Ok(Some(answer)) => answer.map_err(KeystoreError::from),
+            _ => Err(self.health.cause(&key).map_or(HsmError::Timeout, HsmError::Unusable).into()),
+        }
+    }
+
+    /// Whether the token signs with `candidate`, which need not be configured: by a trial signature on a session that is open.
+    async fn try_candidate(&self, candidate: &KeyConfig, deadline: Instant) -> Result<(), KeystoreError> {
+        let (reply, mut answers) = mpsc::channel(1);
+        let (key, digest) = (candidate.hash(), Digest::of(TRIAL));
+        let candidate = Some(Arc::new(candidate.clone()));
+        self.enqueue(&Job { key, digest, deadline, reply, tries: Arc::default(), candidate })?;
+        match tokio::time::timeout_at(deadline.into(), answers.recv()).await {
+            Ok(Some(answer)) => Ok(answer.map(|_| ())?),
+            _ => Err(self.health.causes().pop().map_or(HsmError::Timeout, HsmError::Unusable).into()),
+        }
+    }
+
+    /// From now on signs with `keys`, and no others. Each session finds them before the next thing that it does.
+    fn configure(&self, keys: &[KeyConfig]) {
+        self.health.configure(keys.iter().map(KeyConfig::hash));
+        self.keys.replace(keys);
+    }
+
+    fn reason(&self, key: &PublicKeyHash) -> Option<String> {
+        self.health.cause(key).map(|cause| cause.to_string())
+    }
+
+    fn reasons(&self) -> Vec<String> {
+        self.health.causes().iter().map(Cause::to_string).collect()
+    }
+
+    fn failing_for(&self, key: &PublicKeyHash) -> Option<Duration> {
+        self.health.failing_for(key)
+    }
+
+    /// Waits until nothing helps any more that this process could do, and says why: it should end, so that another begins.
+    async fn given_up(&self) -> Cause {
+        let mut given_up = self.given_up.clone();
+        let told = given_up.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        match told {
+            Some(reason) => reason,
+            // The threads have ended because they were to.
+            None => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Why the token did not sign, with the PKCS#11 function and code. The recovery is in [`crate::keystore::pkcs11::recovery`].
+
+use cryptoki::context::Function;
+use cryptoki::error::{Error, RvError};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tezos_signer_core::cause::Cause;
+use tezos_signer_core::config::TokenSelector;
+use tezos_signer_core::key::{PublicKeyHash, TokenSignatureError};
+
+/// Why the token did not sign, or cannot. The worker threads try again by themselves, by the steps of
+/// [`recovery`](crate::keystore::pkcs11::recovery); where only a person can help, the message says what to do. No error has a PIN or a part
+/// of the PIN file.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum HsmError {
+    /// The PKCS#11 library cannot be loaded. A retry helps once it is installed.
+    #[error(
+        "the PKCS#11 library {module} cannot be loaded ({source}): check hsm.module, and the libraries that it links"
+    )]
+    Library {
+        /// The path of the configuration.
+        module: PathBuf,
+        /// The error of the dynamic linker.
+        source: Arc<Error>,
+    },
+    /// A PKCS#11 function failed. Whether a retry helps depends on the code.
+    #[error("{} returned {}", function_name(*.function), code_name(*.code))]
+    Call {
+        /// Which.
+        function: Function,
+        /// What it returned.
+        code: RvError,
+    },
+    /// What a PKCS#11 function returned with success makes no sense. A retry on a new session may help.
+    #[error("the PKCS#11 library returned an invalid result: {0}")]
+    Nonsense(#[source] Cause),
+    /// There is no such token, or it is not reachable now. A retry helps once it is.
+    #[error(
+        "no token with {token}; the library lists {seen}: check that the HSM is reachable, and hsm.token or hsm.serial"
+    )]
+    NoToken {
+        /// The configured one.
+        token: TokenSelector,
+        /// Those that are there.
+        seen: String,
+    },
+    /// More than one token has the label. A retry does not help before the configuration is changed.
+    #[error("more than one token has {0}: set hsm.serial, its serial number, instead of hsm.token")]
+    AmbiguousToken(TokenSelector),
+    /// The PIN file cannot be read. A retry helps once its permissions allow it.
+    #[error("the PIN file {path} cannot be read ({source}): check hsm.pinFile and its permissions")]
+    PinFile {
+        /// The path of the configuration.
+        path: PathBuf,
+        /// What the system says, which has nothing of the file's content.
+        source: Arc<std::io::Error>,
+    },
+    /// The token refused the PIN; it is not tried again, so that the user is not locked.
+    #[error(
+        "the token refused the PIN (C_Login returned {}); it is not tried again until the PIN file changes, because the user could \
+         be locked",
+        code_name(*.0)
+    )]
+    PinRefused(RvError),
+    /// A key of the configuration is not in the token. A retry helps once it is there.
+    #[error("key {key} ({selector}) is not in the token, or not visible to the user")]
+    NoKey {
+        /// Its address.
+        key: PublicKeyHash,
+        /// The label or id of the search.
+        selector: String,
+    },
+    /// More than one key of the token fits. A retry does not help before one is removed, or found by its id.
+    #[error("more than one key of the token has {0}: the key is ambiguous, so none signs")]
+    AmbiguousKey(String),
+    /// The token's key is another one than configured. A retry does not help before either is corrected.
+    #[error("the key with {selector} in the token is {found}, the configuration says {expected}")]
+    WrongKey {
+        /// The label or id of the search.
+        selector: String,
+        /// The configured address.
+        expected: PublicKeyHash,
+        /// The token's.
+        found: String,
+    },
+    /// A key that was to be generated exists already.
+    #[error("the token already has a key with label {0:?}: choose another label; nothing was generated")]
+    LabelTaken(String),
+    /// The token signed, but not what it was asked to. A retry on a new session may help.
+    #[error("{0}; it was not released")]
+    BadSignature(#[from] TokenSignatureError),
+    /// A thread has been in the library for so long that nobody waits for it any more. Another one, or the next process, tries again.
+    #[error("the PKCS#11 library does not return from {0}")]
+    Hangs(&'static str),
+    /// Another session is being opened, which takes long. A retry helps.
+    #[error("another session is being opened")]
+    OpeningElsewhere,
+    /// There is no session that could be asked. A retry helps once what is said is over.
+    #[error("the HSM cannot be used: {0}")]
+    Unusable(#[source] Cause),
+    /// The token has not answered in time. A retry may help.
+    #[error("the token has not answered in time")]
+    Timeout,
+    /// All sessions are busy, and the queue is full. A retry helps.
+    #[error("all sessions of the token are busy")]
+    Busy,
+    /// The threads of the sessions have ended. A retry does not help: restart the signer.
+    #[error("the signing threads have exited, which is a bug: restart the signer")]
+    Gone,
+}
+
+impl HsmError {
+    /// Whether the error concerns only one key of the configuration.
+    pub(super) fn is_of_one_key(&self) -> bool {
+        matches!(self, Self::NoKey { .. } | Self::AmbiguousKey(_) | Self::WrongKey { .. })
+    }
+
+    /// The names of the PKCS#11 function that failed and of the code that it returned. `None` for other errors.
+    pub(super) fn call(&self) -> Option<(String, String)> {
+        match self {
+            Self::Call { function, code } => Some((function_name(*function), code_name(*code))),
+            Self::PinRefused(code) => Some((function_name(Function::Login), code_name(*code))),
+            _ => None,
+        }
+    }
+}
+
+/// `Display` of cryptoki's error is a paragraph of the specification.
+impl From<Error> for HsmError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Pkcs11(code, function) => Self::Call { function, code },
+            other => Self::Nonsense(Cause::of(other)),
+        }
+    }
+}
+
+/// `Sign` → `C_Sign`.
+fn function_name(function: Function) -> String {
+    format!("C_{function:?}")
+}
+
+/// `DeviceError` → `CKR_DEVICE_ERROR`; a code without a name by its number.
+fn code_name(code: RvError) -> String {
+    match code {
+        RvError::VendorDefined(number) => format!("CKR_VENDOR_DEFINED ({number:#x})"),
+        RvError::UnknownErrorCode(number) => format!("an unknown code ({number:#x})"),
+        named => {
+            let mut name = "CKR".to_owned();
+            for c in format!("{named:?}").chars() {
+                if c.is_ascii_uppercase() {
+                    name.push('_');
+                }
+                name.push(c.to_ascii_uppercase());
+            }
+            name
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_tells_function_and_code_by_their_names() {
+        let told = |code| HsmError::Call { function: Function::SignInit, code }.to_string();
+        assert_eq!(told(RvError::KeyHandleInvalid), "C_SignInit returned CKR_KEY_HANDLE_INVALID");
+        assert_eq!(told(RvError::VendorDefined(0x8000_0001)), "C_SignInit returned CKR_VENDOR_DEFINED (0x80000001)");
+        assert_eq!(told(RvError::UnknownErrorCode(0x7fff)), "C_SignInit returned an unknown code (0x7fff)");
+    }
+}

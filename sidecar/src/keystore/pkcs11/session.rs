@@ -1,0 +1,218 @@
+//! A session that signs, with the keys that it has found. Handles belong to their session, so each session finds its keys
+//! itself: one after the other between requests, and at once the key of a waiting request.
+
+use crate::keystore::pkcs11::token::OpenSession;
+use crate::keystore::pkcs11::worker_slot::{LibraryCall, WorkerSlot};
+use crate::keystore::pkcs11::{HsmError, TRIAL, objects};
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::ObjectHandle;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tezos_signer_core::config::KeyConfig;
+use tezos_signer_core::key::{Digest, PublicKeyHash, VerifiedSignature};
+
+/// The interval at which a missing key is searched again, and the age at which a session that signs with some keys only is replaced by one
+/// that searches the others again. The first value is for searches without requests, which are rare because CloudHSM asks every HSM; the
+/// second is for keys with requests.
+pub(super) const RENEW_PERIOD: Duration = Duration::from_secs(5);
+pub(super) const RENEW_PERIOD_ON_REQUEST: Duration = Duration::from_millis(500);
+
+/// The minimum pause between two searches, as a multiple of the duration of a search, so that repeated searches take only a part of the
+/// HSM's time.
+pub(super) const RENEW_FACTOR: u32 = 4;
+
+pub(super) struct Ready {
+    pub(super) session: OpenSession,
+    /// Those that `keys` are of.
+    pub(super) configured: Arc<[KeyConfig]>,
+    pub(super) keys: BTreeMap<PublicKeyHash, Found>,
+    pub(super) opened: Instant,
+    /// When the last round of trial signatures began.
+    pub(super) probed: Instant,
+    /// How long the first round took, in which the keys are found; `None` until it is over.
+    pub(super) found_in: Option<Duration>,
+    /// Whether it signs with some keys only, as far as they were tried.
+    pub(super) is_partial: bool,
+    pub(super) round: Round,
+}
+
+/// A key in a session.
+pub(super) struct Found {
+    pub(super) config: KeyConfig,
+    /// `None`: it was not searched yet. An error: why only this key was not found.
+    pub(super) handle: Option<Result<ObjectHandle, HsmError>>,
+    /// When the last search for it ended, and how long it took.
+    searched: (Instant, Duration),
+    /// Whether it has signed a trial in this session.
+    pub(super) has_signed: bool,
+}
+
+/// One trial signature with each key, a key at a time.
+#[derive(Default)]
+pub(super) struct Round {
+    pub(super) left: VecDeque<PublicKeyHash>,
+    pub(super) any_signed: bool,
+    /// Of several errors, the one against which most is done.
+    pub(super) error: Option<HsmError>,
+}
+
+impl Round {
+    pub(super) fn failed(&mut self, error: HsmError) {
+        if self.error.as_ref().is_none_or(|known| error.recovery() >= known.recovery()) {
+            self.error = Some(error);
+        }
+    }
+}
+
+impl Found {
+    pub(super) fn new(config: &KeyConfig) -> Self {
+        let searched = (Instant::now(), Duration::ZERO);
+        Self { config: config.clone(), handle: None, searched, has_signed: false }
+    }
+
+    fn is_missing(&self) -> bool {
+        matches!(self.handle, Some(Err(_)))
+    }
+
+    /// One of `missing` keys: searched for again with the next try, if the last search is longer ago than `period`.
+    fn search_again_after(&mut self, period: Duration, missing: u32) {
+        let (ended, took) = self.searched;
+        if self.is_missing() && ended.elapsed() >= period.max(took.saturating_mul(RENEW_FACTOR * missing)) {
+            self.handle = None;
+        }
+    }
+
+    fn sign(&self, session: &OpenSession, digest: &Digest) -> Result<VerifiedSignature, HsmError> {
+        let Some(handle) = self.handle.clone() else {
+            return Err(HsmError::NoKey { key: self.config.hash(), selector: "not looked for yet".to_owned() });
+        };
+        // CKM_ECDSA signs the 32 bytes as they are; the variants that hash would hash the digest again.
+        let raw = session.sign(&Mechanism::Ecdsa, handle?, digest.as_bytes())?;
+        Ok(self.config.public_key.accept_token_signature(digest, &raw)?)
+    }
+
+    /// Finds the key where that was not done, and has it sign a trial. Where `handle` is still `None` after an error, the error
+    /// is one of the session and not of this key.
+    pub(super) fn try_in(&mut self, session: &OpenSession, slot: &WorkerSlot) -> Result<VerifiedSignature, HsmError> {
+        if self.handle.is_none() {
+            let find = || objects::find(session, &self.config, &slot.clock);
+            let began = Instant::now();
+            let found = slot.clock.during(LibraryCall::Finding, find);
+            self.searched = (Instant::now(), began.elapsed());
+            self.handle = match found {
+                Err(error) if !error.may_concern_one_key() => return Err(error),
+                handle => Some(handle),
+            };
+        }
+        let signed = slot.clock.during(LibraryCall::Signing, || self.sign(session, &Digest::of(TRIAL)));
+        match signed {
+            Ok(signature) => {
+                self.has_signed = true;
+                Ok(signature)
+            }
+            Err(error @ HsmError::BadSignature(_)) if !self.has_signed => {
+                let Some(Ok(handle)) = self.handle else { return Err(error) };
+                // The original error is more specific than an error of this check.
+                let other = slot.clock.during(LibraryCall::Finding, || {
+                    objects::check_public_key(session, &self.config, handle, &slot.clock)
+                });
+                match other {
+                    Err(wrong @ HsmError::WrongKey { .. }) => {
+                        self.handle = Some(Err(wrong.clone()));
+                        Err(wrong)
+                    }
+                    _ => Err(error),
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Ready {
+    /// With keys that are still to be found, beginning at the `start`-th: so several sessions, each with a start of its own, find
+    /// all keys sooner than each of them would.
+    pub(super) fn new(session: OpenSession, configured: Arc<[KeyConfig]>, start: usize) -> Self {
+        let mut left: VecDeque<_> = configured.iter().map(KeyConfig::hash).collect();
+        left.rotate_left(start.min(left.len()));
+        let now = Instant::now();
+        Self {
+            session,
+            keys: configured.iter().map(|config| (config.hash(), Found::new(config))).collect(),
+            configured,
+            opened: now,
+            probed: now,
+            found_in: None,
+            is_partial: false,
+            round: Round { left, ..Round::default() },
+        }
+    }
+
+    /// Whether this key alone has no handle here.
+    pub(super) fn lacks(&self, key: &PublicKeyHash) -> bool {
+        self.keys.get(key).is_some_and(Found::is_missing)
+    }
+
+    /// Whether the next key of the round is one that has to be searched for.
+    pub(super) fn searches_next(&self) -> bool {
+        let next = self.round.left.front().and_then(|key| self.keys.get(key));
+        next.is_some_and(|found| found.handle.is_none())
+    }
+
+    /// A trial signature of `key`.
+    pub(super) fn try_key(&mut self, key: &PublicKeyHash, slot: &WorkerSlot) -> Result<(), HsmError> {
+        match self.keys.get_mut(key) {
+            Some(found) => found.try_in(&self.session, slot).map(|_| ()),
+            // It was taken out of the configuration.
+            None => Ok(()),
+        }
+    }
+
+    /// Signs `digest` with `key`, which has signed a trial in this session before.
+    pub(super) fn sign(
+        &mut self,
+        key: &PublicKeyHash,
+        digest: &Digest,
+        slot: &WorkerSlot,
+    ) -> Result<VerifiedSignature, HsmError> {
+        let Some(found) = self.keys.get_mut(key) else {
+            return Err(HsmError::NoKey { key: *key, selector: "not configured".to_owned() });
+        };
+        found.search_again_after(RENEW_PERIOD_ON_REQUEST, 1);
+        if !found.has_signed {
+            found.try_in(&self.session, slot)?;
+        }
+        slot.clock.during(LibraryCall::Signing, || found.sign(&self.session, digest))
+    }
+
+    /// Begins another round, unless one is under way.
+    pub(super) fn begin_round(&mut self) {
+        if self.round.left.is_empty() {
+            self.probed = Instant::now();
+            let missing = self.keys.values().filter(|found| found.is_missing()).count();
+            let missing = u32::try_from(missing).unwrap_or(u32::MAX / RENEW_FACTOR);
+            self.keys.values_mut().for_each(|found| found.search_again_after(RENEW_PERIOD, missing));
+            self.round = Round { left: self.keys.keys().copied().collect(), ..Round::default() };
+        }
+    }
+
+    /// Signs with `configured` from now on. Keys that were found are kept; new ones come first in the round.
+    pub(super) fn follow(&mut self, configured: Arc<[KeyConfig]>) {
+        let mut known = std::mem::take(&mut self.keys);
+        for config in configured.iter() {
+            let found = match known.remove(&config.hash()) {
+                Some(found) if found.config.selector == config.selector && !found.is_missing() => {
+                    Found { config: config.clone(), ..found }
+                }
+                _ => Found::new(config),
+            };
+            if found.handle.is_none() && !self.round.left.contains(&config.hash()) {
+                self.round.left.push_front(config.hash());
+            }
+            self.keys.insert(config.hash(), found);
+        }
+        self.round.left.retain(|key| self.keys.contains_key(key));
+        self.configured = configured;
+    }
+}

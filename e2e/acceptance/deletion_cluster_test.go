@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 )
 
 // A TezosSigner that never became well is deleted like any other, and lets its record go. (What needs no node is in
@@ -15,23 +15,23 @@ func TestWhatNeverSignedCanBeDeleted(t *testing.T) {
 		name, says string
 		change     func(metadata, spec map[string]any)
 	}{
-		{"no-image", "cannot be pulled", func(_, spec map[string]any) { spec["image"] = "registry.invalid/tezos-signer:none" }},
+		{"image-not-pulled", "cannot be pulled", func(_, spec map[string]any) { spec["image"] = "registry.invalid/tezos-signer:none" }},
 		{"no-token", "nowhere", func(_, spec map[string]any) { pkcs11(spec)["token"] = "nowhere" }},
 		{"no-library", "none.so", func(_, spec map[string]any) { pkcs11(spec)["module"] = "/usr/lib/none.so" }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := newSigner(t, c.name, octez.P256)
-			if err := theStage.Cluster.Apply(t.Context(), changed(t, s, c.change)); err != nil {
+			s := newSigner(t, c.name, octezclient.P256)
+			if err := suite.Cluster.Apply(t.Context(), editedManifest(t, s, c.change)); err != nil {
 				t.Fatal(err)
 			}
-			t.Log(awaitNamed(t, s.Name, c.says))
+			t.Log(awaitConditionNaming(t, s.Name, c.says))
 			begin := time.Now()
-			if _, err := theStage.Cluster.Run(t.Context(), "", "delete", "tezossigner", s.Name, "-n", namespace, "--timeout=90s"); err != nil {
+			if _, err := suite.Cluster.Run(t.Context(), "", "delete", "tezossigner", s.Name, "-n", namespace, "--timeout=90s"); err != nil {
 				t.Fatal(err)
 			}
 			t.Logf("gone after %s", time.Since(begin).Round(time.Millisecond))
-			record, err := theStage.Record(t.Context(), s.Keys[0].Parsed())
+			record, err := suite.Record(t.Context(), s.Keys[0].Parsed())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -8,23 +8,23 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"signer.tezos.io/e2e/fixture"
 	"signer.tezos.io/e2e/kubectl"
-	"signer.tezos.io/e2e/octez"
-	"signer.tezos.io/e2e/stage"
+	"signer.tezos.io/e2e/octezclient"
 )
 
 // What cannot work is refused by the API server, or said by a condition, in either
 // case with the name of the field; and no pod is started for it.
 func TestInvalidTezosSigners(t *testing.T) {
 	t.Parallel()
-	good := newSigner(t, "invalid", octez.P256, octez.Secp256k1)
+	good := newSigner(t, "invalid", octezclient.P256, octezclient.Secp256k1)
 	type object = map[string]any
 	firstKey := func(spec object) object { return spec["keys"].([]any)[0].(object) }
 	for name, c := range map[string]struct {
 		change func(metadata, spec object)
 		field  string
 	}{
-		"bad-base58":         {func(_, spec object) { firstKey(spec)["publicKey"] = mistyped(good.Keys[0].PublicKey) }, "publicKey"},
+		"bad-base58":         {func(_, spec object) { firstKey(spec)["publicKey"] = withTypo(good.Keys[0].PublicKey) }, "publicKey"},
 		"a-tz4-key":          {func(_, spec object) { firstKey(spec)["publicKey"] = blsKey }, "publicKey"},
 		"other-curve":        {func(_, spec object) { firstKey(spec)["label"] = good.Keys[1].Label }, "label"},
 		"baker-and-service":  {func(_, spec object) { spec["service"] = object{"port": 6732} }, "service"},
@@ -38,7 +38,7 @@ func TestInvalidTezosSigners(t *testing.T) {
 		}, "clientCa"},
 		"service-six": {func(_, spec object) { service(spec, object{"unauthenticated": true, "replicas": 6}) }, "replicas"},
 		"service-digit": {func(metadata, spec object) {
-			metadata["name"] = "1-" + theStage.Run
+			metadata["name"] = "1-" + suite.Run
 			service(spec, object{"unauthenticated": true})
 		}, "name"},
 		"no-keys":         {func(_, spec object) { spec["keys"] = []any{} }, "keys"},
@@ -86,17 +86,17 @@ func TestInvalidTezosSigners(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			applied := ""
-			text := changed(t, good, func(metadata, spec object) {
-				metadata["name"] = name + "-" + theStage.Run
+			text := editedManifest(t, good, func(metadata, spec object) {
+				metadata["name"] = reserveName(t, name)
 				c.change(metadata, spec)
 				applied = metadata["name"].(string)
 			})
 			t.Cleanup(func() { deleteSigner(t, applied) })
 			complaint := ""
-			if err := theStage.Cluster.Apply(t.Context(), text); err != nil {
+			if err := suite.Cluster.Apply(t.Context(), text); err != nil {
 				complaint = err.Error()
 			} else {
-				complaint = awaitNamed(t, applied, c.field)
+				complaint = awaitConditionNaming(t, applied, c.field)
 			}
 			t.Log(complaint)
 			if !strings.Contains(complaint, c.field) {
@@ -109,17 +109,17 @@ func TestInvalidTezosSigners(t *testing.T) {
 // A pod whose Secret does not exist waits for ever: what it needs is named, and after a minute that is not called starting any more.
 func TestAMissingSecretIsNamed(t *testing.T) {
 	t.Parallel()
-	s := newSigner(t, "no-secret", octez.P256)
-	text := changed(t, s, func(_, spec map[string]any) {
+	s := newSigner(t, "no-secret", octezclient.P256)
+	text := editedManifest(t, s, func(_, spec map[string]any) {
 		spec["hsm"].(map[string]any)["pkcs11"].(map[string]any)["pin"].(map[string]any)["secret"] = "forgotten"
 	})
-	if err := theStage.Cluster.Apply(t.Context(), text); err != nil {
+	if err := suite.Cluster.Apply(t.Context(), text); err != nil {
 		t.Fatal(err)
 	}
 	var ready kubectl.Condition
 	err := kubectl.Await(t.Context(), 3*time.Minute, func() (bool, error) {
 		var signer kubectl.TezosSigner
-		if err := theStage.Cluster.Get(t.Context(), &signer, "tezossigner", s.Name, "-n", namespace); err != nil {
+		if err := suite.Cluster.Get(t.Context(), &signer, "tezossigner", s.Name, "-n", namespace); err != nil {
 			return false, err
 		}
 		ready = signer.Condition("Ready")
@@ -130,10 +130,10 @@ func TestAMissingSecretIsNamed(t *testing.T) {
 	}
 }
 
-// changed is the manifest of a signer with other values.
-func changed(t *testing.T, s *stage.Signer, change func(metadata, spec map[string]any)) string {
+// editedManifest is the manifest of a signer with other values.
+func editedManifest(t *testing.T, s *fixture.Signer, change func(metadata, spec map[string]any)) string {
 	t.Helper()
-	manifest, err := theStage.Manifest(s)
+	manifest, err := suite.Manifest(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,8 +152,8 @@ func changed(t *testing.T, s *stage.Signer, change func(metadata, spec map[strin
 // The BLS12-381 key of a recorded block: nothing a CloudHSM could hold.
 const blsKey = "BLpk1vvYoUeVyjsZhdhtzuEEsUAbigzgvZ3Ms3v4MZoeinnJKRa3MKksHZgH7nYXFxSREebWo619"
 
-// mistyped changes the last character.
-func mistyped(key string) string {
+// withTypo changes the last character.
+func withTypo(key string) string {
 	last := "1"
 	if strings.HasSuffix(key, last) {
 		last = "2"
@@ -198,12 +198,12 @@ func library(spec map[string]any) map[string]any {
 
 // octezBaker is the least that an Octez baker needs.
 func octezBaker() map[string]any {
-	return map[string]any{"image": "tezos/tezos:octez-v24.0", "nodeEndpoint": "http://octez-node:8732"}
+	return map[string]any{"image": "tezos/tezos:octez-v25.1", "nodeEndpoint": "http://octez-node:8732"}
 }
 
-// awaitNamed waits until a condition names the field. The HSM's answer takes a
+// awaitConditionNaming waits until a condition names the field. The HSM's answer takes a
 // moment, and until then other sentences stand there.
-func awaitNamed(t *testing.T, name, field string) (complaint string) {
+func awaitConditionNaming(t *testing.T, name, field string) (complaint string) {
 	t.Helper()
 	kubectl.Await(t.Context(), 45*time.Second, func() (bool, error) {
 		complaint = awaitNotReady(t, name, 30*time.Second)
@@ -216,10 +216,10 @@ func awaitNamed(t *testing.T, name, field string) (complaint string) {
 // no pod and is told who has it.
 func TestASecondClaimOfAKeyGetsNoPod(t *testing.T) {
 	t.Parallel()
-	s := newSigner(t, "claim", octez.Secp256k1)
+	s := newSigner(t, "claim", octezclient.Secp256k1)
 	applyReady(t, s)
 
-	elsewhere := *theStage
+	elsewhere := *suite
 	elsewhere.Namespace = namespace + "-second"
 	if _, err := elsewhere.Clear(t.Context()); err != nil {
 		t.Fatal(err)
@@ -241,24 +241,26 @@ func TestASecondClaimOfAKeyGetsNoPod(t *testing.T) {
 	complaint := ""
 	err := kubectl.Await(t.Context(), 30*time.Second, func() (bool, error) {
 		var signer kubectl.TezosSigner
-		if err := theStage.Cluster.Get(t.Context(), &signer, "tezossigner", second.Name, "-n", elsewhere.Namespace); err != nil {
+		if err := suite.Cluster.Get(t.Context(), &signer, "tezossigner", second.Name, "-n", elsewhere.Namespace); err != nil {
 			return false, err
 		}
-		complaint = strings.Join(signer.Sentences(), "\n")
+		complaint = strings.Join(signer.Messages(), "\n")
 		return strings.Contains(complaint, claimant), nil
 	})
 	t.Log(complaint)
 	if err != nil {
 		t.Errorf("no condition names %s: %v", claimant, err)
 	}
-	pods, err := theStage.Cluster.Pods(t.Context(), elsewhere.Namespace, second.Name)
+	pods, err := suite.Cluster.Pods(t.Context(), elsewhere.Namespace, second.Name)
 	if err != nil || len(pods) != 0 {
 		t.Errorf("%d pods, %v", len(pods), err)
 	}
-	record, err := theStage.Record(t.Context(), s.Keys[0].Parsed())
+	record, err := suite.Record(t.Context(), s.Keys[0].Parsed())
 	if err != nil || !strings.HasPrefix(owner(record), claimant+"/") {
 		t.Errorf("the record's owner: %s, %v", owner(record), err)
 	}
 }
 
-func owner(record *stage.Record) string { return record.Metadata.Annotations["signer.tezos.io/owner"] }
+func owner(record *fixture.Record) string {
+	return record.Metadata.Annotations["signer.tezos.io/owner"]
+}

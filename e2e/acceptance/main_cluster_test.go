@@ -19,10 +19,10 @@ import (
 	"testing"
 	"time"
 
+	"signer.tezos.io/e2e/fixture"
 	"signer.tezos.io/e2e/kubectl"
-	"signer.tezos.io/e2e/octez"
+	"signer.tezos.io/e2e/octezclient"
 	"signer.tezos.io/e2e/scenario"
-	"signer.tezos.io/e2e/stage"
 )
 
 const (
@@ -32,10 +32,12 @@ const (
 )
 
 var (
-	theStage *stage.Stage
+	suite *fixture.Fixture
 	// Keys are made before the token goes to the cluster, and each test takes its own.
-	unused   []*stage.Key
-	keysLock sync.Mutex
+	unusedKeys []*fixture.Key
+	keysLock   sync.Mutex
+	// The names of TezosSigners that tests have reserved, each with its test.
+	reservedNames sync.Map
 )
 
 const keysOfEachCurve = 44
@@ -63,48 +65,58 @@ func setUpAndRun(m *testing.M) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if theStage, err = stage.New(checkout, cluster, namespace); err != nil {
+	if suite, err = fixture.New(checkout, cluster, namespace); err != nil {
 		return 0, err
 	}
-	defer theStage.Close()
-	for _, curve := range []*octez.Curve{octez.P256, octez.Secp256k1} {
+	defer suite.Close()
+	for _, curve := range []*octezclient.Curve{octezclient.P256, octezclient.Secp256k1} {
 		for i := range keysOfEachCurve {
-			key, err := theStage.GenerateKey(ctx, fmt.Sprintf("%s-%d", curve.Address, i), curve)
+			key, err := suite.GenerateKey(ctx, fmt.Sprintf("%s-%d", curve.Address, i), curve)
 			if err != nil {
 				return 0, err
 			}
-			unused = append(unused, key)
+			unusedKeys = append(unusedKeys, key)
 		}
 	}
 	fmt.Println("installing the chart")
-	if err := theStage.InstallChart(ctx); err != nil {
+	if err := suite.InstallChart(ctx); err != nil {
 		return 0, err
 	}
-	if _, err := theStage.Clear(ctx); err != nil {
+	if _, err := suite.Clear(ctx); err != nil {
 		return 0, err
 	}
-	if err := theStage.ApplySecrets(ctx); err != nil {
+	if err := suite.ApplySecrets(ctx); err != nil {
 		return 0, err
 	}
 	return m.Run(), nil
 }
 
-func takeKey(t *testing.T, curve *octez.Curve) *stage.Key {
+func takeKey(t *testing.T, curve *octezclient.Curve) *fixture.Key {
 	keysLock.Lock()
 	defer keysLock.Unlock()
-	at := slices.IndexFunc(unused, func(key *stage.Key) bool { return key.Curve == curve.Name })
+	at := slices.IndexFunc(unusedKeys, func(key *fixture.Key) bool { return key.Curve == curve.Name })
 	if at < 0 {
 		t.Fatalf("no unused key on %s: raise keysOfEachCurve", curve.Name)
 	}
-	key := unused[at]
-	unused = slices.Delete(unused, at, at+1)
+	key := unusedKeys[at]
+	unusedKeys = slices.Delete(unusedKeys, at, at+1)
 	return key
+}
+
+// reserveName adds the name of this run to name. No two tests can have the same: they run beside each other in one namespace.
+func reserveName(t *testing.T, name string) string {
+	t.Helper()
+	if other, taken := reservedNames.LoadOrStore(name, t.Name()); taken {
+		t.Fatalf("the TezosSigner %s is made by %s too", name, other)
+	}
+	return name + "-" + suite.Run
 }
 
 // newSigner is a TezosSigner of that name with a key of its own of each curve. It
 // is deleted when the test ends, if it was applied.
-func newSigner(t *testing.T, name string, curves ...*octez.Curve) *stage.Signer {
-	s := &stage.Signer{Name: name + "-" + theStage.Run, InitialLevel: scenario.InitialLevel, NotAfter: time.Now().Add(time.Hour)}
+func newSigner(t *testing.T, name string, curves ...*octezclient.Curve) *fixture.Signer {
+	t.Helper()
+	s := &fixture.Signer{Name: reserveName(t, name), InitialLevel: scenario.InitialLevel, NotAfter: time.Now().Add(time.Hour)}
 	for _, curve := range curves {
 		s.Keys = append(s.Keys, takeKey(t, curve))
 	}
@@ -113,26 +125,26 @@ func newSigner(t *testing.T, name string, curves ...*octez.Curve) *stage.Signer 
 }
 
 func deleteSigner(t *testing.T, name string) {
-	if _, err := theStage.Cluster.Run(context.Background(), "", "delete", "tezossigner", name, "-n", namespace, "--ignore-not-found", "--timeout=60s"); err != nil {
+	if _, err := suite.Cluster.Run(context.Background(), "", "delete", "tezossigner", name, "-n", namespace, "--ignore-not-found", "--timeout=60s"); err != nil {
 		t.Error(err)
 	}
 }
 
-func apply(t *testing.T, s *stage.Signer) {
+func apply(t *testing.T, s *fixture.Signer) {
 	t.Helper()
-	if err := theStage.ApplySigner(t.Context(), s); err != nil {
+	if err := suite.ApplySigner(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // applyReady applies a TezosSigner and waits for its pod.
-func applyReady(t *testing.T, s *stage.Signer) *kubectl.Pod {
+func applyReady(t *testing.T, s *fixture.Signer) *kubectl.Pod {
 	t.Helper()
 	apply(t, s)
-	if err := theStage.Cluster.AwaitReady(t.Context(), namespace, s.Name, readyTimeout, func(text string) { t.Log(text) }); err != nil {
+	if err := suite.Cluster.AwaitReady(t.Context(), namespace, s.Name, readyTimeout, func(text string) { t.Log(text) }); err != nil {
 		t.Fatal(err)
 	}
-	pod, err := theStage.Cluster.AwaitPod(t.Context(), namespace, s.Name, "", readyTimeout)
+	pod, err := suite.Cluster.AwaitPod(t.Context(), namespace, s.Name, "", readyTimeout)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,11 +158,11 @@ func awaitNotReady(t *testing.T, name string, timeout time.Duration) string {
 	complaint := ""
 	err := kubectl.Await(t.Context(), timeout, func() (bool, error) {
 		var signer kubectl.TezosSigner
-		if err := theStage.Cluster.Get(t.Context(), &signer, "tezossigner", name, "-n", namespace); err != nil {
+		if err := suite.Cluster.Get(t.Context(), &signer, "tezossigner", name, "-n", namespace); err != nil {
 			return false, err
 		}
 		ready := signer.Condition("Ready").Status
-		complaint = fmt.Sprint(signer.Sentences())
+		complaint = fmt.Sprint(signer.Messages())
 		return ready == "False" || ready == "Unknown", nil
 	})
 	if err != nil {
@@ -162,7 +174,7 @@ func awaitNotReady(t *testing.T, name string, timeout time.Duration) string {
 // forward opens a way to the signing port of a pod, for the time of the test.
 func forward(t *testing.T, pod string) string {
 	t.Helper()
-	url, err := theStage.Cluster.PortForward(t.Context(), namespace, pod, 6732)
+	url, err := suite.Cluster.PortForward(t.Context(), namespace, pod, 6732)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,9 +182,9 @@ func forward(t *testing.T, pod string) string {
 }
 
 // recordExists asks whether a key has a record.
-func recordExists(t *testing.T, key *stage.Key) bool {
+func recordExists(t *testing.T, key *fixture.Key) bool {
 	t.Helper()
-	_, err := theStage.Record(t.Context(), key.Parsed())
+	_, err := suite.Record(t.Context(), key.Parsed())
 	if err != nil && !kubectl.NotFound(err) {
 		t.Fatal(err)
 	}

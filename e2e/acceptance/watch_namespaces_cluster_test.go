@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"signer.tezos.io/e2e/octez"
-	"signer.tezos.io/e2e/stage"
+	"signer.tezos.io/e2e/fixture"
+	"signer.tezos.io/e2e/octezclient"
 )
 
 // From all namespaces to one and back: the operator serves the one, does not see the other, and
@@ -15,34 +15,34 @@ import (
 // is one chart on a cluster.
 func TestAnOperatorOfOneNamespaceServesItAlone(t *testing.T) {
 	t.Cleanup(func() {
-		if err := theStage.InstallChart(context.Background()); err != nil {
+		if err := suite.InstallChart(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
-	elsewhere := *theStage
+	elsewhere := *suite
 	elsewhere.Namespace = namespace + "-elsewhere"
 	if _, err := elsewhere.Clear(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if _, err := theStage.Cluster.Run(context.Background(), "", "delete", "namespace", elsewhere.Namespace, "--timeout=90s"); err != nil {
+		if _, err := suite.Cluster.Run(context.Background(), "", "delete", "namespace", elsewhere.Namespace, "--timeout=90s"); err != nil {
 			t.Error(err)
 		}
 	})
 	if err := elsewhere.ApplySecrets(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	applied := func(s *stage.Stage, name string) *stage.Signer {
+	applied := func(s *fixture.Fixture, name string) *fixture.Signer {
 		t.Helper()
-		signer := newSigner(t, name, octez.P256)
+		signer := newSigner(t, name, octezclient.P256)
 		if err := s.ApplySigner(t.Context(), signer); err != nil {
 			t.Fatal(err)
 		}
 		return signer
 	}
-	ready := func(s *stage.Stage, signer *stage.Signer) {
+	ready := func(s *fixture.Fixture, signer *fixture.Signer) {
 		t.Helper()
-		if err := theStage.Cluster.AwaitReady(t.Context(), s.Namespace, signer.Name, readyTimeout, func(text string) { t.Log(text) }); err != nil {
+		if err := suite.Cluster.AwaitReady(t.Context(), s.Namespace, signer.Name, readyTimeout, func(text string) { t.Log(text) }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -50,45 +50,45 @@ func TestAnOperatorOfOneNamespaceServesItAlone(t *testing.T) {
 	ready(&elsewhere, early)
 	uid := podUID(t, elsewhere.Namespace, early)
 
-	chart := theStage.Checkout + "/charts/tezos-signer-operator"
-	if err := theStage.InstallChartFrom(t.Context(), chart, "--set-json", `watchNamespaces=["`+namespace+`"]`); err != nil {
+	chart := suite.Checkout + "/charts/tezos-signer-operator"
+	if err := suite.InstallChartFrom(t.Context(), chart, "--set-json", `watchNamespaces=["`+namespace+`"]`); err != nil {
 		t.Fatal(err)
 	}
 	ignored := applied(&elsewhere, "ignored")
-	served := applied(theStage, "served")
-	ready(theStage, served)
+	served := applied(suite, "served")
+	ready(suite, served)
 	// The same key in a namespace that is watched: who owns it cannot be seen, so it is not taken from him.
-	rival := &stage.Signer{Name: "rival-" + theStage.Run, Keys: early.Keys, InitialLevel: early.InitialLevel, NotAfter: early.NotAfter}
+	rival := &fixture.Signer{Name: reserveName(t, "rival"), Keys: early.Keys, InitialLevel: early.InitialLevel, NotAfter: early.NotAfter}
 	t.Cleanup(func() { deleteSigner(t, rival.Name) })
 	apply(t, rival)
-	if said := awaitNotReady(t, rival.Name, readyTimeout); !strings.Contains(said, elsewhere.Namespace+"/"+early.Name) {
-		t.Errorf("a key of a namespace that is not watched: %s", said)
+	if output := awaitNotReady(t, rival.Name, readyTimeout); !strings.Contains(output, elsewhere.Namespace+"/"+early.Name) {
+		t.Errorf("a key of a namespace that is not watched: %s", output)
 	}
 	deleteSigner(t, rival.Name)
 
-	// By now the operator has looked at two that came later.
-	text, err := theStage.Cluster.Run(t.Context(), "", "get", "tezossigner", ignored.Name, "-n", elsewhere.Namespace, "-o", "jsonpath={.status}{.metadata.finalizers}")
+	// By now the operator has reconciled two that came later.
+	text, err := suite.Cluster.Run(t.Context(), "", "get", "tezossigner", ignored.Name, "-n", elsewhere.Namespace, "-o", "jsonpath={.status}{.metadata.finalizers}")
 	if err != nil || text != "" {
 		t.Errorf("a TezosSigner in a namespace that is not watched has %q: %v", text, err)
 	}
 	if now := podUID(t, elsewhere.Namespace, early); now != uid {
 		t.Errorf("its signer was replaced: %s is now %s", uid, now)
 	}
-	const account = "system:serviceaccount:" + stage.SystemNamespace + ":" + chartRelease
+	const account = "system:serviceaccount:" + fixture.SystemNamespace + ":" + chartRelease
 	for _, c := range []struct {
 		verb, resource, namespace string
 		may                       bool
 	}{
 		{"patch", "tezossigners.signer.tezos.io", namespace, true},
 		{"create", "deployments.apps", namespace, true},
-		{"update", "configmaps", stage.RecordsNamespace, true},
+		{"update", "configmaps", fixture.RecordsNamespace, true},
 		{"get", "tezossigners.signer.tezos.io", elsewhere.Namespace, false},
 		{"list", "pods", elsewhere.Namespace, false},
-		{"create", "deployments.apps", stage.RecordsNamespace, false},
+		{"create", "deployments.apps", fixture.RecordsNamespace, false},
 		{"get", "secrets", namespace, false},
 		{"list", "configmaps", "kube-system", false},
 	} {
-		answer, _ := theStage.Cluster.Run(t.Context(), "", "auth", "can-i", c.verb, c.resource, "-n", c.namespace, "--as", account)
+		answer, _ := suite.Cluster.Run(t.Context(), "", "auth", "can-i", c.verb, c.resource, "-n", c.namespace, "--as", account)
 		if (strings.TrimSpace(answer) == "yes") != c.may {
 			t.Errorf("may the operator %s %s in %s? %s", c.verb, c.resource, c.namespace, answer)
 		}
@@ -103,7 +103,7 @@ func TestAnOperatorOfOneNamespaceServesItAlone(t *testing.T) {
 	}
 
 	// And back, by the other Helm.
-	_, four := helms()
+	_, four := helmVersions()
 	if err := four.InstallChartFrom(t.Context(), chart, "--set-json", "watchNamespaces=[]"); err != nil {
 		t.Fatal(err)
 	}
@@ -114,9 +114,9 @@ func TestAnOperatorOfOneNamespaceServesItAlone(t *testing.T) {
 	}
 }
 
-func podUID(t *testing.T, namespace string, s *stage.Signer) string {
+func podUID(t *testing.T, namespace string, s *fixture.Signer) string {
 	t.Helper()
-	pod, err := theStage.Cluster.AwaitPod(t.Context(), namespace, s.Name, "", readyTimeout)
+	pod, err := suite.Cluster.AwaitPod(t.Context(), namespace, s.Name, "", readyTimeout)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func podUID(t *testing.T, namespace string, s *stage.Signer) string {
 
 func run(t *testing.T, args ...string) string {
 	t.Helper()
-	text, err := theStage.Cluster.Run(t.Context(), "", args...)
+	text, err := suite.Cluster.Run(t.Context(), "", args...)
 	if err != nil {
 		t.Fatal(err)
 	}

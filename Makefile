@@ -161,7 +161,7 @@ mutants-core: cargo-mutants # The decision and the decoder: an hour
 
 # FILES and TESTS: those of one run, by hand. MUTANTS_OPTIONS: of cargo-mutants, as `-F FileStore::writer` for these mutants only.
 FILES ?= signing.rs signing/** records/session.rs lease/** store.rs store/**
-TESTS ?= tests:: audit:: metrics:: signing_path:: silence:: operations:: api_calls:: store_contract:: lease:: rules:: waiting:: intent:: watermark:: \
+TESTS ?= tests:: audit:: metrics:: signing_path:: silence:: operations:: api_calls:: store_contract:: lease:: lease_clock:: rules:: waiting:: intent:: watermark:: \
 	moved_records:: crash:: fencing:: forwarding:: failover:: reload:: late::
 
 .PHONY: mutants-signer

@@ -15,7 +15,7 @@ use health::Health;
 use log_file::Target;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tezos_signer_core::anchor::{AuditAnchor, LogId};
 use tezos_signer_core::audit::evidence::EvidenceIndex;
 use tezos_signer_core::audit::{Event, LogHead, Outcome, Request};
@@ -23,6 +23,7 @@ use tezos_signer_core::cause::Cause;
 use tezos_signer_core::config::AuditConfig;
 use tezos_signer_core::record::RecordName;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use writer::Writer;
 
 /// Why there is no line in the audit log, so that nothing was signed. At the start each ends the process.
@@ -144,7 +145,7 @@ impl AuditLog {
             TrySendError::Full(_) => AuditError::Busy,
             TrySendError::Disconnected(_) => AuditError::Unwritable("its thread has ended".into()),
         })?;
-        match tokio::time::timeout_at(deadline.into(), answer).await {
+        match tokio::time::timeout_at(deadline, answer).await {
             Ok(Ok(written)) => written,
             Ok(Err(_)) => Err(AuditError::Unwritable("its thread has ended".into())),
             // The log's own clock decides whether the log is late: this request may have had little time left.

@@ -14,7 +14,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tezos_signer_core::audit::evidence::EvidenceSet;
 use tezos_signer_core::cause::Cause;
 use tezos_signer_core::chain_evidence::{baked_by, votes_of};
@@ -22,6 +22,7 @@ use tezos_signer_core::config::NodeEndpoint;
 use tezos_signer_core::key::{ChainId, PublicKeyHash};
 use tezos_signer_core::position::Level;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 /// The number of blocks above the record that are checked. The signatures that an old copy lacks are right above it, however old the copy
 /// is, and a baker votes in most blocks.

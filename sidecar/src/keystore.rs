@@ -8,11 +8,12 @@ use async_trait::async_trait;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tezos_signer_core::admit::Admitted;
 use tezos_signer_core::cause::Cause;
 use tezos_signer_core::config::KeyConfig;
 use tezos_signer_core::key::{Digest, PublicKeyHash, VerifiedSignature};
+use tokio::time::Instant;
 
 /// What is signed: the bytes, and their BLAKE2b-256 digest. Which of both a key signs is a matter of its scheme.
 #[derive(Debug, Clone)]

@@ -17,11 +17,12 @@ use crate::systemd;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tezos_signer_core::config::{KeyConfig, SignerConfig};
 use tezos_signer_core::key::PublicKeyHash;
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// How long the record of a new key may take to be read, or the token to sign with it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -80,7 +81,7 @@ impl Reload {
                     }
                     self.report(&reloaded);
                 }
-                () = async { tokio::time::sleep_until(settled.unwrap_or_else(Instant::now).into()).await }, if settled.is_some() => {
+                () = async { tokio::time::sleep_until(settled.unwrap_or_else(Instant::now)).await }, if settled.is_some() => {
                     self.settle();
                     settled = None;
                 }

@@ -21,7 +21,7 @@ use crate::store::StoreError;
 use concurrency_limit::ConcurrencyLimit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tezos_signer_core::admit::{Admitted, RequestFacts, admit};
 use tezos_signer_core::audit::Outcome;
 use tezos_signer_core::config::DEFAULT_MAX_CONCURRENT_REQUESTS;
@@ -29,6 +29,7 @@ use tezos_signer_core::key::{Digest, PublicKeyHash};
 use tezos_signer_core::lease::HSM_PATIENCE;
 use tezos_signer_core::watermark::{self, Decision, Refusal};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use trace::RequestTrace;
 use tracing::Instrument as _;
 

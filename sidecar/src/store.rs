@@ -11,9 +11,9 @@ pub use file::FileStore;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use std::time::Instant;
 use tezos_signer_core::cause::Cause;
 use tezos_signer_core::record::{Lease, Record, RecordError, RecordName};
+use tokio::time::Instant;
 
 /// A record as the store had it at one moment.
 #[derive(Debug, Clone)]

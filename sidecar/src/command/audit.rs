@@ -6,11 +6,12 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tezos_signer_core::anchor::{AuditAnchor, LogId};
 use tezos_signer_core::audit::verify::{File, Report, verify};
 use tezos_signer_core::cause::Cause;
 use tezos_signer_core::record::{Record, RecordName};
+use tokio::time::Instant;
 
 #[derive(Subcommand)]
 pub(super) enum Command {

@@ -4,7 +4,7 @@ use super::watermarks::open_to_read;
 use super::{CommandError, ConfigArgument, Output, OutputArgument, block_on, print_table};
 use clap::Args;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tezos_signer::records::session::RecordSessionError;
 use tezos_signer::signing::SignError;
 use tezos_signer::store::Store;
@@ -14,6 +14,7 @@ use tezos_signer_core::config::{KeyConfig, SignerConfig};
 use tezos_signer_core::key::{Digest, PublicKeyHash};
 use tezos_signer_core::payload::{self, DecodeError, Payload, Shape, UnknownSuffix};
 use tezos_signer_core::watermark::{self, Decision};
+use tokio::time::Instant;
 
 #[derive(Args)]
 #[command(after_help = "\

@@ -10,11 +10,12 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use retrying_store::RetryingStore;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tezos_signer::store::{ConfigMapStore, FileStore, Snapshot, Store, StoreError};
 use tezos_signer_core::config::{ConfigMapConfig, KeyConfig, SignerConfig, WatermarkConfig};
 use tezos_signer_core::position::{ConsensusKind, FloorLevel};
 use tezos_signer_core::record::Record;
+use tokio::time::Instant;
 
 #[derive(Subcommand)]
 pub(super) enum Command {

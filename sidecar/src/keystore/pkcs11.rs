@@ -37,12 +37,13 @@ use search_limit::SearchLimit;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use supervisor::Supervisor;
 use tezos_signer_core::cause::Cause;
 use tezos_signer_core::config::{HsmConfig, KeyConfig};
 use tezos_signer_core::key::{Digest, PublicKeyHash, VerifiedSignature};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use worker::Shared;
 
 /// What is signed where nobody asks for a signature. No node accepts a signature over it as anything: what Tezos signs begins
@@ -55,7 +56,8 @@ const TRIAL: &[u8] = b"tezos-signer: does the HSM sign? This is no Tezos payload
 struct Job {
     key: PublicKeyHash,
     digest: Digest,
-    deadline: Instant,
+    /// Of the clock of the threads.
+    deadline: std::time::Instant,
     /// The first answer counts.
     reply: mpsc::Sender<Result<VerifiedSignature, HsmError>>,
     tries: Arc<AtomicU8>,
@@ -75,7 +77,7 @@ impl Job {
 
     /// Nobody waits for it any more.
     fn is_over(&self) -> bool {
-        self.reply.is_closed() || Instant::now() >= self.deadline
+        self.reply.is_closed() || std::time::Instant::now() >= self.deadline
     }
 
     fn answer(&self, result: Result<VerifiedSignature, HsmError>) {
@@ -177,10 +179,17 @@ impl Keystore for Hsm {
         deadline: Instant,
     ) -> Result<VerifiedSignature, KeystoreError> {
         let (reply, mut answers) = mpsc::channel(1);
-        let job = Job { key, digest: *message.digest(), deadline, reply, tries: Arc::default(), candidate: None };
+        let job = Job {
+            key,
+            digest: *message.digest(),
+            deadline: deadline.into_std(),
+            reply,
+            tries: Arc::default(),
+            candidate: None,
+        };
         self.enqueue(&job)?;
         let second = deadline.min(Instant::now() + SECOND_SESSION_AFTER);
-        if let Ok(Some(answer)) = tokio::time::timeout_at(second.into(), answers.recv()).await {
+        if let Ok(Some(answer)) = tokio::time::timeout_at(second, answers.recv()).await {
             return answer.map_err(KeystoreError::from);
         }
         // The call may never return. Of two signatures only one is ever seen by anybody; and where there is no room for a
@@ -188,7 +197,7 @@ impl Keystore for Hsm {
         if job.has_begun() {
             let _ = self.enqueue(&job);
         }
-        match tokio::time::timeout_at(deadline.into(), answers.recv()).await {
+        match tokio::time::timeout_at(deadline, answers.recv()).await {
             Ok(Some(answer)) => answer.map_err(KeystoreError::from),
             _ => Err(self.health.cause(&key).map_or(HsmError::Timeout, HsmError::Unusable).into()),
         }
@@ -199,8 +208,8 @@ impl Keystore for Hsm {
         let (reply, mut answers) = mpsc::channel(1);
         let (key, digest) = (candidate.hash(), Digest::of(TRIAL));
         let candidate = Some(Arc::new(candidate.clone()));
-        self.enqueue(&Job { key, digest, deadline, reply, tries: Arc::default(), candidate })?;
-        match tokio::time::timeout_at(deadline.into(), answers.recv()).await {
+        self.enqueue(&Job { key, digest, deadline: deadline.into_std(), reply, tries: Arc::default(), candidate })?;
+        match tokio::time::timeout_at(deadline, answers.recv()).await {
             Ok(Some(answer)) => Ok(answer.map(|_| ())?),
             _ => Err(self.health.causes().pop().map_or(HsmError::Timeout, HsmError::Unusable).into()),
         }

@@ -6,11 +6,12 @@ use crate::signing::Signer;
 use crate::store::StoreError;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tezos_signer_core::key::PublicKeyHash;
 use tezos_signer_core::lease::{HolderAction, StandbyAction};
 use tezos_signer_core::record::RecordName;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// How long the store may take for one look, renewal or release.
 const CALL: Duration = Duration::from_secs(1);
@@ -161,7 +162,7 @@ async fn keep_one(signer: Arc<Signer>, hash: PublicKeyHash, session: Arc<RecordS
             () = session.wanted() => {}
         }
         // Many such requests cost the API server no more than one.
-        tokio::time::sleep_until((began + LOOK_AT_MOST).into()).await;
+        tokio::time::sleep_until(began + LOOK_AT_MOST).await;
     }
 }
 

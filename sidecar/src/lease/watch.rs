@@ -5,8 +5,9 @@ use crate::records::session::{LeaseTerms, RecordSession};
 use crate::store::{Hints, Snapshot};
 use futures::StreamExt as _;
 use std::future::pending;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tezos_signer_core::record::Lease;
+use tokio::time::Instant;
 
 /// After how long a watch that ended is opened again, at the soonest.
 const OPEN_AGAIN: Duration = Duration::from_secs(2);
@@ -42,7 +43,7 @@ impl LeaseWatch {
         loop {
             let renewal = self.heard.filter(|_| !changed).map(|heard| heard + terms.renewal_interval() + look);
             tokio::select! {
-                () = tokio::time::sleep_until(renewal.map_or(next, |renewal| renewal.max(next)).into()) => {
+                () = tokio::time::sleep_until(renewal.map_or(next, |renewal| renewal.max(next))) => {
                     // A renewal is missing: the holder's, or its news.
                     if renewal.is_some() {
                         self.end();

@@ -121,7 +121,7 @@ impl Connection {
                 }
             }
             // Read after the poll, which may have changed the state.
-            match self.progress.deadline().map(Instant::from_std) {
+            match self.progress.deadline() {
                 Some(deadline) => {
                     if alarm.deadline() != deadline {
                         alarm.as_mut().reset(deadline);
@@ -155,7 +155,7 @@ impl Connection {
 async fn stopped_and_silent(mut stopped: watch::Receiver<bool>, progress: Progress) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
     loop {
-        let silent_from = Instant::from_std(progress.usefulness().since) + ABOUT_TO_ASK;
+        let silent_from = progress.usefulness().since + ABOUT_TO_ASK;
         if silent_from <= Instant::now() {
             return;
         }

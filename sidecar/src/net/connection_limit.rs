@@ -7,8 +7,9 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 /// How long a new connection may take to its first answer before that counts against it.
 const GRACE: Duration = Duration::from_secs(2);

@@ -2,7 +2,8 @@
 //! it to find a connection to close for a new client.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long a TLS handshake may take: some lost packets sent again, and a slow client's arithmetic.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);

@@ -18,10 +18,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// How long nothing is accepted after the system had no file or memory for it; meanwhile something else may have been closed.
 const AFTER_FAILURE: Duration = Duration::from_millis(20);

@@ -14,11 +14,12 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tezos_signer_core::cause::Cause;
 use tezos_signer_core::key::Signature;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 /// How long the connection may take, with its TLS handshake: replicas are near each other.
@@ -129,7 +130,7 @@ impl Peers {
             }
         }
         let until = deadline.min(Instant::now() + CONNECT);
-        let connection = tokio::time::timeout_at(until.into(), self.connect(address)).await;
+        let connection = tokio::time::timeout_at(until, self.connect(address)).await;
         let connection = connection.map_err(|_| PeerError::Unreachable("it took too long".into()))??;
         self.exchange(connection, address, holder, request, deadline).await
     }
@@ -164,7 +165,7 @@ impl Peers {
             let closes = parts.headers.get(header::CONNECTION).is_some_and(|value| value == "close");
             Ok((PeerAnswer { holder: holder.clone(), status: parts.status.as_u16(), content_type, body }, closes))
         };
-        let exchanged = tokio::time::timeout_at(deadline.into(), exchanged).await;
+        let exchanged = tokio::time::timeout_at(deadline, exchanged).await;
         let (answer, closes) = exchanged.map_err(|_| PeerError::TimedOut)??;
         unless_whole.defuse();
         if !closes {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tezos_signer_core::audit::evidence::{EvidenceSet, SigningEvidence};
 use tezos_signer_core::key::Signature;
 pub use tezos_signer_core::lease::LeaseTerms;
@@ -17,6 +17,7 @@ use tezos_signer_core::lease::{LastWrite, WriteTimes};
 use tezos_signer_core::position::ConsensusKind;
 use tezos_signer_core::record::{Lease, Record, RecordName};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard, Notify};
+use tokio::time::Instant;
 
 /// How often a request that waits for a holder reads the record again.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -239,7 +240,7 @@ impl RecordSession {
         let identity = holder.map(|holder| holder.identity.as_str());
         loop {
             self.want();
-            tokio::time::sleep_until((Instant::now() + LOOK_AGAIN).min(deadline).into()).await;
+            tokio::time::sleep_until((Instant::now() + LOOK_AGAIN).min(deadline)).await;
             if Instant::now() >= deadline {
                 return Err(RecordSessionError::HeldElsewhere { holder: holder.cloned() });
             }
@@ -257,8 +258,7 @@ impl RecordSession {
 
     /// Waits for its turn: one decision at a time.
     pub async fn lock(&self, deadline: Instant) -> Result<LockedRecord<'_>, RecordSessionError> {
-        let state =
-            tokio::time::timeout_at(deadline.into(), self.state.lock()).await.map_err(|_| RecordSessionError::Busy)?;
+        let state = tokio::time::timeout_at(deadline, self.state.lock()).await.map_err(|_| RecordSessionError::Busy)?;
         Ok(LockedRecord { session: self, state })
     }
 

@@ -3,13 +3,14 @@
 use crate::records::session::RecordSessionError;
 use crate::signing;
 use crate::stage::StageTimes;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tezos_signer_core::admit::{PayloadFacts, RequestFacts};
 use tezos_signer_core::anchor::AuditAnchor;
 use tezos_signer_core::audit::{Microseconds, Outcome, Request};
 use tezos_signer_core::payload::operation::Content;
 use tezos_signer_core::payload::{Payload, Shape};
 use tezos_signer_core::position::Position;
+use tokio::time::Instant;
 use tracing::Span;
 use tracing::field::{Empty, display};
 

@@ -10,8 +10,8 @@ use futures::{StreamExt as _, future, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{ObjectMeta, WatchEvent, WatchParams};
-use std::time::Instant;
 use tezos_signer_core::record::{Lease, Record, RecordName};
+use tokio::time::Instant;
 
 /// The state that a write is conditional on. ConfigMaps accept a PUT without a `resourceVersion`, or with `""` or `"0"`, as
 /// an unconditional one: an object with such a version is never held here.

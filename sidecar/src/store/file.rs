@@ -10,9 +10,11 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tezos_signer_core::cause::Cause;
 use tezos_signer_core::record::{Lease, Record, RecordError, RecordName};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::time::Instant;
 
 /// How long the making of a record may wait for another write.
 const CREATION: Duration = Duration::from_secs(1);
@@ -95,8 +97,9 @@ impl FileStore {
     }
 
     /// The lock for writing, to be held from the read of the present state to the end of the write. It is held briefly, so waiting means
-    /// trying again: a process that is stopped while it has the lock costs a request, and does not block the signer.
-    fn writer(&self, deadline: Instant) -> Result<Writer, StoreError> {
+    /// trying again: a process that is stopped while it has the lock costs a request, and does not block the signer. It blocks its
+    /// thread, so its clock is that of the standard library.
+    fn writer(&self, deadline: std::time::Instant) -> Result<Writer, StoreError> {
         if !self.writes {
             return Err(StoreError::Locked(self.directory.path().to_owned()));
         }
@@ -106,7 +109,9 @@ impl FileStore {
         loop {
             match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(Writer { directory }),
-                Err(Errno::WOULDBLOCK) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(1)),
+                Err(Errno::WOULDBLOCK) if std::time::Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(1))
+                }
                 Err(error) => return Err(unusable(error.into())),
             }
         }
@@ -154,6 +159,14 @@ impl FileStore {
     }
 }
 
+/// Runs blocking work here. Other threads of the runtime, if it has any, poll the other tasks meanwhile.
+fn in_place<R>(work: impl FnOnce() -> R) -> R {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}
+
 /// The directory, locked until this is dropped.
 struct Writer {
     directory: File,
@@ -183,8 +196,8 @@ impl Store for FileStore {
         _lease: &Lease,
         deadline: Instant,
     ) -> Result<Snapshot, StoreError> {
-        tokio::task::block_in_place(|| {
-            let writer = self.writer(deadline)?;
+        in_place(|| {
+            let writer = self.writer(deadline.into_std())?;
             if !matches!(&basis.basis, Basis::File(text) if *text == self.read_text(name)?) {
                 return Err(StoreError::Conflict(name.clone()));
             }
@@ -195,7 +208,7 @@ impl Store for FileStore {
     }
 
     async fn create(&self, name: &RecordName, record: &Record) -> Result<(), StoreError> {
-        let writer = self.writer(Instant::now() + CREATION)?;
+        let writer = self.writer(std::time::Instant::now() + CREATION)?;
         if self.directory.has(&file_of(name)).map_err(|error| self.directory.failed(Cause::of(error)))? {
             return Err(StoreError::Exists(name.clone()));
         }

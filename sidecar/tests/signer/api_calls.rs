@@ -8,10 +8,11 @@ use crate::signing_path::until;
 use crate::test_env::TestEnv;
 use futures::StreamExt as _;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tezos_signer::store::{ConfigMapStore, Snapshot, Store as _, StoreError};
 use tezos_signer_core::position::Level;
 use tezos_signer_core::record::{Lease, Record, RecordName};
+use tokio::time::Instant;
 
 /// A store, its server, and a record that is there.
 struct ScriptedStore {

@@ -7,11 +7,12 @@ use futures::{StreamExt as _, stream};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tezos_signer::store::{FileStore, Hints, Snapshot, Store, StoreError};
 use tezos_signer_core::position::Level;
 use tezos_signer_core::record::{Lease, Record, RecordName};
 use tokio::sync::{Mutex as AsyncMutex, Notify, broadcast};
+use tokio::time::Instant;
 
 /// What becomes of one write.
 pub(crate) enum Fault {

@@ -15,10 +15,11 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tezos_signer::records::session::LeaseTerms;
 use tezos_signer::signing::SignError;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 const NEXT: u32 = FLOOR + 1;
 

@@ -80,6 +80,7 @@ mod watermark;
 mod api_calls;
 mod forward_rules;
 mod lease;
+mod lease_clock;
 mod operations;
 mod signing_path;
 mod silence;

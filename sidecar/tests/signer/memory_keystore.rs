@@ -11,7 +11,7 @@ use p256::ecdsa::signature::hazmat::PrehashSigner as _;
 use std::collections::BTreeSet;
 use std::future::pending;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tezos_signer::audit::AuditLog;
 use tezos_signer::keyring::Key;
 use tezos_signer::keystore::{Keystore, KeystoreError, Message};
@@ -27,11 +27,12 @@ use tezos_signer_core::key::{PublicKeyHash, SigningCurve, SigningPublicKey, Veri
 use tezos_signer_core::position::Level;
 use tezos_signer_core::record::Record;
 use tezos_signer_core::watermark::Refusal;
+use tokio::time::Instant;
 
 /// One key, and with which addresses it signs now.
-struct InMemory {
+pub(crate) struct InMemory {
     secret: SigningKey,
-    public_key: SigningPublicKey,
+    pub(crate) public_key: SigningPublicKey,
     configured: Mutex<BTreeSet<PublicKeyHash>>,
 }
 
@@ -42,7 +43,7 @@ enum InMemoryError {
 }
 
 impl InMemory {
-    fn new(secret: [u8; 32]) -> Self {
+    pub(crate) fn new(secret: [u8; 32]) -> Self {
         let secret = SigningKey::from_slice(&secret).unwrap();
         let point = secret.verifying_key().to_sec1_point(true);
         let public_key = SigningPublicKey::from_sec1(SigningCurve::P256, point.as_bytes()).unwrap();

@@ -11,10 +11,11 @@ use rustix::fs::{FlockOperation, flock};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tezos_signer::store::{FileStore, Store as _, StoreError};
 use tezos_signer_core::position::Level;
 use tezos_signer_core::record::{Lease, Record};
+use tokio::time::Instant;
 
 fn moved(env: &TestEnv) -> PathBuf {
     env.path.join("records.moved")

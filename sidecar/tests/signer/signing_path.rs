@@ -6,7 +6,7 @@ use crate::own_process::in_own_process;
 use crate::payload::attestation;
 use crate::test_env::{FLOOR, TestEnv};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tezos_signer::audit::AuditLog;
 use tezos_signer::keyring::Key;
 use tezos_signer::keystore::Message;
@@ -26,6 +26,7 @@ use tezos_signer_core::record::Record;
 use tezos_signer_core::watermark::{Decision, Refusal, decide};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 const NEXT: u32 = FLOOR + 1;
 

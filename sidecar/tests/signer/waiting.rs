@@ -6,10 +6,11 @@ use rustix::fs::{FlockOperation, flock};
 use std::fs::File;
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tezos_signer::store::{FileStore, Snapshot, Store, StoreError};
 use tezos_signer_core::record::{Lease, Record, RecordName};
 use tokio::runtime::Builder;
+use tokio::time::Instant;
 
 /// Much more than any write of these may wait: one that never gives up is found out, and waited for no longer.
 const TIME_LIMIT: Duration = Duration::from_secs(10);

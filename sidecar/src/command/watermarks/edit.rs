@@ -9,12 +9,12 @@ use rustix::process::geteuid;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 use tezos_signer::store::{FileStore, Store, StoreError};
 use tezos_signer_core::config::{KeyConfig, SignerConfig, WatermarkConfig};
 use tezos_signer_core::key::PublicKeyHash;
 use tezos_signer_core::position::{ConsensusKind, FloorLevel, Level};
 use tezos_signer_core::record::{Record, RecordName, Row};
+use tokio::time::Instant;
 
 #[derive(Args)]
 pub(super) struct Which {

@@ -9,7 +9,6 @@ use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 use tezos_signer::store::StoreError;
 use tezos_signer_core::cause::Cause;
 use tezos_signer_core::config::KeyConfig;
@@ -19,6 +18,7 @@ use tezos_signer_core::record::Record;
 use tezos_signer_interop::interchange::foreign::{Format, Marks};
 use tezos_signer_interop::interchange::source::SourceFile;
 use tezos_signer_interop::interchange::{self, ExportedRecord, Metadata, octez, python, signatory};
+use tokio::time::Instant;
 
 /// How a file begins that gzip has written.
 const GZIP: [u8; 2] = [0x1f, 0x8b];

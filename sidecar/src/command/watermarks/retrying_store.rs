@@ -2,10 +2,11 @@
 //! signer does not retry; it answers 502, and its client retries.
 
 use async_trait::async_trait;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tezos_signer::store::{ConfigMapStore, Snapshot, Store, StoreError};
 use tezos_signer_core::cause::Cause;
 use tezos_signer_core::record::{Lease, Record, RecordName};
+use tokio::time::Instant;
 
 /// Between two tries: an API server that refuses connections does so at once.
 const PAUSE: Duration = Duration::from_millis(200);

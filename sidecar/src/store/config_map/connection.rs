@@ -6,9 +6,10 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::PostParams;
 use kube::{Api, Client, Config};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tezos_signer_core::cause::Cause;
 use tezos_signer_core::record::RecordName;
+use tokio::time::Instant;
 
 /// The time limit of one call. After a call that hangs, there must be time within the deadline of a request to read its result on a new
 /// connection.
@@ -85,7 +86,7 @@ impl Connection {
             }
         };
         let until = deadline.min(Instant::now() + CALL_TIMEOUT);
-        let (error, again_after) = match tokio::time::timeout_at(until.into(), sent).await {
+        let (error, again_after) = match tokio::time::timeout_at(until, sent).await {
             Ok(Ok(object)) => return Ok(object),
             Ok(Err(kube::Error::Api(status))) => {
                 let cause = Cause::of(kube::Error::Api(status.clone()));

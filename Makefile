@@ -18,7 +18,7 @@ say = @printf '\n\033[1m== %s  (%s)\033[0m\n' "$(1)" "$$(date +%T)"
 
 .PHONY: help
 help: ## List the verbs
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-21s %s\n", $$1, $$2 }'
 
 .PHONY: demo
 demo: images ## See it sign on a real cluster (CLUSTER=current REGISTRY=… for yours)
@@ -35,7 +35,7 @@ demo: images ## See it sign on a real cluster (CLUSTER=current REGISTRY=… for 
 CHECK := packages format module-circles file-length clippy check-tools dependencies rust-test chart-lint go-test
 TEST  := $(CHECK) fuzz-short images hsm-matrix soak-short chart-test monitoring-test api-test cluster-test reconcile-test \
 	standalone-test
-LONG  := model fuzz soak mutants nemesis scale steady operator-down cost upgrade-test sbom images-twice images-arm64 images-engine
+LONG  := model fuzz soak mutants nemesis scale test-steady-state test-operator-absent cost upgrade-test sbom images-reproducible images-arm64 images-engine
 
 .PHONY: check
 check: ## After each change: all that needs neither a cluster nor images
@@ -103,8 +103,8 @@ go-test: # Go vet, and the Go tests that need no cluster
 rust-test: # The Rust tests; SoftHSM2 is the token
 	$(call say,Rust)
 	cargo test --workspace --locked --no-run
-	# Twice as many as there are processors: most of them wait most of the time.
-	RUST_TEST_THREADS=$$(($$(nproc) * 2)) checks/as-root cargo test --workspace --locked --offline
+	# Six for each processor: most of them wait most of the time.
+	RUST_TEST_THREADS=$$(($$(nproc) * 6)) checks/as-root cargo test --workspace --locked --offline
 
 .PHONY: hsm-matrix
 hsm-matrix: # Every CKR code from every PKCS#11 function
@@ -221,13 +221,13 @@ scale: images ## 1 000 TezosSigners on a real API server: time, memory, requests
 	$(call say,many TezosSigners)
 	$(E2E) -timeout 40m ./scale
 
-.PHONY: operator-down
-operator-down: images ## That signers sign on without the operator, for an hour (MINUTES=60); 10 seconds of it are in `make test`
+.PHONY: test-operator-absent
+test-operator-absent: images ## That signers sign on without the operator, for an hour (MINUTES=60); 10 seconds of it are in `make test`
 	$(call say,signers without the operator)
 	e2e/with-cluster bash -c 'cd e2e && E2E=1 E2E_OPERATOR_DOWN_MINUTES=$(or $(MINUTES),60) go test -v -count 1 -timeout 120m -run TestSignersDoNotNeedTheOperator ./acceptance'
 
-.PHONY: steady
-steady: images ## That a steady state makes no write, over 10 minutes (MINUTES=10)
+.PHONY: test-steady-state
+test-steady-state: images ## That a steady state makes no write, over 10 minutes (MINUTES=10)
 	$(call say,a steady state)
 	cd e2e && E2E=1 E2E_STEADY_MINUTES=$(or $(MINUTES),10) go test -v -count 1 -timeout 90m -run TestASteadyState ./reconcile
 
@@ -294,8 +294,8 @@ images-engine: images ## Build images/Dockerfile with ENGINE=buildah (or docker,
 	$(call say,the images by $(or $(ENGINE),buildah))
 	images/compare-engine $(or $(ENGINE),buildah)
 
-.PHONY: images-twice
-images-twice: images ## Build all anew elsewhere, a while later, and compare: an image depends on its sources alone
+.PHONY: images-reproducible
+images-reproducible: images ## Build all anew elsewhere, a while later, and compare: an image depends on its sources alone
 	$(call say,the images once more)
 	images/compare-rebuilt
 

@@ -130,6 +130,25 @@ func deleteSigner(t *testing.T, name string) {
 	}
 }
 
+// touch changes an annotation of a pod. The operator reconciles its TezosSigner then, and the kubelet writes changed Secrets and ConfigMaps
+// into the pod, as both do about once a minute otherwise.
+func touch(t *testing.T, pod string) {
+	t.Helper()
+	_, err := suite.Cluster.Run(t.Context(), "", "annotate", "pod", pod, "-n", namespace, "--overwrite", "e2e/touched="+time.Now().Format(time.RFC3339Nano))
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// reconcileFiveTimes has the operator reconcile the TezosSigner of that pod five times within five seconds.
+func reconcileFiveTimes(t *testing.T, pod string) {
+	t.Helper()
+	for range 5 {
+		touch(t, pod)
+		time.Sleep(time.Second)
+	}
+}
+
 func apply(t *testing.T, s *fixture.Signer) {
 	t.Helper()
 	if err := suite.ApplySigner(t.Context(), s); err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // Signers need the operator for nothing that they do: while it is down they sign, replace each other, and come back after a
-// deletion; when it is there again, it finds all as it left it. `make operator-down` takes an hour over it.
+// deletion; when it is there again, it finds all as it left it. `make test-operator-absent` takes an hour over it.
 //
 // Not parallel: the other tests need the operator.
 func TestSignersDoNotNeedTheOperator(t *testing.T) {

@@ -137,8 +137,8 @@ func TestRecordAndStatusCanBeRead(t *testing.T) {
 		}
 	}
 	// The first signature ends the floors, and with them the words "above level" of the sentence: the one change that a signature makes.
-	// The operator reads the signer once a minute.
 	sign(0)
+	touch(t, pod.Metadata.Name)
 	if err := kubectl.Await(t.Context(), 100*time.Second, func() (bool, error) {
 		ready := status()
 		return !strings.Contains(ready.Condition("Ready").Message, "above level"), nil
@@ -168,8 +168,8 @@ func TestRecordAndStatusCanBeRead(t *testing.T) {
 		}
 	}
 
-	// The operator reconciles once a minute. The rows that it has read are written with the next change.
-	time.Sleep(75 * time.Second)
+	// The rows that the operator reads then are written with the next change.
+	reconcileFiveTimes(t, pod.Metadata.Name)
 	after := status()
 	if after.Metadata.ResourceVersion != before.Metadata.ResourceVersion {
 		t.Errorf("signatures alone have changed the TezosSigner: %+v, before %+v", after.Status, before.Status)

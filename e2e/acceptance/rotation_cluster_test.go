@@ -70,6 +70,9 @@ func TestACertificateIsRotatedWithoutARestart(t *testing.T) {
 		err := kubectl.Await(t.Context(), 4*time.Minute, func() (bool, error) {
 			signAtEach(what, by)
 			for _, pod := range before {
+				touch(t, pod.Metadata.Name)
+			}
+			for _, pod := range before {
 				shown := ""
 				connection, err := tls.Dial("tcp", fmt.Sprintf("%s:%d", pod.Status.PodIP, signingPort), &tls.Config{
 					InsecureSkipVerify: true, // checked below, by VerifyPeerCertificate

@@ -185,7 +185,7 @@ func TestAServiceIsLeftAloneAndBecomesABakerAndBack(t *testing.T) {
 	if before == 0 {
 		t.Fatal("the API server's log has nothing of how it was made")
 	}
-	time.Sleep(70 * time.Second) // a reconcile each minute
+	reconcileFiveTimes(t, pods(t, s.Name)[0].Metadata.Name)
 	if after := writesOfOperator(t, s.Name); after != before {
 		t.Errorf("the operator wrote %d times about %s while nothing changed", after-before, s.Name)
 	}

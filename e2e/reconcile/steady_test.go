@@ -15,7 +15,7 @@ import (
 // of an empty one), also when each TezosSigner is reconciled again, and also when
 // somebody has added a container of his own.
 //
-// E2E_STEADY_MINUTES=10 is the long form, `make steady`.
+// E2E_STEADY_MINUTES=10 is the long form, `make test-steady-state`.
 func TestASteadyStateWritesNothing(t *testing.T) {
 	needsE2E(t)
 	env := operatorenv.New(t)

@@ -6,6 +6,9 @@ SHELL       := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
+# Not empty: programs, images and package are built already, and stay as they are.
+BUILT ?=
+
 # local: the one-node Kubernetes of e2e/cluster. current: the current kubeconfig context, with REGISTRY=host/path that it pulls from.
 CLUSTER  ?= local
 REGISTRY ?=
@@ -31,10 +34,12 @@ demo: images ## See it sign on a real cluster (CLUSTER=current REGISTRY=… for 
 	fi
 	target/tools/demo --cluster $(CLUSTER) --registry '$(REGISTRY)'
 
-# The three tiers of tests. Each is a list of parts, which are targets below; the time of each is printed at the end.
+# The three tiers of tests. Each is a list of parts, which are targets below; the time of each is printed at the end. What mostly waits runs in
+# lanes, beside each other (checks/tier).
 CHECK := packages format module-circles file-length clippy check-tools dependencies rust-test chart-lint go-test
-TEST  := $(CHECK) fuzz-short images hsm-matrix soak-short chart-test monitoring-test api-test cluster-test reconcile-test \
-	standalone-test
+TEST  := $(CHECK) fuzz-short images deb \
+	--lane cluster-test \
+	--lane hsm-matrix soak-short chart-test monitoring-test api-test reconcile-test standalone-test
 LONG  := model fuzz soak mutants nemesis scale test-steady-state test-operator-absent cost upgrade-test sbom images-reproducible images-arm64 images-engine
 
 .PHONY: check
@@ -203,7 +208,7 @@ ON_API_SERVER := store_contract forwarding failover fencing handover restore::a_
 .PHONY: cluster-test
 cluster-test: images # The promises, on the local cluster
 	$(call say,end-to-end tests)
-	e2e/with-cluster bash -c 'E2E_KUBECONFIG=$$KUBECONFIG cargo test --workspace --locked --test signer -- --include-ignored $(ON_API_SERVER) && $(E2E) -parallel 5 -timeout 40m ./acceptance'
+	e2e/with-cluster bash -c 'E2E_KUBECONFIG=$$KUBECONFIG cargo test --workspace --locked --test signer -- --include-ignored $(ON_API_SERVER) && $(E2E) -parallel 6 -timeout 40m ./acceptance'
 
 .PHONY: reconcile-test
 reconcile-test: images # The operator on API servers of its own
@@ -281,8 +286,8 @@ chart: check-tools ## Write the table of values in the chart's README, and what 
 	cd e2e && go test ./chart -count 1 -write
 
 .PHONY: images
-images: build ## Build the container images, without a container engine
-	target/tools/images build $(if $(REGISTRY),--registry $(REGISTRY))
+images: $(if $(BUILT),,build) ## Build the container images, without a container engine
+	$(if $(BUILT),,target/tools/images build $(if $(REGISTRY),--registry $(REGISTRY)))
 
 .PHONY: images-arm64
 images-arm64: tools ## Cross-build the two images for arm64, and run their programs (Debian: gcc-aarch64-linux-gnu, qemu-user)
@@ -305,9 +310,9 @@ sbom: images ## Write what each image is made of, as CycloneDX: target/images/*.
 	target/tools/images sbom
 
 .PHONY: deb
-deb: build ## Build the Debian package for a host without Kubernetes: target/debian/*.deb
-	$(call say,the Debian package)
-	packaging/build
+deb: $(if $(BUILT),,build) ## Build the Debian package for a host without Kubernetes: target/debian/*.deb
+	$(if $(BUILT),,$(call say,the Debian package))
+	$(if $(BUILT),,packaging/build)
 
 .PHONY: build
 build: ## Build the programs (Rust and Go at the same time: each alone leaves a core idle while it links)

@@ -15,6 +15,7 @@ import (
 // The sidecar is killed at random moments under load: nothing is signed twice, and
 // what was signed is given again, byte for byte.
 func TestTheSignerIsKilledUnderLoad(t *testing.T) {
+	t.Parallel()
 	kills := 15
 	if n, err := strconv.Atoi(os.Getenv("E2E_KILLS")); err == nil {
 		kills = n

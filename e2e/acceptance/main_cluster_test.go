@@ -3,8 +3,8 @@
 //
 //	E2E=1 go test -count 1 -parallel 8 -timeout 20m ./acceptance
 //
-// Without E2E=1 it does nothing. Tests that mostly wait run in parallel; those that
-// race or load the machine run before them, alone.
+// Without E2E=1 it does nothing. Tests run in parallel; those that change the installation of the operator, or
+// measure times, run before them, alone.
 //
 // This file: what the tests share. One promise is one file.
 package acceptance

@@ -21,6 +21,7 @@ const fewHistories = 4
 // what they stand on are killed, frozen, cut off, delayed and restarted, and their
 // records are edited; a checker that knows only the promise finds it kept.
 func TestNemesis(t *testing.T) {
+	t.Parallel()
 	histories, first := envNumber(t, "HISTORIES", fewHistories), envNumber(t, "FIRST", 0)
 	seed := uint64(envNumber(t, "SEED", rand.IntN(1_000_000)))
 	const replicas = 3

@@ -26,6 +26,7 @@ const (
 // one payload is signed. In every second round the holder is frozen somewhere near
 // the start and wakes up when the other has taken over.
 func TestTwoSignersRaceForOneRecord(t *testing.T) {
+	t.Parallel()
 	s := newSigner(t, "race", octezclient.P256)
 	first := applyReady(t, s)
 	second := startDuplicatePod(t, first.Metadata.Name)
@@ -101,6 +102,7 @@ func TestTwoSignersRaceForOneRecord(t *testing.T) {
 // Two signers that both believe to be the holder, because they have one identity: no
 // lease keeps them apart, only that every write is conditional on what was decided on.
 func TestTheConditionalWriteAloneKeepsTwoSignersApart(t *testing.T) {
+	t.Parallel()
 	s := newSigner(t, "one-identity", octezclient.P256)
 	first := applyReady(t, s)
 	// The API server knows the twin's token, and would not let it write as another.

@@ -8,7 +8,7 @@ use tezos_signer_core::admit::Admitted;
 use tezos_signer_core::policy::Permitted;
 use tezos_signer_core::position::{ConsensusKind, Level};
 use tezos_signer_core::record::Record;
-use tezos_signer_core::watermark::{DEFAULT_MAX_LEVEL_JUMP, Decision, Refusal, decide};
+use tezos_signer_core::watermark::{DEFAULT_MAX_LEVEL_JUMP, Decision, REFUSALS, Refusal, decide};
 
 /// One word for what was decided.
 fn outcome(record: &Record, request: &Admitted) -> &'static str {
@@ -164,4 +164,27 @@ fn a_generic_operation_moves_the_anchor_and_nothing_else() {
     assert_eq!(after, Record { audit: Some(anchor(1)), ..before.clone() });
     let suspended = Record { suspend: true, ..before };
     assert_eq!(decide(&suspended, &request, 0), Err(Refusal::Suspended));
+}
+
+/// The words are labels of metrics. A refusal that may be lifted makes the signer read the record again, so that it takes effect at once.
+#[test]
+fn each_refusal_has_a_word_and_may_be_lifted_or_not() {
+    let kind = ConsensusKind::Block;
+    let level = |level: i64| Level::try_from(level).unwrap();
+    let (permitted, requested) = (at(kind, 200, 3, 'a'), level(200));
+    let Permitted::Consensus(consensus) = permitted.permitted() else { panic!("a block") };
+    let position = consensus.position;
+    let all = [
+        (Refusal::Suspended, "suspended", true),
+        (Refusal::NoRow(kind), "no_row", true),
+        (Refusal::Below { kind, requested: position, watermark: position }, "below", false),
+        (Refusal::Conflict { kind, position }, "conflict", false),
+        (Refusal::NoStoredSignature { kind, position }, "no_stored_signature", false),
+        (Refusal::Jump { requested, highest: level(1), jump: 199, limit: 100 }, "jump", true),
+        (Refusal::Ceiling { requested, ceiling: level(199) }, "ceiling", true),
+    ];
+    for (refusal, word, may_be_lifted) in &all {
+        assert_eq!((refusal.reason(), refusal.may_be_lifted()), (*word, *may_be_lifted), "{refusal}");
+    }
+    assert_eq!(all.map(|(_, word, _)| word), REFUSALS);
 }

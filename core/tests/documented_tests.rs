@@ -37,6 +37,7 @@ fn all_functions() -> BTreeSet<String> {
     for (_, text) in all_sources() {
         for line in text.lines() {
             let rest = line.trim_start();
+            let rest = rest.strip_prefix("async ").unwrap_or(rest);
             let function = rest.strip_prefix("fn ").or_else(|| rest.strip_prefix("func "));
             there.extend(function.and_then(|rest| rest.split('(').next()).map(str::to_owned));
         }

@@ -5,13 +5,14 @@
 use divan::Bencher;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tezos_signer::keystore::pkcs11::{Hsm, HsmMetrics, generate};
 use tezos_signer::keystore::{Keystore as _, Message};
 use tezos_signer_core::config::{
     DEFAULT_EXIT_AFTER_HANG_SECONDS, DEFAULT_EXIT_AFTER_SECONDS, HsmConfig, KeyConfig, KeySelector, TokenSelector,
 };
 use tezos_signer_core::key::{ChainId, SigningCurve};
+use tokio::time::Instant;
 
 /// The directory of the token. SoftHSM2 reads its own variable before it is asked anything, so the benchmark runs in a child process.
 const DIRECTORY: &str = "BENCH_TOKEN_DIRECTORY";

@@ -70,6 +70,7 @@ mod restore;
 mod rules;
 mod soak;
 mod systemd;
+mod text_files;
 mod tls;
 mod unanswered_commands;
 mod unix_socket;

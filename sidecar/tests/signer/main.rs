@@ -58,6 +58,7 @@ mod kept_unix_socket;
 mod late;
 mod memory_keystore;
 mod metrics;
+mod migrate;
 mod moved_records;
 mod moving;
 mod node;

@@ -353,7 +353,8 @@ fn read_file(path: &Path) -> Result<(PathBuf, SourceFile), CommandError> {
     }
     let text = text::of_bytes(bytes).map_err(|error| refused(path, Cause::of(error)))?;
     if text.trim().is_empty() {
-        let reason = "it is empty. If it is a part of an S3 export without items, leave it out";
+        let reason = "it is empty. If it is a part of an S3 export without items, leave it out. If sqlite3 has printed it, the table has no \
+                      rows: is it the right database?";
         return Err(refused(path, reason));
     }
     Ok((path.to_owned(), SourceFile { name: name_of(path), text }))

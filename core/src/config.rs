@@ -17,6 +17,7 @@ pub use peer::{PeerConfig, PeerTlsConfig};
 
 use crate::authentication::AuthorizedKeys;
 use crate::record::RECORDS_NAMESPACE;
+use crate::yaml;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -36,10 +37,10 @@ pub const ADMIN_PORT: u16 = 9583;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SignerConfig {
     /// Where signing requests are accepted. Default: `127.0.0.1:6732`.
-    #[serde(default = "default_listen")]
+    #[serde(default = "default_listen", deserialize_with = "listen::socket_address")]
     pub listen: SocketAddr,
     /// Where probes, metrics and status are served. Default: `[::]:9583`.
-    #[serde(default = "default_admin")]
+    #[serde(default = "default_admin", deserialize_with = "listen::socket_address")]
     pub admin: SocketAddr,
     /// The longest that one request may take in all, in milliseconds, 100 to 60000; then it is answered with 502. Default: 1500.
     #[serde(default = "default_request_deadline")]
@@ -227,7 +228,7 @@ pub enum ConfigError {
 impl SignerConfig {
     /// Reads and checks a configuration file's text.
     pub fn from_yaml(text: &str) -> Result<Self, ConfigError> {
-        let config: Self = serde_yaml::from_str(text)?;
+        let config: Self = yaml::from_str(text)?;
         config.validated()
     }
 

@@ -1,18 +1,21 @@
 //! JSON without duplicate names. Parsers differ in which of two equal names they use, and the lower one of two watermarks
 //! could lead to a second signature, so a text with a duplicate name is rejected.
 
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use crate::text;
+use serde::de::{Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// Reads `text` as a `T`. The error of a repeated name has that name, its line and its column, however deep it stands.
+/// Reads `text` as a `T`. The error of a repeated name has that name, its line and its column, however deep it stands. A byte order mark
+/// is an error.
 pub fn from_str<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
+    text::check_mark(text).map_err(serde_json::Error::custom)?;
     serde_json::from_str::<NamedOnce>(text)?;
     serde_json::from_str(text)
 }
 
-/// Any JSON value, of which nothing is kept.
-struct NamedOnce;
+/// Any value in which no object has a name twice. Nothing of it is kept.
+pub(crate) struct NamedOnce;
 
 impl<'de> Deserialize<'de> for NamedOnce {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -29,11 +32,7 @@ impl<'de> Visitor<'de> for NamedOnce {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
         let mut names = BTreeSet::new();
-        while let Some(name) = map.next_key::<String>()? {
-            if names.contains(&name) {
-                return Err(A::Error::custom(format_args!("the name {name:?} occurs twice in one object")));
-            }
-            names.insert(name);
+        while map.next_key_seed(NewName(&mut names))?.is_some() {
             map.next_value::<Self>()?;
         }
         Ok(self)
@@ -56,6 +55,14 @@ impl<'de> Visitor<'de> for NamedOnce {
         Ok(self)
     }
 
+    fn visit_i128<E>(self, _: i128) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u128<E>(self, _: u128) -> Result<Self, E> {
+        Ok(self)
+    }
+
     fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
         Ok(self)
     }
@@ -66,6 +73,32 @@ impl<'de> Visitor<'de> for NamedOnce {
 
     fn visit_unit<E>(self) -> Result<Self, E> {
         Ok(self)
+    }
+}
+
+/// A name that is not among those of its object so far. It is rejected while it is read, so that the error has its place.
+struct NewName<'a>(&'a mut BTreeSet<String>);
+
+impl<'de> DeserializeSeed<'de> for NewName<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for NewName<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<(), E> {
+        if self.0.insert(name.to_owned()) {
+            return Ok(());
+        }
+        Err(E::custom(format_args!("the name {name:?} occurs twice in one object: remove one of the two")))
     }
 }
 
@@ -97,5 +130,7 @@ mod tests {
         for text in ["", "{", "{\"a\": }", "{} {}"] {
             assert!(from_str::<Value>(text).is_err(), "{text}");
         }
+        let marked = from_str::<Value>("\u{feff}{}").unwrap_err().to_string();
+        assert!(marked.contains("byte order mark"), "{marked}");
     }
 }

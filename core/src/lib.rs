@@ -37,4 +37,6 @@ pub mod position;
 pub mod record;
 pub mod serde_text;
 pub mod status;
+pub mod text;
 pub mod watermark;
+pub mod yaml;

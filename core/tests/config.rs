@@ -227,3 +227,37 @@ fn a_node_is_named_by_host_and_port() {
     }
     assert!(!SignerConfig::from_yaml(&minimal()).unwrap().to_yaml().unwrap().contains("nodeEndpoint"));
 }
+
+#[test]
+fn an_address_of_another_form_is_named_with_what_to_write() {
+    for (field, written, remedy) in [
+        ("listen", ":6732", "write \"[::]:6732\" for all addresses of the host"),
+        ("listen", "\":6732\"", "127.0.0.1:6732"),
+        ("admin", ":9583", "\"[::]:9583\""),
+        ("admin", "9583", "it is a port without an IP address"),
+        ("listen", "localhost:6732", "\"localhost\" is not an IP address"),
+        ("listen", "127.0.0.1", "expected an IP address and a port"),
+        ("listen", "\"*:6732\"", "\"*\" is not an IP address"),
+        ("listen", "::1:6732", "write \"[::1]:6732\""),
+        ("listen", "127.0.0.1:66732", "expected an IP address and a port"),
+    ] {
+        let error = SignerConfig::from_yaml(&format!("{field}: {written}\n{}", minimal())).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{field}: ")) && error.contains("line 1 column"), "{error}");
+        assert!(error.contains(remedy), "{written}: {error}");
+    }
+    let peer = SignerConfig::from_yaml(&(minimal() + "peer: {listen: \":6733\"}\n")).unwrap_err().to_string();
+    assert!(peer.starts_with("peer.listen: ") && peer.contains("[::]:6733"), "{peer}");
+}
+
+#[test]
+fn a_field_that_stands_twice_and_a_byte_order_mark_are_named() {
+    let twice = minimal() + "listen: 127.0.0.1:1\nadmin: 127.0.0.1:2\nlisten: 127.0.0.1:3\n";
+    let error = SignerConfig::from_yaml(&twice).unwrap_err().to_string();
+    assert!(error.contains("\"listen\" occurs twice") && error.contains("line 9 column 1"), "{error}");
+    let json =
+        r#"{"hsm": {"module": "/m", "token": "a", "pinFile": "/p"}, "watermarks": {"file": "/a", "file": "/b"}}"#;
+    let error = SignerConfig::from_yaml(json).unwrap_err().to_string();
+    assert!(error.contains("\"file\" occurs twice") && error.contains("line 1 column"), "{error}");
+    let error = SignerConfig::from_yaml(&format!("\u{feff}{}", minimal())).unwrap_err().to_string();
+    assert!(error.contains("byte order mark"), "{error}");
+}

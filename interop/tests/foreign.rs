@@ -122,6 +122,7 @@ fn files_of_the_real_shapes() {
             ["2490372 0 - -", "2244609 14 - -", "2244609 14 - -"],
             ["", "", ""],
         ),
+        ("python-sqlite", Format::PythonSqlite, ["5000000 1 - -", "5000001 0 - -", "5000001 2 - -"], ["", "", ""]),
         // Without a key: of every key.
         (
             "python-dynamodb-emmy",
@@ -315,6 +316,16 @@ fn written(source: Format, marks: [Option<Remembered>; 3], with_round: bool) -> 
             }
             item
         })),
+        Format::PythonSqlite => {
+            let rows: Vec<_> = each()
+                .map(|(kind, (level, round))| {
+                    let name = ["Baking", "Preendorsement", "Endorsement"][kind as usize];
+                    let key = format!("{name}_NetXdQprcVkpaWU_{TZ3}");
+                    json!({"sigtype": key, "lastblock": level, "lastround": with_round.then_some(round)})
+                })
+                .collect();
+            vec![file("table.json", json!(rows).to_string())]
+        }
         Format::V1 => panic!("ours"),
     }
 }

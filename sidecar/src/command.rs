@@ -21,6 +21,7 @@ use tezos_signer_core::config::SignerConfig;
 use tezos_signer_core::key::PublicKeyHash;
 use tezos_signer_core::position::Level;
 use tezos_signer_core::record::RecordName;
+use tezos_signer_core::text::TextError;
 use tezos_signer_interop::interchange::Contradiction;
 use tezos_signer_interop::interchange::foreign::Format;
 use tezos_signer_interop::migrate::MigrateError;
@@ -74,7 +75,7 @@ enum Command {
 Examples:
   tezos-signer migrate --from python keys.json --chain mainnet --output-file signer.yaml
   tezos-signer migrate --from signatory signatory.yaml --output-file signer.yaml
-  tezos-signer migrate --from octez /etc/systemd/system/octez-signer.service
+  systemctl cat octez-signer | tezos-signer migrate --from octez -
 
 Exit status: 0 if the configuration was written, even if values are to be completed or settings were lost; 1 if the file cannot be parsed.")]
     Migrate(migrate::Migrate),
@@ -161,6 +162,14 @@ pub(crate) enum CommandError {
     /// A configuration of another signer is not what it should be.
     #[error("{path} cannot be parsed: {source}")]
     Migrate { path: PathBuf, source: MigrateError },
+    /// A file is not UTF-8.
+    #[error("{path} cannot be parsed: {source}")]
+    NotText { path: PathBuf, source: TextError },
+    /// A unit is not all that systemd reads.
+    #[error(
+        "{path} has drop-ins in {directory}, which may replace its command line: give the output of `systemctl cat {unit}` instead"
+    )]
+    DropIns { path: PathBuf, directory: PathBuf, unit: String },
     /// Another signer's files lack rows.
     #[error(
         "the files have no row of {key} for: {kinds}. Nothing was changed. If a file was left out, give all of them. If the other \
@@ -175,7 +184,7 @@ pub(crate) enum CommandError {
     #[error(transparent)]
     Node(#[from] NodeError),
     /// Not every format can be written.
-    #[error("{0} can only be imported: docs/moving/signatory.md describes how to write the table")]
+    #[error("{0} can only be imported: docs/moving describes the way back")]
     NoExport(Format),
     /// The standard output holds one file.
     #[error("{0} is written into a directory: --output DIRECTORY")]

@@ -1,6 +1,9 @@
-//! The fields of the configuration file about the signing port: limits, path prefix, TLS and the Unix socket.
+//! The fields of the configuration file about the signing port: its address, limits, path prefix, TLS and the Unix socket.
 
+use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +17,44 @@ pub const DEFAULT_MAX_CONNECTIONS: u16 = 512;
 
 /// The longest path of a Unix socket, in bytes: Linux' `sun_path` without its final zero.
 const MAX_SOCKET_PATH: usize = 107;
+
+/// The address of a port. What other programs take, such as Go's `:6732`, is named with what to write here.
+pub(super) fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    // Rejected while it is read, so that the error has the field and the line.
+    struct Address;
+    impl Visitor<'_> for Address {
+        type Value = SocketAddr;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an IP address and a port")
+        }
+        fn visit_str<E: Error>(self, text: &str) -> Result<SocketAddr, E> {
+            text.parse().map_err(|_| E::custom(not_an_address(text)))
+        }
+    }
+    deserializer.deserialize_str(Address)
+}
+
+fn not_an_address(text: &str) -> String {
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    let is_port = port.parse::<u16>().is_ok();
+    let is_ip = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>().is_ok();
+    let remedy = if host.is_empty() && is_port {
+        format!("it has no IP address: write \"[::]:{port}\" for all addresses of the host, or 127.0.0.1:{port}")
+    } else if text.parse::<u16>().is_ok() {
+        format!(
+            "it is a port without an IP address: write \"[::]:{text}\" for all addresses of the host, or 127.0.0.1:{text}"
+        )
+    } else if is_port && host.contains(':') {
+        format!("an IPv6 address stands in brackets: write \"[{host}]:{port}\"")
+    } else if is_port && !is_ip {
+        format!(
+            "{host:?} is not an IP address, and names are not resolved: write the IP address, such as 127.0.0.1:{port}"
+        )
+    } else {
+        "expected an IP address and a port, such as 127.0.0.1:6732 or \"[::]:6732\"".to_owned()
+    };
+    format!("{text:?} is not an address to listen on: {remedy}")
+}
 
 /// What stands before every path of the protocol, such as `/base`: begins with a slash, does not end with one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

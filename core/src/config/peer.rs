@@ -10,6 +10,7 @@ use std::path::PathBuf;
 pub struct PeerConfig {
     /// Its address, such as `[::]:6733`. Others are told the IP address in the environment variable `POD_IP`, else this one where
     /// it names an address, with this port.
+    #[serde(deserialize_with = "super::listen::socket_address")]
     pub listen: SocketAddr,
     /// TLS between the replicas, which all configure the same. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -28,11 +28,14 @@ pub enum Format {
     SignatoryDynamoDb,
     /// The Python signer's table in DynamoDB, as it was exported.
     PythonDynamoDb,
+    /// The Python signer's table in `SQLite`, as `sqlite3 -json` prints it.
+    PythonSqlite,
 }
 
 impl Format {
     /// Every format that an import understands.
-    pub const ALL: [Self; 5] = [Self::V1, Self::Octez, Self::Signatory, Self::SignatoryDynamoDb, Self::PythonDynamoDb];
+    pub const ALL: [Self; 6] =
+        [Self::V1, Self::Octez, Self::Signatory, Self::SignatoryDynamoDb, Self::PythonDynamoDb, Self::PythonSqlite];
 
     /// Its name on the command line.
     pub fn as_str(self) -> &'static str {
@@ -42,6 +45,7 @@ impl Format {
             Self::Signatory => "signatory",
             Self::SignatoryDynamoDb => "signatory-dynamodb",
             Self::PythonDynamoDb => "python-dynamodb",
+            Self::PythonSqlite => "python-sqlite",
         }
     }
 
@@ -63,9 +67,12 @@ impl Format {
         if any.get("metadata").is_some() {
             return Ok(Self::V1);
         }
+        if python::is_database_table(&any) {
+            return Ok(Self::PythonSqlite);
+        }
         Err(file.error(format!(
             "unknown format. Supported are: the output of `watermarks export`; octez-signer's {}, by their names; Signatory's \
-             watermark_v2/CHAIN.json, by its name; and DynamoDB tables of Signatory and the Python signer, by their contents",
+             watermark_v2/CHAIN.json, by its name; and tables of Signatory and the Python signer, by their contents",
             octez::FILES.map(|(name, _)| name).join(", ")
         )))
     }
@@ -100,6 +107,7 @@ impl Marks {
             Format::Signatory => signatory::read(file)?,
             Format::SignatoryDynamoDb => signatory::read_table(file)?,
             Format::PythonDynamoDb => python::read_table(file)?,
+            Format::PythonSqlite => python::read_database_table(file)?,
         });
         Ok(())
     }

@@ -1,11 +1,12 @@
 //! The Python signer's table in DynamoDB (tacoinfra/remote-signer, `ddbchainratchet.py`): an item for each kind, chain and
-//! key.
+//! key. Its database in `SQLite` (`sqlitechainratchet.py`) has the same as rows, which `sqlite3 -json` prints as a list of objects.
 //!
 //! Items of releases before Tenderbake have no round, and the oldest ones no key. They forbid their whole level, for every
 //! key of the chain. The table has no digests, so no signature can be repeated from it.
 
 use super::dynamodb::{self, Item};
 use super::source::{ForeignError, ImportedMark, SourceFile};
+use serde::Deserialize;
 use tezos_signer_core::cause::Cause;
 use tezos_signer_core::key::{ChainId, KeyError, PublicKeyHash};
 use tezos_signer_core::position::{ConsensusKind, Level, Position, Round};
@@ -55,7 +56,35 @@ fn mark(item: &Item) -> Result<ImportedMark, Cause> {
     if names.windows(2).any(|two| two[0] == two[1]) {
         return Err("it has a duplicate attribute".into());
     }
-    let text = item.text(key)?;
+    let level: Level = item.number("lastblock")?.ok_or("it has no lastblock")?;
+    named_mark(key, item.text(key)?, level, item.number("lastround")?)
+}
+
+/// A row of the table `signature` in `SQLite`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DatabaseRow {
+    sigtype: String,
+    lastblock: Level,
+    lastround: Option<Round>,
+}
+
+/// Whether a file is the table of the `SQLite` database, as `sqlite3 -json` prints it.
+pub(super) fn is_database_table(value: &serde_json::Value) -> bool {
+    value.as_array().is_some_and(|rows| rows.iter().any(|row| row.get("sigtype").is_some()))
+}
+
+pub(super) fn read_database_table(file: &SourceFile) -> Result<Vec<ImportedMark>, ForeignError> {
+    let rows: Vec<DatabaseRow> = file.json()?;
+    let mark = |(index, row): (usize, &DatabaseRow)| {
+        named_mark("sigtype", &row.sigtype, row.lastblock, row.lastround)
+            .map_err(|reason| file.error(reason.map_text(|reason| format!("row {} of the table: {reason}", index + 1))))
+    };
+    rows.iter().enumerate().map(mark).collect()
+}
+
+/// The mark of `Kind_Chain_Key`, the value of the attribute or column `key`.
+fn named_mark(key: &str, text: &str, level: Level, round: Option<Round>) -> Result<ImportedMark, Cause> {
     let wrong = |reason: Cause| reason.map_text(|reason| format!("its attribute {key} is {text:?}: {reason}"));
     let not_parsed = |error: KeyError| wrong(Cause::of(error));
     let mut words = text.split('_');
@@ -71,8 +100,6 @@ fn mark(item: &Item) -> Result<ImportedMark, Cause> {
     if words.next().is_some() {
         return Err(wrong("it has more than kind, chain and key".into()));
     }
-    let level: Level = item.number("lastblock")?.ok_or("it has no lastblock")?;
-    let round: Option<Round> = item.number("lastround")?;
     Ok(match (round, pkh) {
         (Some(round), Some(_)) => ImportedMark { chain, key: pkh, kinds, row: Row::floor(Position { level, round }) },
         _ => ImportedMark::end_of(chain, pkh, kinds, level),

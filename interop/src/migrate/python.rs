@@ -1,7 +1,9 @@
-//! The Python signer's `keys.json` (tacoinfra/remote-signer, `tezos_signer/config.py`).
+//! The Python signer's `keys.json` (tacoinfra/remote-signer: `tezos_signer/config.py`, and `signer.py` with `src/` of its older releases
+//! and of their fork for IBM's GREP11).
 
-use super::{Draft, DraftKey, MigrateError, START_ANEW, address, everybody_may_ask};
-use serde_json::{Map, Value};
+use super::object::{Object, json_value};
+use super::{Address, Draft, DraftKey, MigrateError, START_ANEW};
+use serde_yaml::Value;
 use tezos_signer_core::key::{PublicKey, PublicKeyHash};
 use tezos_signer_core::payload::operation::{OperationKind, Vote};
 use tezos_signer_core::policy::PayloadKind;
@@ -9,175 +11,259 @@ use tezos_signer_core::policy::PayloadKind;
 /// The signers that are a token: the second name came later.
 const HSM_SIGNERS: [&str; 2] = ["amazon_hsm", "pkcs11_hsm"];
 
+/// The fields of a key with which it can be signed without a token.
+const SECRETS: [&str; 3] = ["secret_key", "private_key", "secret_blob"];
+
 pub(super) fn read(text: &str) -> Result<Draft, MigrateError> {
-    let wrong = |reason: &str| MigrateError(reason.into());
-    let Ok(Value::Object(config)) = serde_json::from_str::<Value>(text) else {
-        return Err(wrong("it is not a JSON object: expected the Python signer's keys.json"));
-    };
-    let mut draft = Draft::default();
-    let policy = Policy::read(&mut draft, config.get("policy"));
-    match config.get("keys") {
-        Some(Value::Object(keys)) => {
-            for (name, key) in keys {
-                let fields = key.as_object().ok_or_else(|| wrong("keys: an entry is not an object"))?;
-                read_key(&mut draft, name, fields, &policy)?;
-            }
-        }
-        Some(Value::Array(keys)) => {
-            for key in keys {
-                let name = key.as_str().ok_or_else(|| wrong("keys: an entry is not a string"))?;
-                read_key(&mut draft, name, &Map::new(), &policy)?;
-            }
-        }
-        _ => return Err(wrong("keys is missing: expected the Python signer's keys.json")),
+    let value = json_value(text)?;
+    if !value.is_mapping() {
+        return Err(MigrateError("it is not a JSON object: expected the Python signer's keys.json".into()));
     }
-    read_rest(&mut draft, &config)?;
-    everybody_may_ask(&mut draft);
+    let mut draft = Draft::default();
+    Object::read(&mut draft, "", Some(&value), |draft, config| {
+        let policy = Policy::read(draft, config.take("policy"))?;
+        let signer = config.text("signer")?;
+        match config.take("keys") {
+            Some(Value::Mapping(keys)) => {
+                for (name, fields) in keys {
+                    read_key(draft, name.as_str().unwrap_or_default(), Some(fields), signer.as_deref(), &policy)?;
+                }
+            }
+            Some(Value::Sequence(keys)) => {
+                for name in keys {
+                    let name = name.as_str().ok_or(MigrateError("keys has an entry that is not a text".into()))?;
+                    read_key(draft, name, None, signer.as_deref(), &policy)?;
+                }
+            }
+            _ => return Err(MigrateError("keys is missing: expected the Python signer's keys.json".into())),
+        }
+        read_rest(draft, config)
+    })?;
+    draft.report_open_listener();
     Ok(draft)
 }
 
 /// What is allowed, for all keys.
+#[derive(Default)]
 struct Policy {
     allow: Vec<PayloadKind>,
     ballot: Vec<Vote>,
 }
 
 impl Policy {
-    fn read(draft: &mut Draft, policy: Option<&Value>) -> Self {
-        let mut all = Self { allow: Vec::new(), ballot: Vec::new() };
-        let Some(Value::Object(policy)) = policy else { return all };
-        for (field, value) in policy {
-            match field.as_str() {
-                "baking" => {
-                    if is_true(value) {
-                        all.allow.splice(0..0, PayloadKind::CONSENSUS);
-                    }
+    fn read(draft: &mut Draft, policy: Option<&Value>) -> Result<Self, MigrateError> {
+        Object::read(draft, "policy", policy, |draft, policy| {
+            let mut all = Self::default();
+            if policy.take("baking").is_some_and(is_true) {
+                all.allow.extend(PayloadKind::CONSENSUS);
+            }
+            let mut unknown = 0;
+            for word in policy.texts("voting")?.into_iter().flatten() {
+                // What its own README called a yay.
+                if word == "aye" {
+                    draft.change(
+                        "policy.voting: aye",
+                        "taken over as yay. Releases whose word is yay have refused it: remove yay from ballot",
+                    );
                 }
-                "voting" => {
-                    for vote in value.as_array().into_iter().flatten() {
-                        // What its own README called a yay.
-                        let word = vote.as_str().map(|word| if word == "aye" { "yay" } else { word });
-                        let known = [Vote::Yay, Vote::Nay, Vote::Pass].into_iter().find(|vote| word == Some(&vote.to_string()));
-                        match known {
-                            Some(vote) => all.ballot.push(vote),
-                            None => draft.lose("policy.voting", "it has a vote other than yay, nay and pass"),
-                        }
-                    }
+                let word = if word == "aye" { "yay" } else { &word };
+                match [Vote::Yay, Vote::Nay, Vote::Pass].into_iter().find(|vote| word == vote.to_string()) {
+                    Some(vote) if all.ballot.contains(&vote) => {}
+                    Some(vote) => all.ballot.push(vote),
+                    None => unknown += 1,
                 }
-                "allow_all" if is_true(value) => draft.lose(
+            }
+            if unknown > 0 {
+                draft.change(
+                    "policy.voting",
+                    format!("{unknown} of its entries are none of yay, nay and pass, and were left out"),
+                );
+            }
+            if policy.take("allow_all").is_some_and(is_true) {
+                draft.change(
                     "policy.allow_all",
                     "it allowed all operations. This signer needs each kind of operation in allow: add the kinds that you need, see \
                      docs/keys.md",
-                ),
-                "allow_all" => {}
-                _ => draft.lose(format!("policy.{field}"), "unknown setting"),
+                );
             }
-        }
-        if !all.ballot.is_empty() {
-            all.allow.push(PayloadKind::Operation(OperationKind::Ballot));
-        }
-        all
+            if !all.ballot.is_empty() {
+                all.allow.push(PayloadKind::Operation(OperationKind::Ballot));
+            }
+            Ok(all)
+        })
     }
 }
 
 /// As Python sees it.
 fn is_true(value: &Value) -> bool {
     match value {
+        Value::Null => false,
         Value::Bool(value) => *value,
         Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::Null => false,
-        _ => true,
+        Value::String(text) => !text.is_empty(),
+        Value::Sequence(list) => !list.is_empty(),
+        Value::Mapping(fields) => !fields.is_empty(),
+        Value::Tagged(_) => true,
     }
 }
 
-/// `name` is `KEY`, or `KEY:SIGNER:ARGUMENTS`, where the key is an address, a public or a secret key.
-fn read_key(draft: &mut Draft, name: &str, fields: &Map<String, Value>, policy: &Policy) -> Result<(), MigrateError> {
-    let text = |field: &str| fields.get(field).and_then(Value::as_str);
+/// `name` is `KEY`, or `KEY:SIGNER:ARGUMENTS`, where the key is an address, a public or a secret key. `default_signer` is that of the file.
+fn read_key(
+    draft: &mut Draft,
+    name: &str,
+    fields: Option<&Value>,
+    default_signer: Option<&str>,
+    policy: &Policy,
+) -> Result<(), MigrateError> {
     let mut words = name.split(':');
     let word = words.next().unwrap_or_default();
     let hash: Option<PublicKeyHash> = word.parse().ok();
-    let public_key: Option<PublicKey> = word.parse().ok().or_else(|| text("public_key")?.parse().ok());
-    let Some(address) = public_key.as_ref().map(PublicKey::hash).or(hash) else {
-        let number = draft.keys.len() + 1;
-        draft.lose(
-            format!("a key after {} others", number - 1),
-            "it has neither an address nor a public key, so it is a secret key in the file: keys outside an HSM are not supported",
-        );
-        return Ok(());
-    };
-    if hash.is_some_and(|hash| hash != address) {
-        return Err(MigrateError(format!("keys: the public_key of {address} does not match the address").into()));
-    }
-    let signer = words.next().or_else(|| text("signer")).unwrap_or(HSM_SIGNERS[0]);
-    let arguments: Vec<&str> = words.collect();
-    if !HSM_SIGNERS.contains(&signer) {
-        let why = "its signer is not the HSM: keys outside a PKCS#11 token are not supported";
-        draft.lose(address.to_string(), why);
-        return Ok(());
-    }
-    let given = arguments.first().copied().or_else(|| fields.get("signer_args")?.as_array()?.first()?.as_str());
-    // A number is the handle of an object, which in Client SDK 5 changes with each session.
-    let label = given.filter(|label| !label.bytes().all(|digit| digit.is_ascii_digit()));
-    if label.is_none() {
-        let why = "it selected the key by an object handle, which is valid for one session only: select it by its label or id";
-        draft.lose(format!("{address}: private_handle"), why);
-    }
-    for field in fields.keys() {
-        match field.as_str() {
-            "public_key" | "signer" | "signer_args" | "private_handle" | "public_handle" | "pkh" => {}
-            "secret_key" | "private_key" => draft.lose(
-                format!("{address}: {field}"),
-                "a secret key in the file was not converted, because this signer signs only with keys in an HSM. Remove it from the file",
-            ),
-            _ => draft.lose(format!("{address}: {field}"), "unknown setting"),
+    let of_name: Option<PublicKey> = word.parse().ok();
+    let path =
+        of_name.as_ref().map(PublicKey::hash).or(hash).map_or_else(|| "keys".to_owned(), |hash| format!("{hash}:"));
+    Object::read(draft, &path, fields, |draft, key| {
+        let given = key.text("public_key")?;
+        let public_key = of_name.or_else(|| given.as_deref()?.parse().ok());
+        let signer = key.text("signer")?;
+        let arguments = key.texts("signer_args")?.unwrap_or_default();
+        let secret = SECRETS.into_iter().find(|secret| key.take(secret).is_some());
+        let has_handle = key.take("private_handle").is_some();
+        key.take("public_handle");
+        key.take("pkh");
+        let Some(address) = public_key.as_ref().map(PublicKey::hash).or(hash) else {
+            draft.change(
+                "a key without an address",
+                "it has neither an address nor a public key, so it is a secret key in the file: keys outside an HSM are not supported",
+            );
+            return Ok(());
+        };
+        if hash.is_some_and(|hash| hash != address) {
+            return Err(MigrateError(format!("keys: the public_key of {address} does not match the address").into()));
         }
+        if given.is_some() && public_key.is_none() {
+            draft.lose(key.at("public_key"), "not a public key, and was left out");
+        }
+        let mut words = words.map(str::to_owned);
+        let signer = words.next().or(signer).or_else(|| default_signer.map(str::to_owned));
+        let is_hsm = signer.as_deref().map_or(secret.is_none(), |signer| HSM_SIGNERS.contains(&signer));
+        if !is_hsm {
+            draft.change(address.to_string(), without_token(signer.as_deref(), secret));
+            return Ok(());
+        }
+        if let Some(secret) = secret {
+            draft.lose(
+                key.at(secret),
+                "not used by its signer, which is the HSM. Delete it from keys.json if the key is in the HSM",
+            );
+        }
+        let given = words.next().or_else(|| arguments.first().cloned());
+        // A number is the handle of an object, which in Client SDK 5 changes with each session.
+        let (handle, label): (Vec<_>, Vec<_>) =
+            given.into_iter().partition(|label| label.bytes().all(|digit| digit.is_ascii_digit()));
+        let why = "it selected the key by an object handle, which is valid for one session only: select it by its label or id";
+        if has_handle {
+            draft.lose(key.at("private_handle"), why);
+        } else if !handle.is_empty() {
+            draft.lose(key.at("the argument of its signer"), why);
+        }
+        draft.add(DraftKey {
+            hash: Some(address),
+            public_key,
+            label: label.into_iter().next(),
+            allow: policy.allow.clone(),
+            ballot: policy.ballot.clone(),
+            ..DraftKey::default()
+        });
+        Ok(())
+    })
+}
+
+/// Why a key of such a signer cannot be used. The name of a signer is repeated where it is one of those that exist.
+fn without_token(signer: Option<&str>, secret: Option<&str>) -> String {
+    let file = secret.map_or_else(String::new, |secret| format!(" Its {secret} is in the file."));
+    match signer {
+        Some("grep11") => format!(
+            "left out: it is signed with by IBM's GREP11 server (signer: grep11), with a key that only that server's HSM can unwrap, \
+             and not in a PKCS#11 token.{file} Make a new key in the HSM, and make it the consensus key of the baker"
+        ),
+        Some(signer @ ("local" | "mockery")) => {
+            format!("left out: its signer is {signer}, and keys outside a PKCS#11 token are not supported.{file}")
+        }
+        Some(_) => {
+            format!("left out: its signer is none that is known here, and not the HSM (amazon_hsm, pkcs11_hsm).{file}")
+        }
+        None => format!("left out: keys outside a PKCS#11 token are not supported.{file}"),
     }
-    draft.add(DraftKey {
-        hash: Some(address),
-        public_key,
-        label: label.map(str::to_owned),
-        allow: policy.allow.clone(),
-        ballot: policy.ballot.clone(),
-        ..DraftKey::default()
-    });
+}
+
+fn read_rest(draft: &mut Draft, config: &mut Object<'_>) -> Result<(), MigrateError> {
+    let host = config.text("bind_addr")?.unwrap_or_else(|| "127.0.0.1".to_owned());
+    let port = config.text("bind_port")?.unwrap_or_else(|| "5000".to_owned());
+    draft.listen = Address::of(Some(&host), Some(&port));
+    draft.module = config.text("hsm_lib")?;
+    config.lose(draft, "hsm_slot", "this signer finds a token by its label, not by its slot number");
+    config.lose(
+        draft,
+        "hsm_username",
+        "user and password form one PIN, USER:PASSWORD, in the file of pinFile; the password is in hsm_passwd",
+    );
+    read_ratchet(draft, config)?;
+    for field in ["ddb_table", "aws_region", "boto3_endpoint"] {
+        let why = "this signer keeps its records in files or in Kubernetes; the table is needed only for the export";
+        config.lose(draft, field, why);
+    }
+    config.lose(draft, "db", "the file of the SQLite database; needed only for the export");
+    for field in ["url", "cert_path", "key_path", "cacert_path"] {
+        config.lose(draft, field, "of the connection to IBM's GREP11 server, which this signer does not use");
+    }
+    config.lose(
+        draft,
+        "node_addr",
+        "the node that older releases asked for the head of the chain: nodeEndpoint is asked about signatures",
+    );
+    config.lose(
+        draft,
+        "ratchet",
+        "no setting of the Python signer, although its README has it: the name is chain_ratchet",
+    );
     Ok(())
 }
 
-fn read_rest(draft: &mut Draft, config: &Map<String, Value>) -> Result<(), MigrateError> {
-    let text = |field: &str| config.get(field).and_then(Value::as_str);
-    let port = match config.get("bind_port") {
-        None => 5000,
-        Some(port) => {
-            let port = port.as_str().map_or_else(|| port.to_string(), str::to_owned);
-            port.parse().map_err(|_| MigrateError("bind_port is not a port".into()))?
-        }
+fn read_ratchet(draft: &mut Draft, config: &mut Object<'_>) -> Result<(), MigrateError> {
+    let instead = "replaced by the watermark record of this signer";
+    let (what, why) = match config.text("chain_ratchet")?.as_deref() {
+        Some("dynamodb") => (
+            "chain_ratchet: dynamodb",
+            format!(
+                "{instead}. Import the table with tezos-signer watermarks import, see docs/moving/python-signer.md"
+            ),
+        ),
+        Some("sqlitedb") => (
+            "chain_ratchet: sqlitedb",
+            format!(
+                "{instead}. Its watermarks are in the database that the field db names: export them with sqlite3 -json FILE \
+                 'SELECT * FROM signature' > table.json, and import table.json, see docs/moving/python-signer.md"
+            ),
+        ),
+        Some("mockery") => (
+            "chain_ratchet: mockery",
+            format!("its watermarks were lost at each restart, so there are none to import: {START_ANEW}"),
+        ),
+        Some(_) => (
+            "chain_ratchet",
+            format!(
+                "it is none of dynamodb, sqlitedb and mockery, so it is not known where its watermarks are. If they cannot be \
+                 imported, {START_ANEW}"
+            ),
+        ),
+        None => (
+            "no chain_ratchet",
+            format!(
+                "releases without this setting kept their watermarks in the DynamoDB table that the environment named (REGION, \
+                 DDB_TABLE): import it, see docs/moving/python-signer.md. If there is no table, {START_ANEW}"
+            ),
+        ),
     };
-    let host = text("bind_addr").unwrap_or("127.0.0.1");
-    let listen = address(host, port).ok_or_else(|| MigrateError("bind_addr is not an IP address".into()))?;
-    draft.listen = Some(listen);
-    draft.module = text("hsm_lib").map(str::to_owned);
-    for field in config.keys() {
-        match field.as_str() {
-            "keys" | "policy" | "bind_addr" | "bind_port" | "hsm_lib" => {}
-            "hsm_slot" => draft.lose("hsm_slot", "this signer finds a token by its label, not by its slot number"),
-            "hsm_username" => draft.lose(
-                "hsm_username",
-                "user and password form one PIN, USER:PASSWORD, in the file of pinFile; the password is in hsm_passwd",
-            ),
-            "chain_ratchet" if text("chain_ratchet") == Some("dynamodb") => draft.lose(
-                "chain_ratchet: dynamodb",
-                "replaced by the watermark record of this signer. Import the table with tezos-signer watermarks import, see \
-                 docs/moving/python-signer.md",
-            ),
-            "chain_ratchet" => draft.lose(
-                "chain_ratchet",
-                format!("its watermarks were lost at each restart, so there are none to import: {START_ANEW}"),
-            ),
-            "ddb_table" | "aws_region" | "boto3_endpoint" => {
-                draft.lose(field, "this signer keeps its records in files or in Kubernetes; the table is needed only for the export");
-            }
-            _ => draft.lose(field, "unknown setting"),
-        }
-    }
+    draft.lose(what, why);
     Ok(())
 }

@@ -11,6 +11,7 @@ use tezos_signer_core::anchor::{AuditAnchor, LogId};
 use tezos_signer_core::audit::verify::{File, Report, verify};
 use tezos_signer_core::cause::Cause;
 use tezos_signer_core::record::{Record, RecordName};
+use tezos_signer_core::yaml;
 use tokio::time::Instant;
 
 #[derive(Subcommand)]
@@ -94,7 +95,8 @@ async fn configured_records(config: &ConfigArgument) -> Result<Vec<(RecordName, 
 fn records_of(path: &Path) -> Result<Vec<(RecordName, Option<AuditAnchor>)>, CommandError> {
     let wrong = |source: Cause| CommandError::Record { path: path.to_owned(), source };
     let text = read(path)?;
-    let value: Value = serde_yaml::from_str(&text).map_err(|error| wrong(Cause::of(error)))?;
+    // JSON is YAML. As strictly as the signer: no name twice.
+    let value: Value = yaml::from_str(&text).map_err(|error| wrong(Cause::of(error)))?;
     let name_of = |name: &str| {
         let not_a_name = |error| wrong(Cause::of(error).map_text(|error| format!("{name:?} is {error}")));
         name.parse::<RecordName>().map_err(not_a_name)
@@ -112,7 +114,6 @@ fn records_of(path: &Path) -> Result<Vec<(RecordName, Option<AuditAnchor>)>, Com
     match (&value["items"], &value["metadata"]) {
         (Value::Array(items), _) => items.iter().filter(is_record).map(config_map).collect(),
         (_, Value::Object(_)) => Ok(vec![config_map(&value)?]),
-        // As strictly as the signer: no name twice.
         _ => {
             let name = name_of(path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default())?;
             let record = Record::from_json(&text).map_err(|error| wrong(Cause::of(error)))?;

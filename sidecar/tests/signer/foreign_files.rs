@@ -1,5 +1,5 @@
-//! `watermarks import` of other signers' files, `watermarks export` for them, `watermarks compare` and `migrate`: what they say, and what
-//! they refuse. The formats are tested in the core, the way as a whole in `moving`.
+//! `watermarks import` of other signers' files, `watermarks export` for them, and `watermarks compare`: what they say, and what they
+//! refuse. The formats are tested in the core, the way as a whole in `moving`.
 
 use crate::node::{Node, votes};
 use crate::test_env::{FLOOR, TestEnv};
@@ -194,29 +194,6 @@ fn a_record_below_what_the_chain_shows_is_told() {
     let refused =
         env.run(&["watermarks", "compare", "--node-endpoint", &format!("http://{}", elsewhere.address)]).failed();
     assert!(refused.contains("is a node of the chain"), "{refused}");
-}
-
-#[test]
-fn migrate_writes_a_new_file_only() {
-    let env = TestEnv::without_keys();
-    let (from, to) = (env.path.join("keys.json"), env.path.join("new.yaml"));
-    std::fs::write(&from, r#"{"keys": {}, "bind_port": 5000}"#).unwrap();
-    let migrate = |arguments: &[&str]| {
-        let ended = env.command().args(["migrate", "--from", "python", text(&from)]).args(arguments).output().unwrap();
-        crate::test_env::CommandResult::from(ended)
-    };
-    let json: Value = serde_json::from_str(&migrate(&["--output", "json"]).succeeded()).unwrap();
-    assert!(json["config"].as_str().unwrap().starts_with("listen: \"127.0.0.1:5000\"\n"), "{json}");
-    assert!(!json["fill_in"].as_array().unwrap().is_empty() && json["lost"].is_array(), "{json}");
-    let printed = migrate(&[]);
-    assert!(printed.stderr.contains("To fill in"), "{}", printed.stderr);
-    let printed = printed.succeeded();
-    assert_eq!(migrate(&["--output-file", text(&to)]).succeeded(), "");
-    assert_eq!(std::fs::read_to_string(&to).unwrap(), printed);
-    let again = migrate(&["--output-file", text(&to)]).failed();
-    assert!(again.contains("cannot be written"), "{again}");
-    std::fs::write(&from, "{").unwrap();
-    assert!(migrate(&[]).failed().contains("cannot be parsed"));
 }
 
 /// Every command that a person calls says how, with an example.

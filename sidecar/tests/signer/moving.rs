@@ -80,6 +80,10 @@ fn answer_command(host: &Mutex<Host>, stream: &mut TcpStream) {
     let words: Vec<_> = first.split(' ').nth(1).unwrap().split('/').skip(1).collect();
     let mut host = host.lock().unwrap();
     let (status, text) = match words[..] {
+        ["systemctl", "cat", unit] => {
+            let path = format!("etc/systemd/system/{unit}.service");
+            (200, format!("# /{path}\n{}", std::fs::read_to_string(host.env.path.join(&path)).unwrap()))
+        }
         ["systemctl", ref words @ ..] => (if host.systemctl(words) { 200 } else { 404 }, String::new()),
         ["scan"] => (200, host.old.scan()),
         ["put-item"] => {

@@ -15,6 +15,7 @@ use tezos_signer_core::config::KeyConfig;
 use tezos_signer_core::key::{ChainId, PublicKeyHash};
 use tezos_signer_core::position::{ConsensusKind, Level};
 use tezos_signer_core::record::Record;
+use tezos_signer_core::text;
 use tezos_signer_interop::interchange::foreign::{Format, Marks};
 use tezos_signer_interop::interchange::source::SourceFile;
 use tezos_signer_interop::interchange::{self, ExportedRecord, Metadata, octez, python, signatory};
@@ -22,6 +23,9 @@ use tokio::time::Instant;
 
 /// How a file begins that gzip has written.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// How a `SQLite` database begins.
+const SQLITE: &[u8] = b"SQLite format 3\0";
 
 #[derive(Args)]
 pub(in super::super) struct Export {
@@ -47,7 +51,8 @@ pub(in super::super) struct Import {
     /// Create the record of a key that has none, with the rows of the files. Without this option, a missing record is an error.
     #[arg(long)]
     create: bool,
-    /// The format of the files: v1, octez, signatory, signatory-dynamodb, or python-dynamodb. Default: detected for each file.
+    /// The format of the files: v1, octez, signatory, signatory-dynamodb, python-dynamodb, or python-sqlite. Default: detected for each
+    /// file.
     #[arg(long)]
     format: Option<Format>,
     /// Raise every row at least to this level. Required if another signer's files have no row for some kind.
@@ -80,7 +85,7 @@ pub(super) async fn export(arguments: &Export) -> Result<(), CommandError> {
         Format::Octez => export_to_octez(&arguments.output, &records),
         Format::Signatory => export_to_signatory(&arguments.output, &records),
         Format::PythonDynamoDb => export_to_python(&arguments.output, &records),
-        format @ Format::SignatoryDynamoDb => Err(CommandError::NoExport(format)),
+        format @ (Format::SignatoryDynamoDb | Format::PythonSqlite) => Err(CommandError::NoExport(format)),
     }
 }
 
@@ -155,8 +160,11 @@ fn export_to_python(directory: &Path, records: &[ExportedRecord]) -> Result<(), 
 }
 
 fn read_if_there(path: &Path) -> Result<Option<SourceFile>, CommandError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(SourceFile { name: name_of(path), text })),
+    match std::fs::read(path) {
+        Ok(bytes) => {
+            let text = text::of_bytes(bytes).map_err(|error| refused(path, Cause::of(error)))?;
+            Ok(Some(SourceFile { name: name_of(path), text }))
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(source) => Err(CommandError::ReadFile { path: path.to_owned(), source }),
     }
@@ -338,10 +346,15 @@ fn read_file(path: &Path) -> Result<(PathBuf, SourceFile), CommandError> {
     if bytes.starts_with(&GZIP) {
         return Err(refused(path, "it is compressed: decompress it with gunzip first"));
     }
-    let text = String::from_utf8(bytes)
-        .map_err(|error| refused(path, Cause::of(error.utf8_error()).map_text(|_| "it is no text".to_owned())))?;
+    if bytes.starts_with(SQLITE) {
+        let reason = "it is a SQLite database. Export that of the Python signer with sqlite3 -json FILE 'SELECT * FROM signature' > \
+                      table.json, and import table.json";
+        return Err(refused(path, reason));
+    }
+    let text = text::of_bytes(bytes).map_err(|error| refused(path, Cause::of(error)))?;
     if text.trim().is_empty() {
-        let reason = "it is empty. If it is a part of an S3 export without items, leave it out";
+        let reason = "it is empty. If it is a part of an S3 export without items, leave it out. If sqlite3 has printed it, the table has no \
+                      rows: is it the right database?";
         return Err(refused(path, reason));
     }
     Ok((path.to_owned(), SourceFile { name: name_of(path), text }))

@@ -14,6 +14,7 @@ use tezos_signer::config_file::{self, ConfigFile, ConfigFileError};
 use tezos_signer::exit;
 use tezos_signer::keystore::pkcs11::HsmError;
 use tezos_signer::net::kept_sockets::PassedSockets;
+use tezos_signer::own_stdout;
 use tezos_signer::serve::{self, ServeError};
 use tezos_signer::store::StoreError;
 use tezos_signer_core::cause::Cause;
@@ -142,6 +143,9 @@ pub(crate) enum CommandError {
     /// Not a payload.
     #[error("the payload is not hex: {0}")]
     Hex(#[source] hex::FromHexError),
+    /// The standard output cannot be used.
+    #[error("the standard output cannot be written: {0}")]
+    Stdout(#[source] std::io::Error),
     /// An audit log or record cannot be read.
     #[error("{path} cannot be read: {source}")]
     ReadFile { path: PathBuf, source: std::io::Error },
@@ -253,19 +257,29 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), CommandError> {
             // Before the runtime has threads, which could read the environment meanwhile.
             let sockets = PassedSockets::from_environment().map_err(ServeError::from)?;
             let config = argument.load_file()?;
+            keep_stdout()?;
             block_on(async { Ok(serve::serve(config, sockets).await?) })
         }
         Command::Check { config, output } => {
             let config = config.load_file()?;
+            keep_stdout()?;
             block_on(check::run(&config, output.output))
         }
-        Command::Keys(command) => keys::run(command),
+        Command::Keys(command) => {
+            keep_stdout()?;
+            keys::run(command)
+        }
         Command::Watermarks(command) => watermarks::run(command),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Audit(command) => audit::run(command),
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::End { status } => std::process::exit(status.into()),
     }
+}
+
+/// For the commands that load a PKCS#11 library. They print by `print_line!`.
+fn keep_stdout() -> Result<(), CommandError> {
+    own_stdout::keep_from_libraries().map_err(CommandError::Stdout)
 }
 
 /// Logs one JSON object per line to stderr, filtered by `RUST_LOG`. By default without cryptoki's message about a session that it cannot
@@ -291,8 +305,16 @@ impl ConfigArgument {
     }
 }
 
+/// Prints a line to our standard output, also after a library was loaded.
+macro_rules! print_line {
+    ($($text:tt)*) => {
+        tezos_signer::own_stdout::write_line(format_args!($($text)*)).map_err($crate::command::CommandError::Stdout)
+    };
+}
+use print_line;
+
 /// Prints rows under their titles, each column as wide as its widest cell.
-fn print_table(titles: &[&str], rows: &[Vec<String>]) {
+fn print_table(titles: &[&str], rows: &[Vec<String>]) -> Result<(), CommandError> {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].len());
         cells.chain([titles[column].len()]).max().unwrap_or_default()
@@ -300,10 +322,8 @@ fn print_table(titles: &[&str], rows: &[Vec<String>]) {
     let widths: Vec<usize> = (0..titles.len()).map(width).collect();
     let line = |cells: Vec<&str>| {
         let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        println!("{}", padded.join("   ").trim_end());
+        print_line!("{}", padded.join("   ").trim_end())
     };
-    line(titles.to_vec());
-    for row in rows {
-        line(row.iter().map(String::as_str).collect());
-    }
+    line(titles.to_vec())?;
+    rows.iter().try_for_each(|row| line(row.iter().map(String::as_str).collect()))
 }

@@ -28,6 +28,7 @@ pub mod keystore;
 pub mod lease;
 pub mod metrics;
 pub mod net;
+pub mod own_stdout;
 pub mod peer;
 mod readiness;
 pub mod records;

@@ -2,12 +2,11 @@
 //! time: after a rotation, a move of the directory, or a write of another process.
 
 use super::{AuditError, evidence};
-use crate::exit;
+use crate::{exit, own_stdout};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Seek as _, SeekFrom, Write as _};
-use std::os::fd::AsFd as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use tezos_signer_core::audit::evidence::EvidenceIndex;
@@ -43,7 +42,7 @@ impl Target {
                 let witness = evidence::of_log(path, Some(&log.file))?;
                 Ok((Self::File(log), witness))
             }
-            None => match std::io::stdout().as_fd().try_clone_to_owned() {
+            None => match own_stdout::duplicate() {
                 Ok(stdout) => Ok((Self::Standard(stdout.into()), EvidenceIndex::default())),
                 Err(error) => Err(AuditError::open(Path::new("(standard output)"), error)),
             },

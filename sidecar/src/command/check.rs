@@ -2,7 +2,7 @@
 //! changes no record.
 
 use super::watermarks::read_all;
-use super::{CommandError, Output, print_table};
+use super::{CommandError, Output, print_line, print_table};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -105,19 +105,19 @@ fn print_report(tried: &[Tried<'_>], findings: &[Finding], fit: bool, output: Ou
         let problems: Vec<_> = findings.iter().filter(|finding| !finding.fit).map(|finding| &finding.message).collect();
         let keys: Vec<_> = tried.iter().map(json_of).collect();
         let all = json!({ "fit": fit, "problems": problems, "checks": findings, "keys": keys });
-        println!("{}", serde_json::to_string_pretty(&all)?);
+        print_line!("{}", serde_json::to_string_pretty(&all)?)?;
         return Ok(());
     }
     let rows: Vec<_> = tried.iter().map(row_of).collect();
     let titles = ConsensusKind::ALL.map(|kind| kind.as_str().to_uppercase());
     let titles = [&["KEY", "CURVE", "TIME TO SIGN", "RECORD"][..], &titles.each_ref().map(String::as_str)].concat();
-    print_table(&titles, &rows);
-    println!();
+    print_table(&titles, &rows)?;
+    print_line!("")?;
     let rows = findings.iter().map(|finding| {
         let state = if finding.fit { "well" } else { "WRONG" };
         vec![finding.what.to_owned(), state.to_owned(), finding.message.clone()]
     });
-    print_table(&["WHAT", "STATE", ""], &rows.collect::<Vec<_>>());
+    print_table(&["WHAT", "STATE", ""], &rows.collect::<Vec<_>>())?;
     Ok(())
 }
 

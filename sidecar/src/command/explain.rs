@@ -148,13 +148,13 @@ fn print(payload: &[u8], answers: &[Answer]) -> Result<(), CommandError> {
         Err(error) => row("malformed", error.to_string()),
     }
     row("digest", Digest::of(payload).to_string());
-    print_table(&["PAYLOAD", ""], &rows);
+    print_table(&["PAYLOAD", ""], &rows)?;
     println!();
     let rows: Vec<_> = answers
         .iter()
         .map(|answer| vec![answer.key.to_string(), answer.status.to_string(), answer.reason.clone()])
         .collect();
-    print_table(&["KEY", "STATUS", "REASON"], &rows);
+    print_table(&["KEY", "STATUS", "REASON"], &rows)?;
     Ok(())
 }
 

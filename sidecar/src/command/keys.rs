@@ -1,6 +1,6 @@
 //! `keys list` and `keys generate`: they need only the `hsm` section of the configuration.
 
-use super::{CommandError, ConfigArgument, Output, OutputArgument, print_table};
+use super::{CommandError, ConfigArgument, Output, OutputArgument, print_line, print_table};
 use clap::{Args, Subcommand, ValueEnum};
 use tezos_signer::keystore::pkcs11;
 use tezos_signer::keystore::pkcs11::KeyEntry;
@@ -48,9 +48,9 @@ pub(super) fn run(command: Command) -> Result<(), CommandError> {
         Command::List { config, output } => {
             let keys = pkcs11::list(&config.load()?.hsm)?;
             if output.output == Output::Json {
-                println!("{}", serde_json::to_string_pretty(&keys)?);
+                print_line!("{}", serde_json::to_string_pretty(&keys)?)?;
             } else {
-                print(&keys);
+                print(&keys)?;
             }
         }
         Command::Generate(arguments) => {
@@ -60,10 +60,10 @@ pub(super) fn run(command: Command) -> Result<(), CommandError> {
             };
             let key = pkcs11::generate(&arguments.config.load()?.hsm, &arguments.label, curve)?;
             if arguments.output.output == Output::Json {
-                println!("{}", serde_json::to_string_pretty(&key)?);
+                print_line!("{}", serde_json::to_string_pretty(&key)?)?;
             } else {
-                print(std::slice::from_ref(&key));
-                println!("\nIn the TezosSigner, under spec:\n\n{}", snippet(&key)?);
+                print(std::slice::from_ref(&key))?;
+                print_line!("\nIn the TezosSigner, under spec:\n\n{}", snippet(&key)?)?;
             }
         }
     }
@@ -76,12 +76,12 @@ fn snippet(key: &KeyEntry) -> Result<String, CommandError> {
     Ok(format!("  keys:\n  - publicKey: {}\n    label: {label}", key.public_key))
 }
 
-fn print(keys: &[KeyEntry]) {
+fn print(keys: &[KeyEntry]) -> Result<(), CommandError> {
     let rows: Vec<_> = keys
         .iter()
         .map(|key| {
             vec![key.label.clone(), key.curve.to_string(), key.public_key_hash.to_string(), key.public_key.to_string()]
         })
         .collect();
-    print_table(&["LABEL", "CURVE", "PUBLIC KEY HASH", "PUBLIC KEY"], &rows);
+    print_table(&["LABEL", "CURVE", "PUBLIC KEY HASH", "PUBLIC KEY"], &rows)
 }

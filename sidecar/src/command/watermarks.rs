@@ -153,7 +153,7 @@ async fn show(config: &SignerConfig, output: Output) -> Result<(), CommandError>
         let all: Vec<_> = records.iter().map(|(key, record)| json_of(key, record)).collect();
         println!("{}", serde_json::to_string_pretty(&all)?);
     } else {
-        print_table(&["KEY", "CHAIN", "KIND", "LEVEL", "ROUND", "STORED"], &rows_of(&records));
+        print_table(&["KEY", "CHAIN", "KIND", "LEVEL", "ROUND", "STORED"], &rows_of(&records))?;
         println!();
         print_table(
             &["KEY", "HOLDER", "SINCE", "RENEWED", "TERM", "SUSPENDED", "CEILING"],
@@ -161,7 +161,7 @@ async fn show(config: &SignerConfig, output: Output) -> Result<(), CommandError>
                 .iter()
                 .filter_map(|(key, snapshot)| Some(holder_of(key, snapshot.as_ref().ok()?)))
                 .collect::<Vec<_>>(),
-        );
+        )?;
     }
     for (_, record) in &records {
         if let Err(error) = record {

@@ -111,7 +111,7 @@ fn print(all: &[Compared<'_>], output: Output) -> Result<(), CommandError> {
                 compared.verdict(),
             ]
         });
-        print_table(&["KEY", "RECORD", "HEAD", "WHAT THE CHAIN SAYS"], &rows.collect::<Vec<_>>());
+        print_table(&["KEY", "RECORD", "HEAD", "WHAT THE CHAIN SAYS"], &rows.collect::<Vec<_>>())?;
     }
     Ok(())
 }

@@ -199,7 +199,7 @@ pub(super) fn print(all: &[Changed<'_>], output: Output) -> Result<(), CommandEr
         println!("{}", serde_json::to_string_pretty(&json)?);
     } else {
         let rows: Vec<_> = all.iter().flat_map(Changed::rows).collect();
-        print_table(&["KEY", "CHAIN", "ROW", "BEFORE", "NOW"], &rows);
+        print_table(&["KEY", "CHAIN", "ROW", "BEFORE", "NOW"], &rows)?;
     }
     Ok(())
 }

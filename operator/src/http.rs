@@ -1,5 +1,6 @@
 //! GET requests to pods and nodes, with a time-out and a limit on the answer.
 
+use crate::client::USER_AGENT;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ const MAX_ANSWER: usize = 128 * 1024;
 
 /// A client that asks pods directly: no proxy, no redirects.
 pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()
+    let builder = reqwest::Client::builder().user_agent(USER_AGENT);
+    builder.no_proxy().redirect(reqwest::redirect::Policy::none()).build()
 }
 
 /// Why an answer over HTTP cannot be used. A retry may help.

@@ -16,6 +16,7 @@ mod backoff;
 pub mod build;
 pub mod claim;
 mod cleanup;
+pub mod client;
 mod context;
 pub mod controller;
 pub mod dry_run;

@@ -38,3 +38,4 @@ pub mod signing;
 pub mod stage;
 pub mod store;
 mod systemd;
+mod user_agent;

@@ -27,6 +27,7 @@ pub mod identity;
 pub mod image;
 mod invalid_object;
 mod lease_handover;
+mod message;
 pub mod metrics;
 pub mod names;
 pub mod observation;

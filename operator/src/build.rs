@@ -16,6 +16,7 @@ mod projection;
 mod replica;
 mod service;
 
+pub(crate) use octez::BAKER_CONTAINER;
 pub use service::ServiceObjects;
 
 use crate::identity::Identity;

@@ -4,7 +4,7 @@
 //! A Deployment that is applied already needs no dry run: a steady state asks nothing.
 
 use crate::apply::{ApplyError, Cluster, Desired, api_error};
-use crate::build::Built;
+use crate::build::{BAKER_CONTAINER, Built};
 use crate::names;
 use crate::open_deployment::OpenDeployment;
 use crate::validate::{Baker, Invalid, Workload};
@@ -74,7 +74,7 @@ fn complaint(status: &Status, workload: &Workload, own_init_containers: usize) -
     {
         return Invalid::new(format!("{IN_TEMPLATE}{}", with_users_index(rest, own_init_containers)), reason);
     }
-    if let Some(field) = path.strip_prefix(IN_POD).and_then(|path| field_of_spec(path, workload)) {
+    if let Some(field) = path.strip_prefix(IN_POD).and_then(|path| field_of_spec(path, workload, own_init_containers)) {
         return Invalid::new(field, reason);
     }
     let path = if path.is_empty() { path } else { format!("{path}: ") };
@@ -98,7 +98,7 @@ const PARTS: [(&str, &str); 11] = [
 ];
 
 /// The field of the spec that `path` in the pod comes from. `None` for parts that the operator writes.
-fn field_of_spec(path: &str, workload: &Workload) -> Option<String> {
+fn field_of_spec(path: &str, workload: &Workload, own_init_containers: usize) -> Option<String> {
     let is_template = matches!(workload, Workload::Baker(Baker::Template(_)));
     let mut parts = PARTS.iter().filter(|_| !is_template);
     if let Some((rest, field)) = parts.find_map(|(part, field)| Some((path.strip_prefix(part)?, field))) {
@@ -107,13 +107,20 @@ fn field_of_spec(path: &str, workload: &Workload) -> Option<String> {
     // The signer's container, and the baker's, by index or by name.
     let (list, rest) = path.strip_prefix("spec.")?.split_once('[')?;
     let (item, rest) = rest.split_once("].resources")?;
-    let field = match (workload, list, name_of(item).unwrap_or(item)) {
-        (Workload::Service(_), "containers", "0" | names::SIGNER_CONTAINER)
-        | (Workload::Baker(_), "initContainers", names::SIGNER_CONTAINER) => "spec.resources",
-        (Workload::Baker(Baker::Octez(_)), "containers", "0" | "baker") => "spec.baker.octez.resources",
-        _ => return None,
+    // Beside a baker, the signer is the last of the operator's init containers.
+    let signer = if matches!(workload, Workload::Service(_)) {
+        ("containers", 0)
+    } else {
+        ("initContainers", own_init_containers.saturating_sub(1))
     };
-    Some(format!("{field}{rest}"))
+    let is = |container: (&str, usize), name: &str| {
+        list == container.0 && (name_of(item) == Some(name) || item.parse() == Ok(container.1))
+    };
+    if is(signer, names::SIGNER_CONTAINER) {
+        return Some(format!("spec.resources{rest}"));
+    }
+    let is_octez = matches!(workload, Workload::Baker(Baker::Octez(_)));
+    (is_octez && is(("containers", 0), BAKER_CONTAINER)).then(|| format!("spec.baker.octez.resources{rest}"))
 }
 
 /// `a.b[0].c` of `… unknown field "a.b[0].c" …`, or of `….a.b[0].c: field not declared in schema`.
@@ -200,6 +207,7 @@ mod tests {
         assert_eq!(said(&service_example(), resources), "spec.resources.limits[cpu]");
         let resources = "spec.initContainers[name=\"signer\"].resources.limits";
         assert_eq!(said(&octez_example(), resources), "spec.resources.limits");
+        assert_eq!(said(&octez_example(), "spec.initContainers[0].resources.requests"), "spec.resources.requests");
         let resources = "spec.containers[0].resources.limts";
         assert_eq!(said(&octez_example(), resources), "spec.baker.octez.resources.limts");
     }

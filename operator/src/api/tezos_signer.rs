@@ -32,8 +32,8 @@ use serde::{Deserialize, Serialize};
     // The sentence is the longest, and last: what stands behind it would be off the screen.
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Holder", type_ = "string", json_path = ".status.holder"),
-    printcolumn(name = "Reported", type_ = "date", json_path = ".status.keys[0].rows.readAt", description = "How long ago the operator has reported the levels of the first record. While the key signs, at most eleven minutes; longer if it signs nothing, or if the operator is away and the other columns are as old."),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Reported", type_ = "date", json_path = ".status.keys[0].rows.readAt", description = "How long ago the operator has reported the levels of the first record. While the key signs, at most eleven minutes; longer if it signs nothing, or if the operator is away and the other columns are as old."),
     printcolumn(name = "Chain", type_ = "string", json_path = ".spec.chain"),
     printcolumn(name = "Status", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message"),
     printcolumn(name = "HSM", type_ = "string", json_path = ".status.conditions[?(@.type=='HsmReady')].status", priority = 1),

@@ -307,3 +307,5 @@ fn names_fit_and_do_not_meet() {
     assert!(names::role(&long).len() <= 253);
     assert_ne!(names::role(&identity("a-b", "c")), names::role(&identity("a", "b-c")));
 }
+
+mod effects;

@@ -47,3 +47,26 @@ pub(crate) async fn get(http: &reqwest::Client, url: &str) -> Result<Vec<u8>, Ht
     }
     Ok(body)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn pods_and_nodes_see_who_asks() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/status", listener.local_addr().unwrap());
+        let asked = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = vec![0; 4096];
+            let length = stream.read(&mut head).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
+            String::from_utf8(head[..length].to_vec()).unwrap()
+        });
+        assert_eq!(get(&http_client().unwrap(), &url).await.unwrap(), b"{}");
+        let head = asked.await.unwrap();
+        assert!(head.contains(&format!("user-agent: {USER_AGENT}\r\n")), "{head}");
+    }
+}

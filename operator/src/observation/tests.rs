@@ -183,6 +183,10 @@ fn an_object_that_is_missing_is_said_as_soon_as_the_kubelet_says_it() {
             .unwrap()
             .starts_with("references non-existent secret key: pin (volume signer-pin needs")
     );
+    // A volume of a driver.
+    let no_class =
+        "MountVolume.SetUp failed for volume \"csi\" : rpc error: code = Unknown desc = class bakers/pin not found";
+    assert!(said(&[("FailedMount", no_class)]).unwrap().contains("bakers/pin not found (volume csi); create"));
     // Only a matter of time, or of something else.
     for message in [
         "MountVolume.SetUp failed for volume \"signer-pin\" : failed to sync secret cache: timed out waiting for the condition",

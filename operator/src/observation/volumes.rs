@@ -52,7 +52,8 @@ pub(super) fn missing_objects(pod: &Pod, events: &[Event]) -> Option<String> {
         let is_missing = ["not found", "non-existent"].iter().any(|words| why.contains(words));
         // Whole objects are named by the kubelet, and of a key that is missing only the key.
         let needed = message::list(volumes().filter(|volume| volume.name == name).flat_map(needs));
-        is_missing.then(|| format!("{} (volume {name} needs {needed})", message::excerpt(why)))
+        let needed = if needed.is_empty() { needed } else { format!(" needs {needed}") };
+        is_missing.then(|| format!("{} (volume {name}{needed})", message::excerpt(why)))
     });
     // Events of several volumes take turns in being the newest. The sentence must not.
     let missing: BTreeSet<String> = missing.collect();

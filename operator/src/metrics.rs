@@ -46,7 +46,7 @@ impl Metrics {
         registry.register(Box::new(reconciles.clone()))?;
         registry.register(Box::new(duration.clone()))?;
         registry.register(Box::new(build))?;
-        registry.register(Box::new(Process::new()?))?;
+        registry.register(Box::new(Process::new()))?;
         Ok(Self { registry, reconciles, duration })
     }
 

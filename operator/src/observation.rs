@@ -203,7 +203,7 @@ pub(crate) async fn observe_volumes(events: &Api<Event>, pods: &[Pod], observati
         let of_pod = format!("involvedObject.uid={}", pod.uid().unwrap_or_default());
         match events.list(&ListParams::default().fields(&of_pod)).await {
             Ok(events) => {
-                if let Some(missing) = volumes::missing_objects(pod, &events.items) {
+                if let Some(missing) = volumes::missing_objects(pod, &events.items, Timestamp::now()) {
                     observation.misses_objects(&pod.name_any(), &missing);
                 }
             }

@@ -137,7 +137,7 @@ impl Metrics {
         registry.register(Box::new(phases.clone()))?;
         registry.register(Box::new(build))?;
         let records = RecordMetrics::register(&registry)?;
-        registry.register(Box::new(Process::new()?))?;
+        registry.register(Box::new(Process::new()))?;
         Ok(Self {
             registry,
             requests,

@@ -38,7 +38,7 @@ pub struct PlacementSpec {
     pub priority_class_name: Option<String>,
 }
 
-/// Labels, annotations and the end of the pods with `service` or `baker.octez`. With `baker.template`, set them in the template.
+/// Labels, annotations and termination of the pods with `service` or `baker.octez`. With `baker.template`, set them in the template.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PodMetadataSpec {
@@ -53,7 +53,7 @@ pub struct PodMetadataSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "metadata_map")]
     pub annotations: BTreeMap<String, String>,
-    /// The number of seconds after which a pod that is to end is killed. The signer needs up to 15, to finish requests, release its records
+    /// The number of seconds that a pod has to terminate. The signer needs up to 15, to finish requests, release its records
     /// and forward late requests. Default: 30.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 20, max = 3600))]
@@ -64,8 +64,9 @@ pub struct PodMetadataSpec {
 #[derive(Debug, Clone, PartialEq, Eq, KubeSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EnvSpec {
-    /// The name. Rejected are the names that the operator sets (`POD_NAME`, `POD_UID`, `POD_IP`), and those by which the signer, its
-    /// loader or the kubelet would do something else: `KUBECONFIG`, `KUBERNETES_…`, `LD_…`, `LISTEN_…`, `NOTIFY_SOCKET`.
+    /// The name. Rejected are the names that the operator sets (`POD_NAME`, `POD_UID`, `POD_IP`), those by which the signer would use another
+    /// cluster or load other code (`KUBECONFIG`, `KUBERNETES_…`, `LD_…`), and those of systemd (`LISTEN_…`, `NOTIFY_SOCKET`,
+    /// `CREDENTIALS_DIRECTORY`).
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z_][A-Za-z0-9_]*$')").message("env: expected the name of a variable: letters, digits and _, not beginning with a digit"))]
     pub name: String,

@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Holder", type_ = "string", json_path = ".status.holder"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Reported", type_ = "date", json_path = ".status.keys[0].rows.readAt", description = "How long ago the operator has reported the levels of the first record. While the key signs, at most eleven minutes; longer if it signs nothing, or if the operator is away and the other columns are as old."),
+    printcolumn(name = "Reported", type_ = "date", json_path = ".status.keys[0].rows.readAt", description = "How long ago the operator reported the levels of the first record. While the key signs, at most eleven minutes; longer if it signs nothing, or if the operator is away and the other columns are as old."),
     printcolumn(name = "Chain", type_ = "string", json_path = ".spec.chain"),
     printcolumn(name = "Status", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message"),
     printcolumn(name = "HSM", type_ = "string", json_path = ".status.conditions[?(@.type=='HsmReady')].status", priority = 1),
@@ -100,7 +100,7 @@ pub struct TezosSignerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placement: Option<PlacementSpec>,
 
-    /// Labels, annotations and the end of the pods. Only with `service` or `baker.octez`.
+    /// Labels, annotations and termination of the pods. Only with `service` or `baker.octez`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<PodMetadataSpec>,
 

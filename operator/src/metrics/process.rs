@@ -9,31 +9,27 @@ use prometheus::{Counter, Opts};
 const CPU: &str = "process_cpu_seconds_total";
 
 /// Collects the metrics of this process.
-pub(super) struct Process {
-    others: ProcessCollector,
-    cpu: Counter,
-}
+pub(super) struct Process(ProcessCollector);
 
 impl Process {
-    pub(super) fn new() -> Result<Self, prometheus::Error> {
-        let cpu = Counter::with_opts(Opts::new(CPU, "Total user and system CPU time spent in seconds."))?;
-        Ok(Self { others: ProcessCollector::for_self(), cpu })
+    pub(super) fn new() -> Self {
+        Self(ProcessCollector::for_self())
     }
 }
 
 impl Collector for Process {
     // The description of the CPU time is among them.
     fn desc(&self) -> Vec<&Desc> {
-        self.others.desc()
+        self.0.desc()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let mut families = self.others.collect();
-        if let Some(seconds) = cpu_seconds() {
-            // Two scrapes at the same time must not count it twice.
-            self.cpu.inc_by((seconds - self.cpu.get()).max(0.0));
+        let mut families = self.0.collect();
+        let cpu = Counter::with_opts(Opts::new(CPU, "Total user and system CPU time spent in seconds."));
+        if let (Ok(cpu), Some(seconds)) = (cpu, cpu_seconds()) {
+            cpu.inc_by(seconds);
             families.retain(|family| family.name() != CPU);
-            families.extend(self.cpu.collect());
+            families.extend(cpu.collect());
         }
         families
     }
@@ -55,7 +51,7 @@ mod tests {
     #[test]
     fn the_cpu_time_has_fractions_and_is_there_once() {
         let registry = Registry::new();
-        registry.register(Box::new(Process::new().unwrap())).unwrap();
+        registry.register(Box::new(Process::new())).unwrap();
         let scraped = || {
             let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
             let mut lines = text.lines().filter_map(|line| line.strip_prefix(CPU)?.trim().parse::<f64>().ok());

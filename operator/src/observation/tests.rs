@@ -166,10 +166,14 @@ fn an_object_that_is_missing_is_said_as_soon_as_the_kubelet_says_it() {
     let pod: Pod = serde_json::from_value(pod).unwrap();
     let said = |messages: &[(&str, &str)]| {
         let events = messages.iter().map(|(reason, message)| {
-            let event = json!({"metadata": {}, "involvedObject": {}, "reason": reason, "message": message});
+            let last = "2026-11-23T08:00:00Z";
+            let event = json!({"metadata": {}, "involvedObject": {}, "reason": reason, "message": message, "lastTimestamp": last});
             serde_json::from_value(event).unwrap()
         });
-        volumes::missing_objects(&pod, &events.collect::<Vec<_>>())
+        let events = events.collect::<Vec<_>>();
+        let at = |time: &str| volumes::missing_objects(&pod, &events, time.parse().unwrap());
+        assert_eq!(at("2026-11-23T08:06:00Z"), None, "the kubelet does not say it any more");
+        at("2026-11-23T08:05:00Z")
     };
     let no_secret = "MountVolume.SetUp failed for volume \"signer-pin\" : secret \"hsm-pin\" not found";
     let no_key = "MountVolume.SetUp failed for volume \"signer-pin\" : references non-existent secret key: pin";

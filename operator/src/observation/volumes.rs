@@ -12,6 +12,9 @@ use std::collections::BTreeSet;
 /// How long this counts as starting. To attach a disk may take as long.
 const STARTUP_TIME: SignedDuration = SignedDuration::from_mins(1);
 
+/// How long an event counts: the kubelet repeats it at least every five minutes while the object is missing.
+const EVENT_AGE: SignedDuration = SignedDuration::from_mins(6);
+
 /// Whether a node has accepted the pod and has not set up its volumes and network yet.
 pub fn waits_for_volumes(pod: &Pod) -> bool {
     let Some(status) = &pod.status else { return false };
@@ -44,9 +47,13 @@ pub(super) fn waiting_for(pod: &Pod, now: Timestamp) -> (bool, String) {
 
 /// What the kubelet says in its `events` of `pod` about objects and keys that do not exist. `None` for all else, such as a disk that is
 /// still being attached, which needs only time.
-pub(super) fn missing_objects(pod: &Pod, events: &[Event]) -> Option<String> {
+pub(super) fn missing_objects(pod: &Pod, events: &[Event], now: Timestamp) -> Option<String> {
+    let is_current = |event: &&Event| {
+        event.reason.as_deref() == Some("FailedMount")
+            && event.last_timestamp.as_ref().is_none_or(|last| now.duration_since(last.0) < EVENT_AGE)
+    };
     let volumes = || pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-    let missing = events.iter().filter(|event| event.reason.as_deref() == Some("FailedMount")).filter_map(|event| {
+    let missing = events.iter().filter(is_current).filter_map(|event| {
         let message = event.message.as_deref()?.strip_prefix("MountVolume.SetUp failed for volume \"")?;
         let (name, why) = message.split_once("\" : ")?;
         let is_missing = ["not found", "non-existent"].iter().any(|words| why.contains(words));

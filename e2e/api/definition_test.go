@@ -237,17 +237,31 @@ func TestWhatTheAPIServerRefuses(t *testing.T) {
 			service(spec)
 			key(spec)["authorizedKeys"] = []any{"tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb"}
 		}, "authorizedKeys: expected public keys"},
-		"a key of ML-DSA":        {func(spec object) { key(spec)["publicKey"] = mlDSA[:200] }, "publicKey: an ML-DSA-44 key (mdpk…, tz5…) cannot be used"},
-		"a negative fee":         {func(spec object) { key(spec)["maxFee"] = -1 }, "maxFee"},
-		"where a template says":  {func(spec object) { spec["baker"] = object{"template": object{}} }, "spec.placement: only with"},
-		"a Secret without name":  {func(spec object) { spec["imagePullSecrets"] = []any{object{}} }, "imagePullSecrets"},
-		"a token of two ways":    {func(spec object) { spec["hsm"].(object)["pkcs11"].(object)["serial"] = "1" }, "exactly one of token"},
-		"no PIN":                 {func(spec object) { delete(spec["hsm"].(object)["pkcs11"].(object), "pin") }, "pin"},
-		"more memory":            {func(spec object) { spec["resources"] = object{"limits": object{"memory": "512Mi", "cpu": 1}} }, ""},
-		"claims of the signer":   {func(spec object) { spec["resources"] = object{"claims": []any{}} }, "claims"},
-		"a zero too many":        {start(151_819_900), "Check the number of digits"},
-		"the highest level":      {start(2_147_483_647), "Check the number of digits"},
-		"a high level":           {start(100_000_000), ""},
+		"a key of ML-DSA":       {func(spec object) { key(spec)["publicKey"] = mlDSA[:200] }, "publicKey: an ML-DSA-44 key (mdpk…, tz5…) cannot be used"},
+		"a negative fee":        {func(spec object) { key(spec)["maxFee"] = -1 }, "maxFee"},
+		"where a template says": {func(spec object) { spec["baker"] = object{"template": object{}} }, "spec.placement: only with"},
+		"a Secret without name": {func(spec object) { spec["imagePullSecrets"] = []any{object{}} }, "imagePullSecrets"},
+		"a token of two ways":   {func(spec object) { spec["hsm"].(object)["pkcs11"].(object)["serial"] = "1" }, "exactly one of token"},
+		"no PIN":                {func(spec object) { delete(spec["hsm"].(object)["pkcs11"].(object), "pin") }, "pin"},
+		"more memory":           {func(spec object) { spec["resources"] = object{"limits": object{"memory": "512Mi", "cpu": 1}} }, ""},
+		"claims of the signer":  {func(spec object) { spec["resources"] = object{"claims": []any{}} }, "claims"},
+		"a zero too many":       {start(151_819_900), "Check the number of digits"},
+		"the highest level":     {start(2_147_483_647), "Check the number of digits"},
+		"a high level":          {start(100_000_000), ""},
+		"labels of a pod":       {func(spec object) { spec["pod"] = object{"labels": object{"team": "bakers"}} }, ""},
+		"labels of a template": {func(spec object) {
+			spec["baker"] = object{"template": object{}}
+			delete(spec, "placement")
+			spec["pod"] = object{}
+		}, "spec.pod: only with service or baker.octez"},
+		"no time to end":      {func(spec object) { spec["pod"] = object{"terminationGracePeriodSeconds": 1} }, "terminationGracePeriodSeconds"},
+		"a variable":          {func(spec object) { spec["env"] = []any{object{"name": "RUST_LOG", "value": "debug"}} }, ""},
+		"a variable's name":   {func(spec object) { spec["env"] = []any{object{"name": "A B"}} }, "env: expected the name of a variable"},
+		"a variable's Secret": {func(spec object) { spec["env"] = []any{object{"name": "A", "valueFrom": object{}}} }, "valueFrom"},
+		"an account's role": {func(spec object) {
+			spec["serviceAccount"] = object{"annotations": object{"eks.amazonaws.com/role-arn": "x"}}
+		}, ""},
+		"an account's name":      {func(spec object) { spec["serviceAccount"] = object{"name": "mine"} }, "name"},
 		"seconds of a short day": {func(spec object) { spec["hsm"].(object)["pkcs11"].(object)["exitAfterSeconds"] = 9 }, "exitAfterSeconds"},
 	} {
 		err := try(c.change)

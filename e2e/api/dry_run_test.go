@@ -67,6 +67,12 @@ func signer(template object, more object) string {
 	return string(text)
 }
 
+// octez is an Octez baker, with more fields of the spec.
+func octez(more object) object {
+	more["baker"] = object{"octez": object{"image": "x", "nodeEndpoint": "http://node:8732"}}
+	return more
+}
+
 func template(spec object) object {
 	pod := object{"containers": []any{object{"name": "baker", "image": "x"}}}
 	for name, value := range spec {
@@ -170,7 +176,13 @@ func TestPodsAreTriedBeforeAnythingIsWritten(t *testing.T) {
 		}}}), "secrte"},
 		{signer(nil, object{"baker": object{"octez": object{
 			"image": "x", "nodeEndpoint": "http://node:8732", "resources": object{"requets": object{}},
-		}}}), "requets"},
+		}}}), "spec.baker.octez.resources.requets: unknown field"},
+		{signer(nil, octez(object{"placement": object{"affinity": object{"nodeAfinity": object{}}}})), "spec.placement.affinity.nodeAfinity: unknown field"},
+		{signer(nil, octez(object{"placement": object{"topologySpreadConstraints": []any{object{
+			"maxSkew": -1, "topologyKey": "rack", "whenUnsatisfiable": "ScheduleAnyway",
+		}}}})), "spec.placement.topologySpreadConstraints[0].maxSkew: "},
+		{signer(nil, octez(object{"pod": object{"labels": object{"team": "no value"}}})), "spec.pod.labels: Invalid value"},
+		{signer(nil, octez(object{"resources": object{"limits": object{"memory": "1Ki"}}})), "spec.resources.requests"},
 	} {
 		apply(c.manifest)
 		server.awaitMessage(t, "Accepted", "False", c.sentence)

@@ -68,6 +68,12 @@ func render(t *testing.T, helm string, args ...string) map[string]object {
 	if err != nil {
 		t.Fatalf("%v (make tools builds it)", err)
 	}
+	return objectsOf(t, text)
+}
+
+// objectsOf is what helm has printed, by kind and name.
+func objectsOf(t *testing.T, text string) map[string]object {
+	t.Helper()
 	objects := map[string]object{}
 	for document := range strings.SplitSeq("\n"+text, "\n---\n") {
 		var o object

@@ -15,13 +15,13 @@ import (
 )
 
 // Every value does what testdata/switches/*.diff shows, and nothing else: each is the
-// difference between the chart with the values beside it and the chart as it comes.
+// difference between the chart with the values beside it and the chart as Helm installs it.
 func TestEverySwitch(t *testing.T) {
-	usual := render(t, helms[0])
+	usual := render(t, helms[0], "--values", releaseFile)
 	for _, values := range switchFiles(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(values), ".yaml"), func(t *testing.T) {
 			t.Parallel()
-			got := difference(t, usual, render(t, helms[0], "--values", values))
+			got := difference(t, usual, render(t, helms[0], "--values", releaseFile, "--values", values))
 			compare(t, strings.TrimSuffix(values, ".yaml")+".diff", got)
 		})
 	}
@@ -32,12 +32,16 @@ func TestBothHelmsRenderTheSame(t *testing.T) {
 	for _, values := range append(switchFiles(t), directory+"/values.yaml") {
 		t.Run(filepath.Base(values), func(t *testing.T) {
 			t.Parallel()
-			if d := difference(t, render(t, helms[0], "--values", values), render(t, helms[1], "--values", values)); d != "" {
+			args := []string{"--values", releaseFile, "--values", values}
+			if d := difference(t, render(t, helms[0], args...), render(t, helms[1], args...)); d != "" {
 				t.Error(d)
 			}
 		})
 	}
 }
+
+// With it, `helm template` makes what `helm install` does.
+const releaseFile = "testdata/release.yaml"
 
 func switchFiles(t *testing.T) []string {
 	t.Helper()

@@ -107,7 +107,7 @@ func TestTheSchemaHasEveryValueAndNoOther(t *testing.T) {
 	if err := json.Unmarshal(text, &root); err != nil {
 		t.Fatal(err)
 	}
-	known := []string{"global"} // Helm's own
+	known := []string{"enabled", "global", "tags"} // of parent charts
 	sections := map[string]bool{"": true}
 	for _, v := range readValues(t) {
 		known = append(known, v.Path)
@@ -163,6 +163,10 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		`grafanaDashboard.labels={"a":1}`:                 "/grafanaDashboard/labels/a",
 		`prometheusOperator.renderMode="always"`:          "/prometheusOperator/renderMode",
 		`extraObjects=[1]`:                                "/extraObjects/0",
+		`uninstallCheck.renderMode="never"`:               "/uninstallCheck/renderMode",
+		`enabled="yes"`:                                   "/enabled",
+		`global=1`:                                        "/global",
+		`tags=["bakers"]`:                                 "/tags",
 	}
 	for _, v := range readValues(t) {
 		path := "/" + strings.ReplaceAll(v.Path, ".", "/")

@@ -9,21 +9,26 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
 // grafanaDashboard is what these tests need of a dashboard.
 type grafanaDashboard struct {
 	file       string
-	UID        *string `json:"uid"`
+	UID        string `json:"uid"`
 	Title      string
 	Panels     []panel
 	Templating struct {
-		List []struct{ Name, Type string }
+		List []struct {
+			Name, Type, AllValue string
+			IncludeAll           bool
+		}
 	}
 }
 
@@ -77,6 +82,7 @@ func readDashboards(t *testing.T) []grafanaDashboard {
 var variable = regexp.MustCompile(`\$\{?(\w+)`)
 
 func TestTheDashboardsCanBeUsedAnywhere(t *testing.T) {
+	uids := map[string]string{}
 	for _, b := range readDashboards(t) {
 		known := map[string]bool{"__rate_interval": true} // Grafana's own
 		hasSource := false
@@ -87,9 +93,11 @@ func TestTheDashboardsCanBeUsedAnywhere(t *testing.T) {
 		if !hasSource {
 			t.Errorf("%s: the data source cannot be chosen", b.file)
 		}
-		if b.UID != nil {
-			t.Errorf("%s has a uid of its own: it could be taken", b.file)
+		// Without one Grafana makes one up at each import, and links to the dashboard end. The folder and the title may be changed.
+		if b.UID == "" || len(b.UID) > 40 || uids[b.UID] != "" {
+			t.Errorf("%s has the uid %q, as %q", b.file, b.UID, uids[b.UID])
 		}
+		uids[b.UID] = b.file
 		ids, cells := map[int]string{}, map[[2]int]string{}
 		for _, p := range b.Panels {
 			where := b.file + ": " + p.Title
@@ -132,7 +140,58 @@ func TestTheDashboardsCanBeUsedAnywhere(t *testing.T) {
 	}
 }
 
+// A Prometheus scrapes much else, and has the alerts of the whole cluster. "All" means all signers.
+func TestAllIsAllSignersAndNothingElse(t *testing.T) {
+	for _, b := range readDashboards(t) {
+		for _, v := range b.Templating.List {
+			if v.IncludeAll && v.AllValue != all {
+				t.Errorf("%s: All of %s is %q, which matches series without that label", b.file, v.Name, v.AllValue)
+			}
+		}
+		for _, p := range b.Panels {
+			for _, q := range p.Targets {
+				expr, err := parser.ParseExpr(q.filled())
+				if err != nil {
+					t.Fatal(err)
+				}
+				parser.Inspect(expr, func(node parser.Node, path []parser.Node) error {
+					selector, is := node.(*parser.VectorSelector)
+					if is && !isOurs(selector) && !slices.ContainsFunc(path, joinsTheOperator) {
+						t.Errorf("%s: %s: %s selects series of others", b.file, p.Title, selector)
+					}
+					return nil
+				})
+			}
+		}
+	}
+}
+
+// isOurs is whether only series of signers, of the operator or of their alerts match.
+func isOurs(selector *parser.VectorSelector) bool {
+	return slices.ContainsFunc(selector.LabelMatchers, func(m *labels.Matcher) bool {
+		switch m.Name {
+		case labels.MetricName:
+			return strings.HasPrefix(m.Value, "tezos_signer_")
+		case "tezossigner": // the label that the scrape configuration gives to signers only
+			return !m.Matches("")
+		case "alertname":
+			return !m.Matches("") && !m.Matches("KubePodCrashLooping")
+		}
+		return false
+	})
+}
+
+// joinsTheOperator is whether only series remain of the process that has the operator's metrics.
+func joinsTheOperator(node parser.Node) bool {
+	join, is := node.(*parser.BinaryExpr)
+	return is && join.VectorMatching != nil && slices.Equal(join.VectorMatching.MatchingLabels, []string{"job", "instance"}) &&
+		strings.Contains(join.RHS.String(), "tezos_signer_operator_")
+}
+
+// What Grafana sends for "All": any value, but not a missing label.
+const all = ".+"
+
 // filled is the query as Grafana sends it when everything is chosen.
 func (q target) filled() string {
-	return strings.NewReplacer("$__rate_interval", "1m", "$namespace", ".*", "$tezossigner", ".*", "$key", ".*").Replace(q.Expr)
+	return strings.NewReplacer("$__rate_interval", "1m", "$namespace", all, "$tezossigner", all, "$key", all).Replace(q.Expr)
 }

@@ -17,6 +17,7 @@ type Request struct {
 	Stage          string
 	Verb           string
 	RequestURI     string
+	UserAgent      string
 	User           struct{ Username string }
 	ObjectRef      struct{ Resource, Subresource, Name, Namespace string }
 	Received       time.Time `json:"requestReceivedTimestamp"`

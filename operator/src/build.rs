@@ -16,6 +16,7 @@ mod projection;
 mod replica;
 mod service;
 
+pub(crate) use octez::BAKER_CONTAINER;
 pub use service::ServiceObjects;
 
 use crate::identity::Identity;
@@ -67,7 +68,7 @@ pub fn objects(signer: &Valid, image: &str) -> Objects {
     let config = config::config_map(signer);
     let config_name = config.metadata.name.clone().unwrap_or_default();
     Objects {
-        service_account: access::service_account(&signer.identity),
+        service_account: access::service_account(signer),
         role: access::role(signer),
         role_binding: access::role_binding(&signer.identity),
         deployment: deployment::deployment(signer, image, &config_name),

@@ -14,9 +14,9 @@ pub use remembered::{forget, remember};
 
 use crate::api::TezosSignerStatus;
 use crate::build::Built;
-use crate::names;
 use crate::report::Report;
 use crate::validate::{Start, Valid};
+use crate::{message, names};
 use chain_head::Answer;
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -93,7 +93,7 @@ async fn check_start(signer: &Valid, status: &TezosSignerStatus, report: &Report
         Answer::NotAsked(reasons) => {
             let note = format!(
                 "spec.initialWatermark.level, {level}, was not compared with the level of the chain before the record was created: {}",
-                reasons.join("; ")
+                message::list_by("; ", reasons)
             );
             report.warn("NodeNotAsked", &note).await;
             Ok(())

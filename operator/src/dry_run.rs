@@ -4,7 +4,7 @@
 //! A Deployment that is applied already needs no dry run: a steady state asks nothing.
 
 use crate::apply::{ApplyError, Cluster, Desired, api_error};
-use crate::build::Built;
+use crate::build::{BAKER_CONTAINER, Built};
 use crate::names;
 use crate::open_deployment::OpenDeployment;
 use crate::validate::{Baker, Invalid, Workload};
@@ -74,8 +74,53 @@ fn complaint(status: &Status, workload: &Workload, own_init_containers: usize) -
     {
         return Invalid::new(format!("{IN_TEMPLATE}{}", with_users_index(rest, own_init_containers)), reason);
     }
+    if let Some(field) = path.strip_prefix(IN_POD).and_then(|path| field_of_spec(path, workload, own_init_containers)) {
+        return Invalid::new(field, reason);
+    }
     let path = if path.is_empty() { path } else { format!("{path}: ") };
     Invalid::new("spec", format!("the API server rejects the Deployment that is built from it: {path}{reason}"))
+}
+
+/// Parts of the pod that users write outside of a template, by the beginning of their paths in the pod and in the TezosSigner. The API server
+/// names metadata in two ways.
+const PARTS: [(&str, &str); 11] = [
+    ("spec.affinity", "spec.placement.affinity"),
+    ("spec.nodeSelector", "spec.placement.nodeSelector"),
+    ("spec.tolerations", "spec.placement.tolerations"),
+    ("spec.topologySpreadConstraints", "spec.placement.topologySpreadConstraints"),
+    ("spec.priorityClassName", "spec.placement.priorityClassName"),
+    ("spec.imagePullSecrets", "spec.imagePullSecrets"),
+    ("spec.terminationGracePeriodSeconds", "spec.pod.terminationGracePeriodSeconds"),
+    ("metadata.labels", "spec.pod.labels"),
+    ("labels", "spec.pod.labels"),
+    ("metadata.annotations", "spec.pod.annotations"),
+    ("annotations", "spec.pod.annotations"),
+];
+
+/// The field of the spec that `path` in the pod comes from. `None` for parts that the operator writes.
+fn field_of_spec(path: &str, workload: &Workload, own_init_containers: usize) -> Option<String> {
+    let is_template = matches!(workload, Workload::Baker(Baker::Template(_)));
+    let mut parts = PARTS.iter().filter(|_| !is_template);
+    if let Some((rest, field)) = parts.find_map(|(part, field)| Some((path.strip_prefix(part)?, field))) {
+        return Some(format!("{field}{rest}"));
+    }
+    // The signer's container, and the baker's, by index or by name.
+    let (list, rest) = path.strip_prefix("spec.")?.split_once('[')?;
+    let (item, rest) = rest.split_once("].resources")?;
+    // Beside a baker, the signer is the last of the operator's init containers.
+    let signer = if matches!(workload, Workload::Service(_)) {
+        ("containers", 0)
+    } else {
+        ("initContainers", own_init_containers.saturating_sub(1))
+    };
+    let is = |container: (&str, usize), name: &str| {
+        list == container.0 && (name_of(item) == Some(name) || item.parse() == Ok(container.1))
+    };
+    if is(signer, names::SIGNER_CONTAINER) {
+        return Some(format!("spec.resources{rest}"));
+    }
+    let is_octez = matches!(workload, Workload::Baker(Baker::Octez(_)));
+    (is_octez && is(("containers", 0), BAKER_CONTAINER)).then(|| format!("spec.baker.octez.resources{rest}"))
 }
 
 /// `a.b[0].c` of `… unknown field "a.b[0].c" …`, or of `….a.b[0].c: field not declared in schema`.
@@ -124,13 +169,47 @@ fn with_users_index(path: &str, own: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::validate::tests::example;
+    use crate::api::TezosSigner;
+    use crate::validate::tests::{example, octez_example, service_example};
     use crate::validate::validate;
     use serde_json::json;
 
     fn said(status: serde_json::Value) -> String {
         let form = validate(&example()).unwrap().workload;
         complaint(&serde_json::from_value(status).unwrap(), &form, 2).to_string()
+    }
+
+    #[test]
+    fn a_complaint_about_a_part_without_a_template_names_the_field_of_the_spec() {
+        let said = |signer: &TezosSigner, field: &str| {
+            let form = validate(signer).unwrap().workload;
+            let status = json!({
+                "message": format!("failed to create typed patch object (ns/n; apps/v1, Kind=Deployment): .spec.template.{field}: field not declared in schema"),
+                "code": 500,
+            });
+            complaint(&serde_json::from_value(status).unwrap(), &form, 1).field
+        };
+        for signer in [service_example(), octez_example()] {
+            for (field, written) in [
+                ("spec.affinity.nodeAfinity", "spec.placement.affinity.nodeAfinity"),
+                ("spec.tolerations[0].efect", "spec.placement.tolerations[0].efect"),
+                ("spec.topologySpreadConstraints[0].skew", "spec.placement.topologySpreadConstraints[0].skew"),
+                ("metadata.labels", "spec.pod.labels"),
+                ("annotations", "spec.pod.annotations"),
+                ("spec.terminationGracePeriodSeconds", "spec.pod.terminationGracePeriodSeconds"),
+                ("spec.dnsPolicy", "spec"),
+                ("spec.containers[name=\"other\"].resources.x", "spec"),
+            ] {
+                assert_eq!(said(&signer, field), written);
+            }
+        }
+        let resources = "spec.containers[name=\"signer\"].resources.limits[cpu]";
+        assert_eq!(said(&service_example(), resources), "spec.resources.limits[cpu]");
+        let resources = "spec.initContainers[name=\"signer\"].resources.limits";
+        assert_eq!(said(&octez_example(), resources), "spec.resources.limits");
+        assert_eq!(said(&octez_example(), "spec.initContainers[0].resources.requests"), "spec.resources.requests");
+        let resources = "spec.containers[0].resources.limts";
+        assert_eq!(said(&octez_example(), resources), "spec.baker.octez.resources.limts");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::apply::ApplyError;
 use crate::claim::ClaimError;
 use crate::identity::MissingIdentity;
+use crate::message;
 use crate::report::SignerError;
 use jiff::Timestamp;
 use std::time::Duration;
@@ -23,7 +24,7 @@ pub enum Error {
     #[error(transparent)]
     Signer(#[from] SignerError),
     /// The TezosSigner is being deleted, and its pods have not ended yet.
-    #[error("waiting for its pods to end, until {until} at the latest: {}", .pods.join(", "))]
+    #[error("waiting for its pods to end, until {until} at the latest: {}", message::list(.pods))]
     PodsEnding {
         /// The names of the pods.
         pods: Vec<String>,

@@ -1,5 +1,6 @@
 //! GET requests to pods and nodes, with a time-out and a limit on the answer.
 
+use crate::client::USER_AGENT;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ const MAX_ANSWER: usize = 128 * 1024;
 
 /// A client that asks pods directly: no proxy, no redirects.
 pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()
+    let builder = reqwest::Client::builder().user_agent(USER_AGENT);
+    builder.no_proxy().redirect(reqwest::redirect::Policy::none()).build()
 }
 
 /// Why an answer over HTTP cannot be used. A retry may help.
@@ -44,4 +46,27 @@ pub(crate) async fn get(http: &reqwest::Client, url: &str) -> Result<Vec<u8>, Ht
         }
     }
     Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn pods_and_nodes_see_who_asks() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/status", listener.local_addr().unwrap());
+        let asked = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = vec![0; 4096];
+            let length = stream.read(&mut head).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
+            String::from_utf8(head[..length].to_vec()).unwrap()
+        });
+        assert_eq!(get(&http_client().unwrap(), &url).await.unwrap(), b"{}");
+        let head = asked.await.unwrap();
+        assert!(head.contains(&format!("user-agent: {USER_AGENT}\r\n")), "{head}");
+    }
 }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tezos_signer_operator::metrics::Metrics;
 use tezos_signer_operator::scope::{Namespace, Scope};
-use tezos_signer_operator::{api, controller, health, http, uninstall};
+use tezos_signer_operator::{api, client, controller, health, http, uninstall};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -88,21 +88,20 @@ fn print_crd(helm: bool) -> Result<(), AnyError> {
 
 #[tokio::main]
 async fn check_uninstall(scopes: &BTreeSet<Scope>) -> Result<(), AnyError> {
-    Ok(uninstall::check(&kube::Client::try_default().await?, scopes).await?)
+    Ok(uninstall::check(&client::client().await?, scopes).await?)
 }
 
 #[tokio::main]
 async fn run(signer_image: &str, health_address: SocketAddr, scopes: &BTreeSet<Scope>) -> Result<(), AnyError> {
     let levels =
         std::env::var("RUST_LOG").ok().filter(|levels| !levels.is_empty()).unwrap_or_else(|| "info".to_owned());
-    // The first directive, so that RUST_LOG can override it. watch::events logs failing watches, once a minute and not twice a second.
-    let filter = tracing_subscriber::EnvFilter::try_new(format!("kube_runtime::watcher=error,{levels}"))?;
+    // The first directives, so that RUST_LOG can override them. watch::events logs failing watches, once a minute and not twice a second.
+    // kube's client logs each answer of 5xx without its words, among them the refusal of a mistyped field. Status and events have the words.
+    let quiet = "kube_runtime::watcher=error,kube_client::client::builder=off";
+    let filter = tracing_subscriber::EnvFilter::try_new(format!("{quiet},{levels}"))?;
     tracing_subscriber::fmt().json().flatten_event(true).with_span_list(false).with_env_filter(filter).init();
 
-    let mut config = kube::Config::infer().await?;
-    // Every error is reported for the TezosSigner that it is about, which is retried with a back-off of its own.
-    config.default_retry = false;
-    let client = kube::Client::try_from(config)?;
+    let client = client::client().await?;
     let watching: Vec<String> = scopes.iter().map(Scope::to_string).collect();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), signer_image, watching = watching.join(","), "starting");
 

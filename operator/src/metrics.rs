@@ -3,7 +3,10 @@
 //! Counters are kept here. The series of TezosSigners are made at each scrape from the controller's store, so that those of a deleted
 //! TezosSigner end with it.
 
+mod process;
+
 use crate::api::{Guarded, annotations};
+use crate::metrics::process::Process;
 use kube::ResourceExt as _;
 use prometheus::core::Collector as _;
 use prometheus::{
@@ -43,7 +46,7 @@ impl Metrics {
         registry.register(Box::new(reconciles.clone()))?;
         registry.register(Box::new(duration.clone()))?;
         registry.register(Box::new(build))?;
-        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        registry.register(Box::new(Process::new()))?;
         Ok(Self { registry, reconciles, duration })
     }
 

@@ -12,6 +12,7 @@ pub use volumes::waits_for_volumes;
 
 use crate::api::TezosSignerSpec;
 use crate::http::{HttpError, get};
+use crate::message::excerpt;
 use crate::open_deployment::running_signer;
 use crate::validate::{DEFAULT_REPLICAS, Workload};
 use container_state::{is_pull_failure, waits_because};
@@ -19,8 +20,9 @@ use containers::waiting_for;
 use futures::future::join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt as _;
+use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::api::ListParams;
+use kube::{Api, ResourceExt as _};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use tezos_signer_core::config::ADMIN_PORT;
@@ -57,6 +59,21 @@ impl Observation {
     pub fn nears_ceiling(&self) -> bool {
         let nears = |key: &KeyObservation| key.ceiling.is_some_and(|ceiling| !ceiling.is_reached);
         self.answers().any(|(_, status)| status.keys.iter().any(nears))
+    }
+
+    /// Reports what the kubelet says about volumes of `pod`, which waits for them.
+    pub(crate) fn misses_objects(&mut self, pod: &str, what: &str) {
+        let of_pods = match self {
+            Self::Baker(pod_observation, _) => vec![pod_observation],
+            Self::Service { pods, .. } => pods.iter_mut().map(|replica| &mut replica.observation).collect(),
+        };
+        for pod_observation in of_pods {
+            if let PodObservation::Unreachable { pod: name, reason, starting } = pod_observation
+                && name == pod
+            {
+                (*reason, *starting) = (what.to_owned(), false);
+            }
+        }
     }
 
     /// The signers that answer, each with the name of its pod.
@@ -179,6 +196,22 @@ pub async fn observe_pods(http: &reqwest::Client, shape: Shape, failure: Option<
     }
 }
 
+/// Adds to `observation` what the kubelet says about the volumes of those of `pods` that wait for them. `events` are those of their
+/// namespace. It costs a request only while a pod waits; without the right to list events, the reason comes later and is less precise.
+pub(crate) async fn observe_volumes(events: &Api<Event>, pods: &[Pod], observation: &mut Observation) {
+    for pod in pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none() && waits_for_volumes(pod)) {
+        let of_pod = format!("involvedObject.uid={}", pod.uid().unwrap_or_default());
+        match events.list(&ListParams::default().fields(&of_pod)).await {
+            Ok(events) => {
+                if let Some(missing) = volumes::missing_objects(pod, &events.items, Timestamp::now()) {
+                    observation.misses_objects(&pod.name_any(), &missing);
+                }
+            }
+            Err(error) => tracing::debug!(pod = pod.name_any(), %error, "its events cannot be listed"),
+        }
+    }
+}
+
 fn is_made_by_deployment(pod: &Pod) -> bool {
     pod.owner_references().iter().any(|owner| owner.kind == "ReplicaSet")
 }
@@ -217,7 +250,14 @@ async fn observe_pod(http: &reqwest::Client, pod: &Pod) -> PodObservation {
     let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).and_then(|ip| ip.parse().ok());
     let Some(address) = address else { return unreachable(pod) };
     match ask(http, address).await {
-        Ok(status) => PodObservation::Answer { pod: name, status: status.into() },
+        Ok(status) => {
+            let mut status = SignerObservation::from(status);
+            // Signers up to release 0.2.1 say nothing of it.
+            if !status.ready && status.reasons.is_empty() && pod.metadata.deletion_timestamp.is_some() {
+                status.reasons.push(BEING_DELETED.to_owned());
+            }
+            PodObservation::Answer { pod: name, status }
+        }
         Err(error) => {
             tracing::debug!(pod = name, %error, "the signer's status cannot be read");
             match error {
@@ -230,13 +270,10 @@ async fn observe_pod(http: &reqwest::Client, pod: &Pod) -> PodObservation {
     }
 }
 
-/// In bytes. A condition's message has room for 32 768, and the error may repeat what a pod has sent.
-const MAX_PARSE_ERROR: usize = 300;
-
+/// The error may repeat what a pod has sent.
 fn unreadable(error: &StatusError) -> String {
-    let mut message = error.to_string();
-    message.truncate(message.floor_char_boundary(MAX_PARSE_ERROR));
-    format!("its answer to GET /status cannot be read, is the signer's image of another release? {message}")
+    let error = excerpt(&error.to_string());
+    format!("its answer to GET /status cannot be read, is the signer's image of another release? {error}")
 }
 
 /// The names of `pods`, by UID.
@@ -250,8 +287,15 @@ pub fn is_over(pod: &Pod) -> bool {
     matches!(phase, Some("Failed" | "Succeeded"))
 }
 
+/// Why a pod that is ending is not Ready, or does not sign.
+const BEING_DELETED: &str = "it is being deleted";
+
 fn unreachable(pod: &Pod) -> PodObservation {
-    let (starting, reason) = waiting_for(pod, Timestamp::now());
+    let (starting, reason) = if pod.metadata.deletion_timestamp.is_some() {
+        (false, BEING_DELETED.to_owned())
+    } else {
+        waiting_for(pod, Timestamp::now())
+    };
     PodObservation::Unreachable { pod: pod.name_any(), reason, starting }
 }
 
@@ -276,7 +320,7 @@ pub fn replica_failure(deployment: &Deployment) -> Option<String> {
     let conditions = deployment.status.as_ref()?.conditions.as_ref()?;
     let failure =
         conditions.iter().find(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True")?;
-    failure.message.clone()
+    failure.message.as_deref().map(excerpt)
 }
 
 #[cfg(test)]

@@ -40,7 +40,8 @@ pub(crate) async fn observe(
         image.runs_well();
     }
     let failure = observation::replica_failure(&deployment);
-    let observation =
-        observation::observe_pods(http, Shape::of_workload(&built.valid.workload), failure.clone(), pods).await;
+    let shape = Shape::of_workload(&built.valid.workload);
+    let mut observation = observation::observe_pods(http, shape, failure.clone(), pods).await;
+    observation::observe_volumes(&cluster.api(), pods, &mut observation).await;
     Ok((Observed { records, pods: observation::names_by_uid(pods), observation, failure }, image))
 }

@@ -80,7 +80,8 @@ async fn observe(
     };
     let failure = failure(live.as_ref());
     let pods = context.caches.pods.of(key);
-    let observation = observation::observe_pods(&context.http, shape, failure.clone(), &pods).await;
+    let mut observation = observation::observe_pods(&context.http, shape, failure.clone(), &pods).await;
+    observation::observe_volumes(&cluster.api(), &pods, &mut observation).await;
     let observed = Observed { records: read, pods: observation::names_by_uid(&pods), observation, failure };
     Ok(PausedObservation::Signers { observed, unreachable })
 }

@@ -3,7 +3,7 @@
 use crate::api::{TezosSigner, TezosSignerStatus, signer_ref};
 use crate::api_message::api_message;
 use crate::context::Context;
-use crate::names;
+use crate::{message, names};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Patch, PatchParams};
 use kube::core::PartialObjectMeta;
@@ -60,9 +60,8 @@ impl Report<'_> {
         Ok(())
     }
 
-    /// Publishes and logs a warning that no condition reports.
+    /// Publishes a warning that no condition reports.
     pub(crate) async fn warn(&self, reason: &str, note: &str) {
-        tracing::warn!(signer = %signer_ref(self.signer), reason, "{note}");
         let event = Event {
             type_: EventType::Warning,
             reason: reason.to_owned(),
@@ -73,8 +72,14 @@ impl Report<'_> {
         self.publish_events(vec![event]).await;
     }
 
+    /// Publishes events, and logs each: who reads the log sees the field and the remedy too.
     async fn publish_events(&self, events: Vec<Event>) {
         for event in events {
+            let (signer, note) = (signer_ref(self.signer), event.note.as_deref().unwrap_or_default());
+            match event.type_ {
+                EventType::Warning => tracing::warn!(%signer, reason = event.reason, "{note}"),
+                EventType::Normal => tracing::info!(%signer, reason = event.reason, "{note}"),
+            }
             publish_event(&self.context.recorder, event, &self.signer.object_ref(&())).await;
         }
     }
@@ -82,9 +87,7 @@ impl Report<'_> {
 
 /// Publishes an event. Events are a courtesy: an error is logged, and fails nothing.
 pub(crate) async fn publish_event(recorder: &Recorder, mut event: Event, object: &ObjectReference) {
-    if let Some(note) = &mut event.note {
-        note.truncate(note.floor_char_boundary(MAX_NOTE));
-    }
+    event.note = event.note.map(|note| message::cut(&note, MAX_NOTE));
     if let Err(error) = recorder.publish(&event, object).await {
         tracing::warn!(%error, "cannot publish an event");
     }

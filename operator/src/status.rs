@@ -17,6 +17,7 @@ use crate::api::TezosSignerStatus;
 use crate::api::annotations::PAUSED_ANNOTATION;
 use crate::claim::{ClaimRefusal, ClaimedRecord};
 use crate::image::Image;
+use crate::message;
 use crate::observation::{KeyObservation, NotReady, Observation, PodObservation, Progress, SignerObservation};
 use crate::observe::Observed;
 use crate::validate::Invalid;
@@ -71,6 +72,9 @@ const WATERMARK: &str = "WatermarkReady";
 const HSM: &str = "HsmReady";
 const READY: &str = "Ready";
 const PAUSED: &str = "Paused";
+
+/// The reason of `Ready` for fewer signers than there should be.
+const DEGRADED: &str = "Degraded";
 
 /// The reason of `Accepted` for a valid spec beside an annotation that means nothing.
 const UNKNOWN_ANNOTATION: &str = "UnknownAnnotation";
@@ -135,7 +139,7 @@ pub fn with_former_pods(
             .iter()
             .filter_map(|pod_observation| answer_of(pod_observation).ok())
             .filter(|(_, status)| does(status));
-        pods.map(|(pod, _)| pod).collect::<Vec<_>>().join(", ")
+        pods.map(|(pod, _)| pod).collect::<Vec<_>>()
     };
     let holder = pods(&|status| status.keys.iter().any(|key| key.held));
     let signs = pods(&|status| {
@@ -146,18 +150,20 @@ pub fn with_former_pods(
         return status;
     }
     let goes_on = if suspended || signs.is_empty() {
-        format!("; the previous spec does not sign either (pod {holder})")
+        format!("; the previous spec does not sign either (pod {})", message::list(&holder))
     } else {
         let keys = status.keys.iter().filter(|key| former.contains(&key.record));
-        let keys = keys.map(|key| key.public_key_hash.as_str()).collect::<Vec<_>>().join(", ");
+        let keys = message::list(keys.map(|key| &key.public_key_hash));
         let but =
             if keys.is_empty() { keys } else { format!(", but not with {keys}, which was removed from spec.keys") };
-        format!("; the previous spec continues to sign (pod {signs}){but}")
+        format!("; the previous spec continues to sign (pod {}){but}", message::list(&signs))
     };
     for ready in status.conditions.iter_mut().filter(|condition| condition.type_ == READY) {
-        ready.message.push_str(&goes_on);
+        // What goes on is worth more than the end of a long reason.
+        let room = message::MAX_MESSAGE.saturating_sub(goes_on.len());
+        ready.message = message::cut(&(message::cut(&ready.message, room) + &goes_on), message::MAX_MESSAGE);
     }
-    status.holder = Some(holder);
+    status.holder = Some(holder.join(", "));
     status
 }
 
@@ -195,7 +201,7 @@ pub fn undecodable(
              suspended until the TezosSigner can be decoded, whatever the value of spec.suspend";
         ("False", done.to_owned())
     } else {
-        let keys = former.join(", ");
+        let keys = message::list(former);
         let but = if former.is_empty() {
             String::new()
         } else {
@@ -209,7 +215,8 @@ pub fn undecodable(
         ("Unknown", done)
     };
     let message = format!(
-        "this release of the operator cannot decode this TezosSigner, which may be of a later release. {done}: {error}"
+        "this release of the operator cannot decode this TezosSigner, which may be of a later release: {}. {done}",
+        message::excerpt(error)
     );
     condition(old, draft(READY, status, "Undecodable", message), generation, now)
 }
@@ -220,7 +227,7 @@ fn condition(old: &[Condition], draft: ConditionDraft, generation: Option<i64>, 
         type_: draft.type_.to_owned(),
         status: draft.status.to_owned(),
         reason: draft.reason,
-        message: draft.message,
+        message: message::cut(&draft.message, message::MAX_MESSAGE),
         observed_generation: generation,
         last_transition_time: before.map_or_else(|| now.clone(), |condition| condition.last_transition_time.clone()),
     }
@@ -309,7 +316,7 @@ fn accepted_with(image: &Image, unknown_annotations: &[String]) -> ConditionDraf
     if unknown_annotations.is_empty() {
         return draft(ACCEPTED, "True", "Valid", message);
     }
-    let unknown = unknown_annotations.join(", ");
+    let unknown = message::list(unknown_annotations);
     let message = format!("{message}; the annotation {unknown} has no effect, expected {PAUSED_ANNOTATION}");
     draft(ACCEPTED, "True", UNKNOWN_ANNOTATION, message)
 }
@@ -338,6 +345,14 @@ fn holder(claims: &[ClaimedRecord], observation: &Observation) -> Option<String>
     Some(pods.join(", "))
 }
 
+/// Why the signer in `pod` does not sign. Each reason that is about one key names it.
+fn reasons(pod: &str, status: &SignerObservation) -> String {
+    if status.reasons.is_empty() {
+        return format!("its signer reports no reason; see kubectl logs {pod} -c signer");
+    }
+    message::list_by("; ", &status.reasons)
+}
+
 fn holds(status: &SignerObservation, claim: &ClaimedRecord) -> bool {
     status.keys.iter().any(|key| key.record == claim.key.record && key.held)
 }
@@ -351,7 +366,9 @@ fn went_back<'a>(
     signers.find_map(|(pod, status)| {
         let key = status.keys.iter().find(|key| key.went_back && is_claimed(&key.record))?;
         let reason = key.reason.as_deref().unwrap_or("see docs/record.md, \"When a backup is restored\"");
-        Some(format!("pod {pod} refuses to sign with the record {}: {reason}", key.record))
+        let of = claims.iter().find(|claim| claim.key.record == key.record);
+        let of = of.map_or_else(String::new, |claim| format!(" of {}", claim.key.public_key_hash));
+        Some(format!("pod {pod} refuses to sign with the record {}{of}: {reason}", key.record))
     })
 }
 
@@ -366,7 +383,7 @@ fn watermark(claims: &[ClaimedRecord], pod_observation: &PodObservation) -> Cond
             Some(key) if key.held => {}
             Some(key) => {
                 let reason = key.reason.as_deref().unwrap_or("the lease is not held yet");
-                let message = format!("pod {pod} does not hold {record}: {reason}");
+                let message = format!("pod {pod} does not hold {record} of {}: {reason}", claim.key.public_key_hash);
                 return draft(WATERMARK, "False", "NotHeld", message);
             }
             None => {
@@ -418,9 +435,7 @@ fn ready(
         return draft(READY, "False", &bad.reason, &bad.message);
     }
     if !status.ready {
-        let reason =
-            if status.reasons.is_empty() { "it gives no reason".to_owned() } else { status.reasons.join("; ") };
-        return draft(READY, "False", "NotReady", format!("pod {pod} does not sign: {reason}"));
+        return draft(READY, "False", "NotReady", format!("pod {pod} does not sign: {}", reasons(pod, status)));
     }
     let Some(NotReady { progress, reason }) = beside else {
         // `kubectl get` shows the pod in the next column.

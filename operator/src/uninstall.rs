@@ -4,13 +4,11 @@
 //! because of its finalizer, and reports nothing.
 
 use crate::api::TezosSigner;
+use crate::message;
 use crate::scope::Scope;
 use kube::api::ListParams;
 use kube::{Client, ResourceExt as _};
 use std::collections::BTreeSet;
-
-/// How many TezosSigners the refusal names.
-const NAMED: usize = 10;
 
 /// Why the operator may not be uninstalled.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +19,7 @@ pub enum UninstallRefused {
          operator, their deletion and that of their namespaces would never finish. To remove only the operator and let the signers \
          continue to sign, use helm uninstall --no-hooks. To keep everything, use helm rollback to the last revision in helm \
          history; until then helm refuses to upgrade. See docs/installing.md, uninstalling",
-        named(.0)
+        message::list(.0)
     )]
     Needed(Vec<String>),
     /// The TezosSigners could not be listed. A retry may help.
@@ -30,12 +28,6 @@ pub enum UninstallRefused {
          --no-hooks"
     )]
     Unknown(Scope, #[source] kube::Error),
-}
-
-fn named(all: &[String]) -> String {
-    let (first, rest) = all.split_at(all.len().min(NAMED));
-    let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
-    first.join(", ") + &more
 }
 
 /// Refuses while there is a TezosSigner in `scopes`.
@@ -64,11 +56,10 @@ mod tests {
     fn a_refusal_names_the_first_few_and_both_ways_out() {
         let all: Vec<String> = (0..12).map(|n| format!("bakers/baker-{n}")).collect();
         let text = UninstallRefused::Needed(all).to_string();
-        for part in ["bakers/baker-0, ", "bakers/baker-9 and 2 more.", "Delete them first", "helm uninstall --no-hooks"]
+        for part in ["bakers/baker-0, ", "bakers/baker-2 and 9 more.", "Delete them first", "helm uninstall --no-hooks"]
         {
             assert!(text.contains(part), "{part:?} is missing in: {text}");
         }
-        assert!(!text.contains("baker-10"), "{text}");
-        assert!(!named(&["bakers/one".to_owned()]).contains("more"));
+        assert!(!text.contains("baker-3"), "{text}");
     }
 }

@@ -5,12 +5,14 @@
 mod baker;
 mod keystore;
 mod placement;
+mod pod;
 mod service;
 mod template;
 
 pub use baker::{Baker, OctezBaker};
 pub use keystore::{CloudHsmClient, ClusterAddress, Keystore, Library, MountedLibrary, Pkcs11};
 pub use placement::Placement;
+pub use pod::PodAdditions;
 pub use service::{Authorities, AuthoritiesSource, DEFAULT_REPLICAS, ServiceCertificate, ServiceWorkload};
 pub use template::Template;
 
@@ -78,6 +80,8 @@ pub struct Valid {
     pub workload: Workload,
     /// Scheduling and image pull secrets of the pods.
     pub placement: Placement,
+    /// What users add to the pods and their ServiceAccount.
+    pub additions: PodAdditions,
     /// Requests and limits of the signer's container that differ from the defaults.
     pub resources: ResourcesSpec,
     /// The image, if it is named.
@@ -151,6 +155,7 @@ pub fn validate(signer: &TezosSigner) -> Result<Valid, Invalid> {
     }
     let keys = keys(&spec.keys, chain)?;
     let placement = placement::validate(spec)?;
+    let additions = pod::validate(spec)?;
     let initial = spec.initial_watermark.as_ref().map(initial_watermark).transpose()?;
     let keystore = keystore::validate(spec)?;
     let (workload, ports) = match (&spec.baker, &spec.service) {
@@ -181,6 +186,7 @@ pub fn validate(signer: &TezosSigner) -> Result<Valid, Invalid> {
         keystore,
         workload,
         placement,
+        additions,
         resources: spec.resources.clone().unwrap_or_default(),
         image: spec.image.clone(),
         suspend: spec.suspend,

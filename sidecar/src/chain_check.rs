@@ -8,6 +8,7 @@
 use crate::keyring::Key;
 use crate::records::session::RecordSessionError;
 use crate::signing::Signer;
+use crate::user_agent::USER_AGENT;
 use axum::body::{Body, to_bytes};
 use axum::http::{self, header};
 use hyper::client::conn::http1;
@@ -175,8 +176,10 @@ async fn ask(node: &NodeEndpoint, path: &str) -> Result<Value, NodeError> {
     let stream = TcpStream::connect(node.authority()).await.map_err(unreachable)?;
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(Cause::of(error)))?;
-    let request =
-        http::Request::get(path).header(header::HOST, node.authority()).header(header::ACCEPT, "application/json");
+    let request = http::Request::get(path)
+        .header(header::HOST, node.authority())
+        .header(header::USER_AGENT, USER_AGENT)
+        .header(header::ACCEPT, "application/json");
     let request = request.body(Body::empty()).map_err(|error| broken(Cause::of(error)))?;
     let exchange = async {
         let answer = sender.send_request(request).await.map_err(|error| broken(Cause::of(error)))?;

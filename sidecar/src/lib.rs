@@ -39,3 +39,4 @@ pub mod signing;
 pub mod stage;
 pub mod store;
 mod systemd;
+mod user_agent;

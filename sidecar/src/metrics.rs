@@ -2,9 +2,11 @@
 //! of the token ([`crate::keystore::pkcs11`]), and of connections ([`crate::metrics::connections`]).
 
 pub mod connections;
+mod process;
 pub(crate) mod records;
 
 use crate::audit::AuditLog;
+use crate::metrics::process::Process;
 use crate::metrics::records::RecordMetrics;
 use crate::records::session::View;
 use prometheus::{
@@ -135,7 +137,7 @@ impl Metrics {
         registry.register(Box::new(phases.clone()))?;
         registry.register(Box::new(build))?;
         let records = RecordMetrics::register(&registry)?;
-        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        registry.register(Box::new(Process::new()))?;
         Ok(Self {
             registry,
             requests,

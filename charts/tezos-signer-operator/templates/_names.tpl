@@ -1,13 +1,20 @@
 {{/* Names, labels and image references of the chart's objects. */}}
 
+{{/* The name of the chart. Not .Chart.Name, which is the alias if the chart is a dependency with an alias: policies, selectors and
+docs/installing.md rely on the label, and with the alias tezos-signer the operator's pod would look like a signer's. */}}
+{{- define "operator.chart" -}}
+tezos-signer-operator
+{{- end }}
+
 {{- define "operator.name" -}}
 {{- $name := .Release.Name -}}
-{{- if not (contains .Chart.Name $name) }}{{ $name = printf "%s-%s" .Release.Name .Chart.Name }}{{ end -}}
+{{- $chart := include "operator.chart" . -}}
+{{- if not (contains $chart $name) }}{{ $name = printf "%s-%s" .Release.Name $chart }}{{ end -}}
 {{- $name | trunc 63 | trimSuffix "-" -}}
 {{- end }}
 
 {{- define "operator.selector" -}}
-app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/name: {{ include "operator.chart" . }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
@@ -27,7 +34,7 @@ because objects are selected by it, then the object's, then that of commonLabels
 {{ include "operator.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+helm.sh/chart: {{ printf "%s-%s" (include "operator.chart" .) .Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{/* The labels that all pods with a signer have, for any TezosSigner: operator/src/names.rs. */}}

@@ -1,4 +1,11 @@
-{{/* Expressions that pods-policy.yaml uses several times. */}}
+{{/* Expressions and fields that the admission policies use several times. */}}
+
+{{/* The defaults of matchConstraints. The field is atomic: if the API server added them, what it stores would differ from what was applied,
+and each further field manager (kubectl apply --server-side, Argo CD, Flux) would conflict or show a difference for ever. */}}
+{{- define "policy.matchDefaults" -}}
+matchPolicy: Equivalent
+objectSelector: {}
+{{- end }}
 
 {{/* True if the ServiceAccount of that name in the request's namespace belongs to a signer. The operator grants only signers a right on a
 resource that does not exist, which identifies them: operator/src/build/access.rs. The name is compared first, because the other check

@@ -25,6 +25,11 @@ pub(super) fn label_map(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "maxProperties": 32, "additionalProperties": {"type": "string", "maxLength": 63}})
 }
 
+/// Labels and annotations of objects. The API server limits their total length itself.
+pub(super) fn metadata_map(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "maxProperties": 32, "additionalProperties": {"type": "string", "maxLength": 4096}})
+}
+
 /// Resource quantities such as `50m`, `64Mi` and `1`. The API server parses them in the operator's dry run of the Deployment.
 pub(super) fn quantities(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "maxProperties": 16, "additionalProperties": {"x-kubernetes-int-or-string": true}})

@@ -7,7 +7,7 @@ use super::TezosSignerStatus;
 use super::baker::BakerSpec;
 use super::key::KeySpec;
 use super::keystore::HsmSpec;
-use super::pod::{ImagePullSecret, PlacementSpec, ResourcesSpec};
+use super::pod::{EnvSpec, ImagePullSecret, PlacementSpec, PodMetadataSpec, ResourcesSpec, ServiceAccountSpec};
 use super::service::ServiceSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
@@ -29,15 +29,17 @@ use serde::{Deserialize, Serialize};
         .message("metadata.name: at most 40 characters and no dots, because the names of pods and roles are derived from it"),
     validation = Rule::new("!has(self.spec.service) || self.metadata.name.matches('^[a-z]')")
         .message("metadata.name: it must begin with a letter, because the Service of spec.service has this name"),
+    // The sentence is the longest, and last: what stands behind it would be off the screen.
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
-    printcolumn(name = "Status", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message"),
-    printcolumn(name = "Chain", type_ = "string", json_path = ".spec.chain"),
     printcolumn(name = "Holder", type_ = "string", json_path = ".status.holder"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Reported", type_ = "date", json_path = ".status.keys[0].rows.readAt", description = "How long ago the operator reported the levels of the first record. While the key signs, at most eleven minutes; longer if it signs nothing, or if the operator is away and the other columns are as old."),
+    printcolumn(name = "Chain", type_ = "string", json_path = ".spec.chain"),
+    printcolumn(name = "Status", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message"),
     printcolumn(name = "HSM", type_ = "string", json_path = ".status.conditions[?(@.type=='HsmReady')].status", priority = 1),
     printcolumn(name = "Watermark", type_ = "string", json_path = ".status.conditions[?(@.type=='WatermarkReady')].status", priority = 1),
     printcolumn(name = "Keys", type_ = "string", json_path = ".status.keys[*].publicKeyHash", priority = 1),
-    printcolumn(name = "Image", type_ = "string", json_path = ".status.deployedImage", priority = 1),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Image", type_ = "string", json_path = ".status.deployedImage", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -47,6 +49,8 @@ use serde::{Deserialize, Serialize};
         .message("spec.baker.octez.delegate: required if spec.keys has several keys: the address of the key that bakes"),
     validation = Rule::new("!has(self.placement) || !has(self.baker) || !has(self.baker.template)")
         .message("spec.placement: only with service or baker.octez; with baker.template, set the placement in the template"),
+    validation = Rule::new("!has(self.pod) || !has(self.baker) || !has(self.baker.template)")
+        .message("spec.pod: only with service or baker.octez; with baker.template, set labels, annotations and terminationGracePeriodSeconds in the template"),
     validation = Rule::new("has(self.service) || self.keys.all(key, !has(key.authorizedKeys))")
         .message("spec.keys: authorizedKeys only with service; with baker, only the baker's pod can reach the signer")
 )]
@@ -95,6 +99,19 @@ pub struct TezosSignerSpec {
     /// Scheduling of the pods. Only with `service` or `baker.octez`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placement: Option<PlacementSpec>,
+
+    /// Labels, annotations and termination of the pods. Only with `service` or `baker.octez`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<PodMetadataSpec>,
+
+    /// The ServiceAccount of the pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account: Option<ServiceAccountSpec>,
+
+    /// Additional environment variables of the signer's container, such as `RUST_LOG`. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub env: Vec<EnvSpec>,
 
     /// Requests and limits of the signer's container, as in a pod: `{limits: {memory: 512Mi}}`. Values that are not set keep their
     /// defaults, so a request of more than 256Mi of memory also needs a limit.

@@ -14,9 +14,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use tezos_signer_core::record::RECORDS_NAMESPACE;
 
-pub(super) fn service_account(signer: &Identity) -> ServiceAccount {
+pub(super) fn service_account(signer: &Valid) -> ServiceAccount {
+    let annotations = signer.additions.service_account_annotations.clone();
     ServiceAccount {
-        metadata: owned_metadata(signer, names::service_account(signer)),
+        metadata: ObjectMeta {
+            annotations: (!annotations.is_empty()).then_some(annotations),
+            ..owned_metadata(&signer.identity, names::service_account(&signer.identity))
+        },
         automount_service_account_token: Some(false),
         ..ServiceAccount::default()
     }

@@ -5,7 +5,7 @@
 //! configuration. The containers that the keystore adds run before it, and end.
 
 use super::container::{container, plain_container, runtime_default, volumes};
-use super::json::{extend, json, prepend, set, set_default};
+use super::json::{extend, json, prepend, set, set_default, texts};
 use super::{keystore, octez, placement};
 use crate::names;
 use crate::validate::{Baker, Template, Valid};
@@ -32,8 +32,11 @@ fn with_signer(signer: &Valid, template: &Template, image: &str, config_map: &st
 
     let mut template = template.value.clone();
     let metadata = &mut template["metadata"];
+    let additions = &signer.additions;
+    set(&mut metadata["labels"], texts(&additions.labels));
+    set(&mut metadata["annotations"], texts(&additions.annotations));
     let labels = names::labels(&signer.identity);
-    set(&mut metadata["labels"], labels.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    set(&mut metadata["labels"], texts(&labels));
     let annotations = &mut metadata["annotations"];
     annotations[names::CONFIG_ANNOTATION] = json!(config_map);
     // The EKS identity webhook would give every container AWS credentials of the signer's ServiceAccount.
@@ -44,7 +47,7 @@ fn with_signer(signer: &Valid, template: &Template, image: &str, config_map: &st
     extend(spec, "volumes", volumes(signer, config_map));
     spec["serviceAccountName"] = json!(names::service_account(&signer.identity));
     spec["automountServiceAccountToken"] = json!(false);
-    set_default(spec, "terminationGracePeriodSeconds", placement::TERMINATION_GRACE_SECONDS);
+    placement::set_grace(spec, additions);
     set_default(&mut spec["securityContext"], "seccompProfile", json(&runtime_default()));
     placement::place(spec, &signer.placement);
     template

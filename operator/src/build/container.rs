@@ -43,6 +43,7 @@ pub(super) fn container(signer: &Valid, image: &str) -> Value {
     };
     let keystore = keystore::objects(&signer.keystore);
     env.extend(keystore.env());
+    env.extend(signer.additions.env.iter().map(json));
     let mut volume_mounts = vec![mount(names::CONFIG_VOLUME, CONFIG_DIRECTORY)];
     volume_mounts.extend(keystore.credentials().iter().map(|(_, mount)| json(mount)));
     volume_mounts.push(mount(names::TOKEN_VOLUME, TOKEN_DIRECTORY));

@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// An object of Kubernetes as JSON. Every one has such a form.
 pub(super) fn json<T: Serialize>(object: &T) -> Value {
@@ -16,6 +17,11 @@ pub(super) fn set<'a, T: Into<Value>>(object: &mut Value, fields: impl IntoItera
     for (name, value) in fields {
         object[name] = value.into();
     }
+}
+
+/// The fields of a map of texts.
+pub(super) fn texts(map: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, &str)> {
+    map.iter().map(|(name, value)| (name.as_str(), value.as_str()))
 }
 
 /// Sets a field that the user has not set.

@@ -13,7 +13,8 @@ use k8s_openapi::api::core::v1::{
 use serde_json::json;
 use tezos_signer_core::config::SIGNING_PORT;
 
-const BAKER_CONTAINER: &str = "baker";
+/// The container that runs `octez-baker`.
+pub(crate) const BAKER_CONTAINER: &str = "baker";
 const IMPORT_CONTAINER: &str = "import-key";
 /// What the client calls the key.
 const ALIAS: &str = "baker";

@@ -1,7 +1,7 @@
 //! Scheduling, image pull secrets and termination of every pod that the operator makes.
 
 use super::json::{extend, items_of, json, set_default};
-use crate::validate::Placement;
+use crate::validate::{Placement, PodAdditions};
 use k8s_openapi::api::core::v1::Toleration;
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 const LOST_NODE_SECONDS: i64 = 30;
 /// How long a pod may take to end. The signer needs 1.5 s for requests in flight, 2 s for the lease and 10 s in which it forwards late
 /// requests, then writes the last lines of the audit log.
-pub(super) const TERMINATION_GRACE_SECONDS: i64 = 30;
+const TERMINATION_GRACE_SECONDS: i64 = 30;
 
 /// Adds scheduling and image pull secrets to the spec of a pod.
 pub(super) fn place(pod: &mut Value, placement: &Placement) {
@@ -19,6 +19,9 @@ pub(super) fn place(pod: &mut Value, placement: &Placement) {
     if let Some(affinity) = &placement.affinity {
         pod["affinity"] = affinity.clone();
     }
+    if let Some(constraints) = &placement.topology_spread_constraints {
+        pod["topologySpreadConstraints"] = json(constraints);
+    }
     if let Some(class) = &placement.priority_class_name {
         set_default(pod, "priorityClassName", class.as_str());
     }
@@ -27,6 +30,12 @@ pub(super) fn place(pod: &mut Value, placement: &Placement) {
     let named = items_of(pod, "imagePullSecrets");
     let secrets = placement.image_pull_secrets.iter().map(|name| json!({"name": name}));
     extend(pod, "imagePullSecrets", secrets.filter(|secret| !named.contains(secret)));
+}
+
+/// Sets how long a pod may take to end, unless its template says it.
+pub(super) fn set_grace(pod: &mut Value, additions: &PodAdditions) {
+    let seconds = additions.termination_grace_seconds.unwrap_or(TERMINATION_GRACE_SECONDS);
+    set_default(pod, "terminationGracePeriodSeconds", seconds);
 }
 
 /// Adds tolerations of a lost node, unless the user has set them.

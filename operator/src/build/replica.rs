@@ -8,10 +8,10 @@ use crate::validate::Valid;
 use k8s_openapi::api::core::v1::{PodSecurityContext, PodSpec, PodTemplateSpec, TopologySpreadConstraint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 pub(super) fn pod(signer: &Valid, image: &str, config_map: &str) -> Value {
-    let mut annotations = BTreeMap::from([(names::CONFIG_ANNOTATION.to_owned(), config_map.to_owned())]);
+    let mut annotations = signer.additions.annotations.clone();
+    annotations.insert(names::CONFIG_ANNOTATION.to_owned(), config_map.to_owned());
     let keystore = keystore::objects(&signer.keystore);
     let init_containers = keystore.init_containers(&|name| plain_container(name, image));
     if !keystore.without_aws().is_empty() {
@@ -21,7 +21,6 @@ pub(super) fn pod(signer: &Valid, image: &str, config_map: &str) -> Value {
         init_containers,
         service_account_name: Some(names::service_account(&signer.identity)),
         automount_service_account_token: Some(false),
-        termination_grace_period_seconds: Some(placement::TERMINATION_GRACE_SECONDS),
         security_context: Some(PodSecurityContext {
             seccomp_profile: Some(runtime_default()),
             ..PodSecurityContext::default()
@@ -31,15 +30,14 @@ pub(super) fn pod(signer: &Valid, image: &str, config_map: &str) -> Value {
         ),
         ..PodSpec::default()
     };
-    let metadata = ObjectMeta {
-        labels: Some(names::labels(&signer.identity)),
-        annotations: Some(annotations),
-        ..ObjectMeta::default()
-    };
+    let mut labels = signer.additions.labels.clone();
+    labels.extend(names::labels(&signer.identity));
+    let metadata = ObjectMeta { labels: Some(labels), annotations: Some(annotations), ..ObjectMeta::default() };
     let mut template = json(&PodTemplateSpec { metadata: Some(metadata), spec: Some(spec) });
     let spec = &mut template["spec"];
     spec["containers"] = Value::Array(vec![container(signer, image)]);
     spec["volumes"] = Value::Array(volumes(signer, config_map));
+    placement::set_grace(spec, &signer.additions);
     placement::place(spec, &signer.placement);
     template
 }

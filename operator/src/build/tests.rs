@@ -229,17 +229,52 @@ fn signers_behind_a_service_run_where_they_are_told() {
         node_selector: std::collections::BTreeMap::from([("disk".to_owned(), "fast".to_owned())]),
         tolerations: vec![serde_json::json!({"key": "bakers", "operator": "Exists"})],
         affinity: Some(serde_json::json!({"nodeAffinity": {"ofTheNextRelease": 1}})),
+        topology_spread_constraints: Some(vec![serde_json::json!({"topologyKey": "rack", "maxSkew": 1})]),
         priority_class_name: Some("bakers".to_owned()),
     });
     signer.spec.image_pull_secrets = vec![crate::api::ImagePullSecret { name: "registry".to_owned() }];
     let objects = objects(&validate(&signer).unwrap(), "i");
     assert_eq!(objects.deployment.spec["template"]["spec"]["affinity"]["nodeAffinity"]["ofTheNextRelease"], 1);
+    let spread = &objects.deployment.spec["template"]["spec"]["topologySpreadConstraints"];
+    assert_eq!(*spread, serde_json::json!([{"topologyKey": "rack", "maxSkew": 1}]), "in place of the defaults");
     let pod = pod(&objects);
     assert_eq!(pod.node_selector.unwrap()["disk"], "fast");
     let tolerations: Vec<_> = pod.tolerations.unwrap().into_iter().filter_map(|toleration| toleration.key).collect();
     assert_eq!(tolerations, ["bakers", "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]);
     assert_eq!(pod.priority_class_name.as_deref(), Some("bakers"));
     assert_eq!(pod.image_pull_secrets.unwrap()[0].name, "registry");
+}
+
+/// What users add is there, and what the operator sets wins.
+#[test]
+fn what_is_added_to_the_pods_is_there_beside_what_the_operator_sets() {
+    let added = serde_json::json!({
+        "pod": {
+            "labels": {"team": "bakers"}, "annotations": {"example.org/owner": "me"}, "terminationGracePeriodSeconds": 60,
+        },
+        "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/x"}},
+        "env": [{"name": "RUST_LOG", "value": "debug"}, {"name": "EMPTY"}],
+    });
+    for (signer, list) in [(service_example(), "containers"), (octez_example(), "initContainers")] {
+        let usual = objects(&validate(&signer).unwrap(), "i");
+        let mut value = serde_json::to_value(&signer).unwrap();
+        for (name, field) in added.as_object().unwrap() {
+            value["spec"][name] = field.clone();
+        }
+        let objects = objects(&validate(&serde_json::from_value(value).unwrap()).unwrap(), "i");
+        let (template, usual_template) = (&objects.deployment.spec["template"], &usual.deployment.spec["template"]);
+        let mut expected = usual_template.clone();
+        expected["metadata"]["labels"]["team"] = "bakers".into();
+        expected["metadata"]["annotations"]["example.org/owner"] = "me".into();
+        expected["spec"]["terminationGracePeriodSeconds"] = 60.into();
+        let env = expected["spec"][list][0]["env"].as_array_mut().unwrap();
+        env.extend([serde_json::json!({"name": "RUST_LOG", "value": "debug"}), serde_json::json!({"name": "EMPTY"})]);
+        assert_eq!(*template, expected);
+        let account = objects.service_account.metadata.annotations.unwrap();
+        assert_eq!(account["eks.amazonaws.com/role-arn"], "arn:aws:iam::1:role/x");
+        assert_eq!(objects.config, usual.config, "the signer's configuration is another matter");
+        assert_eq!(usual.service_account.metadata.annotations, None);
+    }
 }
 
 #[test]
@@ -272,3 +307,5 @@ fn names_fit_and_do_not_meet() {
     assert!(names::role(&long).len() <= 253);
     assert_ne!(names::role(&identity("a-b", "c")), names::role(&identity("a", "b-c")));
 }
+
+mod effects;

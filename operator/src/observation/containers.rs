@@ -2,6 +2,7 @@
 
 use super::container_state::{ended, is_pull_failure, waits_because};
 use super::volumes::{self, waits_for_volumes};
+use crate::message::excerpt;
 use crate::names;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
@@ -17,7 +18,7 @@ pub(super) fn waiting_for(pod: &Pod, now: Timestamp) -> (bool, String) {
     if let Some(condition) = unscheduled {
         return (
             false,
-            format!("it cannot be scheduled: {}", condition.message.as_deref().unwrap_or("no reason given")),
+            format!("it cannot be scheduled: {}", excerpt(condition.message.as_deref().unwrap_or("no reason given"))),
         );
     }
     if let Some(reason) = status.init_container_statuses.iter().flatten().find_map(|c| client_failure(pod, c)) {
@@ -46,7 +47,9 @@ pub(super) fn waiting_for(pod: &Pod, now: Timestamp) -> (bool, String) {
             let image = &signer.image;
             (false, format!("the signer's image {image} cannot be pulled; see kubectl describe pod {}", pod.name_any()))
         }
-        (reason, message) => (false, format!("its signer is not started: {reason} {}", message.unwrap_or_default())),
+        (reason, message) => {
+            (false, format!("its signer is not started: {reason} {}", excerpt(message.unwrap_or_default())))
+        }
     }
 }
 
@@ -73,7 +76,7 @@ pub(super) fn container_trouble(pod: &Pod, container: &ContainerStatus, now: Tim
              container to the numeric id of another user"
         )),
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
-            Some(format!("container {name} cannot be started: {message}"))
+            Some(format!("container {name} cannot be started: {}", excerpt(message)))
         }
         _ => None,
     }

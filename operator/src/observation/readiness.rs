@@ -1,8 +1,10 @@
 //! Why a pod is not Ready, although the signer in it may work. A Service sends no requests to such a pod, whichever of its containers is
 //! not ready.
 
+use super::BEING_DELETED;
 use super::container_state::ended;
 use super::containers::container_trouble;
+use crate::message::excerpt;
 use crate::names;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
@@ -34,14 +36,14 @@ pub enum Progress {
 /// Whether a Service would send requests to `pod`, or why not.
 pub(super) fn readiness(pod: &Pod, now: Timestamp) -> Result<(), NotReady> {
     if pod.metadata.deletion_timestamp.is_some() {
-        return Err(NotReady { progress: Progress::Unready, reason: "it is being deleted".to_owned() });
+        return Err(NotReady { progress: Progress::Unready, reason: BEING_DELETED.to_owned() });
     }
     if is_ready(pod) {
         return Ok(());
     }
     Err(unready_container(pod, now).unwrap_or_else(|| {
         let message = ready_condition(pod).and_then(|condition| condition.message.clone());
-        let reason = message.filter(|message| !message.is_empty());
+        let reason = message.filter(|message| !message.is_empty()).map(|message| excerpt(&message));
         let reason = reason.unwrap_or_else(|| "the kubelet has not reported it as Ready".to_owned());
         NotReady { progress: progress(pod, now), reason }
     }))

@@ -1,6 +1,8 @@
 //! What the operator keeps of a signer's answer to `GET /status`: what a condition or a stage needs, and nothing that changes with each
-//! signature, because a reconcile ends early if two observations are equal. The document itself is [`tezos_signer_core::status`].
+//! signature, because a reconcile ends early if two observations are equal. A reason is cut short: what answers in a pod may be anything.
+//! The document itself is [`tezos_signer_core::status`].
 
+use crate::message::excerpt;
 use tezos_signer_core::position::Level;
 use tezos_signer_core::status::{HsmStatus, KeyStatus, SignerStatus};
 
@@ -46,6 +48,8 @@ pub struct Ceiling {
 impl From<SignerStatus> for SignerObservation {
     fn from(status: SignerStatus) -> Self {
         let SignerStatus { ready, hsm, keys, reasons, started: _, identity: _, tls: _, peer_tls: _ } = status;
+        let hsm = HsmStatus { reason: hsm.reason.as_deref().map(excerpt), ..hsm };
+        let reasons = reasons.iter().map(|reason| excerpt(reason)).collect();
         Self { ready, hsm, keys: keys.into_iter().map(KeyObservation::from).collect(), reasons }
     }
 }
@@ -59,7 +63,7 @@ impl From<KeyStatus> for KeyObservation {
             suspended: key.suspended,
             ceiling: key.ceiling.map(|level| Ceiling { level, is_reached }),
             went_back: key.went_back,
-            reason: key.reason,
+            reason: key.reason.as_deref().map(excerpt),
         }
     }
 }

@@ -144,13 +144,99 @@ fn a_volume_that_does_not_come_is_said_after_a_while() {
         serde_json::from_value::<Pod>(pod).unwrap()
     };
     let at = |time: &str, pod: &Pod| waiting_for(pod, time.parse().unwrap());
-    let needed = "Secret hsm-pin (key pin), ConfigMap ca (key a), Secret tls (keys b, c), PersistentVolumeClaim client";
+    let needed = "Secret hsm-pin (key pin), ConfigMap ca (key a), Secret tls (keys b, c) and 1 more";
     let (starting, said) = at("2026-11-23T08:00:59Z", &pod("False"));
     assert!(starting && said.contains(needed), "{said}");
     let (starting, said) = at("2026-11-23T08:01:00Z", &pod("False"));
-    assert!(!starting && said.contains(&format!("exist: {needed}. See kubectl describe pod p")), "{said}");
+    assert!(!starting && said.contains(&format!("exist: {needed}")), "{said}");
     let (starting, said) = at("2026-11-23T08:01:00Z", &pod("True"));
     assert!(starting && said.contains("images are being pulled"), "{said}");
+}
+
+/// The kubelet's words, of 1.36.
+#[test]
+fn an_object_that_is_missing_is_said_as_soon_as_the_kubelet_says_it() {
+    let pod = json!({
+        "metadata": {"name": "p"},
+        "spec": {"containers": [], "volumes": [
+            {"name": "signer-pin", "secret": {"secretName": "hsm-pin", "items": [{"key": "pin", "path": "pin"}]}},
+            {"name": "data", "persistentVolumeClaim": {"claimName": "client"}},
+        ]},
+    });
+    let pod: Pod = serde_json::from_value(pod).unwrap();
+    let said = |messages: &[(&str, &str)]| {
+        let events = messages.iter().map(|(reason, message)| {
+            let last = "2026-11-23T08:00:00Z";
+            let event = json!({"metadata": {}, "involvedObject": {}, "reason": reason, "message": message, "lastTimestamp": last});
+            serde_json::from_value(event).unwrap()
+        });
+        let events = events.collect::<Vec<_>>();
+        let at = |time: &str| volumes::missing_objects(&pod, &events, time.parse().unwrap());
+        assert_eq!(at("2026-11-23T08:06:00Z"), None, "the kubelet does not say it any more");
+        at("2026-11-23T08:05:00Z")
+    };
+    let no_secret = "MountVolume.SetUp failed for volume \"signer-pin\" : secret \"hsm-pin\" not found";
+    let no_key = "MountVolume.SetUp failed for volume \"signer-pin\" : references non-existent secret key: pin";
+    assert_eq!(
+        said(&[("Scheduled", "assigned"), ("FailedMount", no_secret), ("FailedMount", no_secret)]).unwrap(),
+        "secret \"hsm-pin\" not found (volume signer-pin needs Secret hsm-pin (key pin)); create what is missing, and the kubelet \
+         tries again by itself"
+    );
+    assert!(
+        said(&[("FailedMount", no_key)])
+            .unwrap()
+            .starts_with("references non-existent secret key: pin (volume signer-pin needs")
+    );
+    // A volume of a driver.
+    let no_class =
+        "MountVolume.SetUp failed for volume \"csi\" : rpc error: code = Unknown desc = class bakers/pin not found";
+    assert!(said(&[("FailedMount", no_class)]).unwrap().contains("bakers/pin not found (volume csi); create"));
+    // Only a matter of time, or of something else.
+    for message in [
+        "MountVolume.SetUp failed for volume \"signer-pin\" : failed to sync secret cache: timed out waiting for the condition",
+        "Unable to attach or mount volumes: unmounted volumes=[data]",
+    ] {
+        assert_eq!(said(&[("FailedMount", message), ("Pulled", no_secret)]), None, "{message}");
+    }
+    let waiting = PodObservation::Unreachable { pod: "p".to_owned(), reason: "…".to_owned(), starting: true };
+    let mut observation = Observation::Baker(waiting, None);
+    observation.misses_objects("q", "another");
+    observation.misses_objects("p", "why");
+    let expected = PodObservation::Unreachable { pod: "p".to_owned(), reason: "why".to_owned(), starting: false };
+    assert_eq!(observation, Observation::Baker(expected, None));
+}
+
+/// A message that fills a screen hides the sentence.
+#[test]
+fn of_many_keys_three_are_named_and_the_others_counted() {
+    let items: Vec<Value> =
+        (0..76).map(|i| json!({"key": format!("key-{i:02}-{}", "x".repeat(100)), "path": "p"})).collect();
+    let pod = json!({
+        "metadata": {"name": "p"},
+        "spec": {"containers": [], "volumes": [{"name": "v", "secret": {"secretName": "s", "items": items}}]},
+        "status": {"startTime": "2026-11-23T08:00:00Z"},
+    });
+    let (_, said) = volumes::waiting_for(&serde_json::from_value(pod).unwrap(), Timestamp::now());
+    assert!(
+        said.starts_with("its volumes or its network are not set up yet; see kubectl describe pod p. Check"),
+        "{said}"
+    );
+    assert!(said.contains("key-02-") && !said.contains("key-03-") && said.ends_with(" and 73 more)"), "{said}");
+}
+
+/// What answers in a pod may be anything.
+#[test]
+fn the_words_of_a_signer_are_cut_short() {
+    let mut document: Value = serde_json::from_slice(OF_0_2_0).unwrap();
+    let long = "ä\n".repeat(20_000);
+    (document["hsm"]["reason"], document["keys"][0]["reason"]) = (json!(long), json!(long));
+    document["reasons"] = json!([long]);
+    let status = SignerStatus::from_json(document.to_string().as_bytes()).unwrap();
+    let observed = SignerObservation::from(status);
+    for reason in [&observed.hsm.reason, &observed.keys[0].reason, &Some(observed.reasons[0].clone())] {
+        let reason = reason.as_ref().unwrap();
+        assert!(reason.len() <= 300 && reason.ends_with('…') && !reason.contains('\n'), "{reason}");
+    }
 }
 
 /// What answers in a pod may be anything.

@@ -1,14 +1,19 @@
 //! A pod that waits for its volumes or its network: the kubelet starts no container before they are set up, and tries for ever. The
-//! operator cannot see which object is missing, because it has no rights on Secrets. So it names all that the volumes need.
+//! operator cannot see which object is missing, because it has no rights on Secrets. The kubelet says it, in an event of the pod. Until
+//! there is one, the operator names all that the volumes need.
 
 use super::container_state::waits_because;
-use crate::names;
+use crate::{message, names};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{ConfigMapProjection, KeyToPath, Pod, SecretProjection, Volume};
+use k8s_openapi::api::core::v1::{ConfigMapProjection, Event, KeyToPath, Pod, SecretProjection, Volume};
 use kube::ResourceExt as _;
+use std::collections::BTreeSet;
 
 /// How long this counts as starting. To attach a disk may take as long.
 const STARTUP_TIME: SignedDuration = SignedDuration::from_mins(1);
+
+/// How long an event counts: the kubelet repeats it at least every five minutes while the object is missing.
+const EVENT_AGE: SignedDuration = SignedDuration::from_mins(6);
 
 /// Whether a node has accepted the pod and has not set up its volumes and network yet.
 pub fn waits_for_volumes(pod: &Pod) -> bool {
@@ -27,19 +32,41 @@ pub(super) fn waiting_for(pod: &Pod, now: Timestamp) -> (bool, String) {
     let since = pod.status.as_ref().and_then(|status| status.start_time.as_ref());
     let starting = since.is_none_or(|since| now.duration_since(since.0) < STARTUP_TIME);
     let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-    let needed = volumes
-        .filter(|volume| !names::SELF_MADE_VOLUMES.contains(&volume.name.as_str()))
-        .flat_map(needs)
-        .collect::<Vec<_>>()
-        .join(", ");
+    let needed = message::list(
+        volumes.filter(|volume| !names::SELF_MADE_VOLUMES.contains(&volume.name.as_str())).flat_map(needs),
+    );
     if starting {
         return (true, format!("its network and its volumes are being set up (it needs {needed})"));
     }
     let reason = format!(
-        "its volumes or its network are not set up yet. Check that these exist: {needed}. See kubectl describe pod {}",
+        "its volumes or its network are not set up yet; see kubectl describe pod {}. Check that these exist: {needed}",
         pod.name_any()
     );
     (false, reason)
+}
+
+/// What the kubelet says in its `events` of `pod` about objects and keys that do not exist. `None` for all else, such as a disk that is
+/// still being attached, which needs only time.
+pub(super) fn missing_objects(pod: &Pod, events: &[Event], now: Timestamp) -> Option<String> {
+    let is_current = |event: &&Event| {
+        event.reason.as_deref() == Some("FailedMount")
+            && event.last_timestamp.as_ref().is_none_or(|last| now.duration_since(last.0) < EVENT_AGE)
+    };
+    let volumes = || pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    let missing = events.iter().filter(is_current).filter_map(|event| {
+        let message = event.message.as_deref()?.strip_prefix("MountVolume.SetUp failed for volume \"")?;
+        let (name, why) = message.split_once("\" : ")?;
+        let is_missing = ["not found", "non-existent"].iter().any(|words| why.contains(words));
+        // Whole objects are named by the kubelet, and of a key that is missing only the key.
+        let needed = message::list(volumes().filter(|volume| volume.name == name).flat_map(needs));
+        let needed = if needed.is_empty() { needed } else { format!(" needs {needed}") };
+        is_missing.then(|| format!("{} (volume {name}{needed})", message::excerpt(why)))
+    });
+    // Events of several volumes take turns in being the newest. The sentence must not.
+    let missing: BTreeSet<String> = missing.collect();
+    (!missing.is_empty()).then(|| {
+        format!("{}; create what is missing, and the kubelet tries again by itself", message::list_by("; ", missing))
+    })
 }
 
 /// The objects that the volume needs, with the keys that they must have.
@@ -72,6 +99,6 @@ fn object(kind: &str, name: &str, items: Option<&Vec<KeyToPath>>) -> String {
     match keys[..] {
         [] => format!("{kind} {name}"),
         [key] => format!("{kind} {name} (key {key})"),
-        _ => format!("{kind} {name} (keys {})", keys.join(", ")),
+        _ => format!("{kind} {name} (keys {})", message::list(keys)),
     }
 }

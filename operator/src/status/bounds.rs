@@ -2,6 +2,7 @@
 
 use super::{ConditionDraft, READY, draft};
 use crate::claim::ClaimedRecord;
+use crate::message;
 use tezos_signer_core::position::FloorLevel;
 
 /// The condition for the first key with which nothing new is signed, because of its ceiling or an absurd floor.
@@ -44,8 +45,8 @@ pub(super) fn signing(claims: &[ClaimedRecord]) -> String {
         }
         _ => {
             let named = claims.iter().zip(&bounds).filter(|(_, bounds)| !bounds.is_empty());
-            let named: Vec<_> = named.map(|(claim, bounds)| format!("{}{bounds}", key(claim))).collect();
-            format!("signing with all {} keys; {}", claims.len(), named.join("; "))
+            let named = message::list_by("; ", named.map(|(claim, bounds)| format!("{}{bounds}", key(claim))));
+            format!("signing with all {} keys; {named}", claims.len())
         }
     }
 }

@@ -1,9 +1,11 @@
 //! The conditions of signers behind a Service. With one that signs the TezosSigner is Ready; a missing one is reported as Degraded.
 
 use super::{
-    ConditionDraft, HSM, READY, STARTING, WATERMARK, WENT_BACK, answer_of, bounds, draft, holds, unknown, went_back,
+    ConditionDraft, DEGRADED, HSM, READY, STARTING, WATERMARK, WENT_BACK, answer_of, bounds, draft, holds, reasons,
+    unknown, went_back,
 };
 use crate::claim::ClaimedRecord;
+use crate::message;
 use crate::observation::{NotReady, PodObservation, Progress, Replica, SignerObservation};
 
 /// The pods of a TezosSigner's signers, as the status counts them.
@@ -44,7 +46,8 @@ impl Replicas<'_> {
                 });
                 let reason =
                     reason.unwrap_or_else(|| "the pods run with an older configuration, without it".to_owned());
-                return draft(WATERMARK, "False", "NotHeld", format!("no pod holds {record}: {reason}"));
+                let key = &claim.key.public_key_hash;
+                return draft(WATERMARK, "False", "NotHeld", format!("no pod holds {record} of {key}: {reason}"));
             };
             held.push((pod, record.as_str()));
         }
@@ -75,9 +78,9 @@ impl Replicas<'_> {
         }
         let held: Option<Vec<_>> = claims.iter().map(|claim| Some((claim, self.holder(claim)?))).collect();
         let Some(held) = held else { return self.not_held(claims) };
-        if let Some((claim, (pod, status))) = held.iter().find(|(_, (_, status))| !status.ready) {
-            let message = format!("pod {pod} does not sign for {}: {}", claim.key.public_key_hash, reasons(status));
-            return draft(READY, "False", "NotReady", message);
+        // Each reason that is about one key names it.
+        if let Some((_, (pod, status))) = held.iter().find(|(_, (_, status))| !status.ready) {
+            return draft(READY, "False", "NotReady", format!("pod {pod} does not sign: {}", reasons(pod, status)));
         }
         let bounded = |claim: &ClaimedRecord| format!("{}{}", claim.key.public_key_hash, bounds::of(claim));
         let keys: Vec<_> = held.iter().map(|(claim, (pod, _))| (*pod, bounded(claim))).collect();
@@ -88,14 +91,12 @@ impl Replicas<'_> {
         let wanted = usize::from(self.wanted);
         let verb = if ready == 1 { "is" } else { "are" };
         // During a rolling update there is one more.
-        let mut message = format!("{} of {wanted} replicas {verb} ready; {}", ready.min(wanted), by_pod(&keys));
+        let count = format!("{} of {wanted} replicas {verb} ready", ready.min(wanted));
         if ready >= wanted {
-            return draft(READY, "True", "Signing", message);
+            return draft(READY, "True", "Signing", format!("{count}; {}", by_pod(&keys)));
         }
-        if let Some(trouble) = self.trouble() {
-            message = format!("{message}; {trouble}");
-        }
-        draft(READY, "True", "Degraded", message)
+        let trouble = self.trouble().map_or_else(String::new, |trouble| format!("{trouble}; "));
+        draft(READY, "True", DEGRADED, format!("{count}; {trouble}{}", by_pod(&keys)))
     }
 
     /// The signers could sign, but the Service sends no requests to any of them.
@@ -128,7 +129,7 @@ impl Replicas<'_> {
             (Ok(()), _) | (_, PodObservation::NoPod(_)) => None,
             (Err(_), PodObservation::Unreachable { pod, reason, .. }) => Some(format!("pod {pod}: {reason}")),
             (Err(_), PodObservation::Answer { pod, status }) if !status.ready => {
-                Some(format!("pod {pod}: {}", reasons(status)))
+                Some(format!("pod {pod}: {}", reasons(pod, status)))
             }
             (Err(not_ready), PodObservation::Answer { pod, .. }) => Some(format!("pod {pod}: {}", not_ready.reason)),
         })
@@ -157,10 +158,6 @@ fn answer(replica: &Replica) -> Option<(&str, &SignerObservation)> {
     answer_of(&replica.observation).ok()
 }
 
-fn reasons(status: &SignerObservation) -> String {
-    if status.reasons.is_empty() { "it gives no reason".to_owned() } else { status.reasons.join("; ") }
-}
-
 /// `a holds x, y; b holds z`.
 fn by_pod<T: AsRef<str>>(held: &[(&str, T)]) -> String {
     let mut pods: Vec<&str> = held.iter().map(|(pod, _)| *pod).collect();
@@ -168,7 +165,7 @@ fn by_pod<T: AsRef<str>>(held: &[(&str, T)]) -> String {
     pods.dedup();
     let of = |pod: &str| {
         let of_pod = held.iter().filter(|(holder, _)| *holder == pod);
-        of_pod.map(|(_, what)| what.as_ref()).collect::<Vec<&str>>().join(", ")
+        message::list(of_pod.map(|(_, what)| what.as_ref()))
     };
-    pods.iter().map(|pod| format!("{pod} holds {}", of(pod))).collect::<Vec<_>>().join("; ")
+    message::list_by("; ", pods.iter().map(|pod| format!("{pod} holds {}", of(pod))))
 }

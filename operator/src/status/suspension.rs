@@ -2,6 +2,7 @@
 
 use super::{ConditionDraft, READY, SUSPENDED, conditions, draft};
 use crate::claim::ClaimedRecord;
+use crate::message;
 use crate::observe::Observed;
 
 /// The message about suspended keys.
@@ -21,7 +22,7 @@ pub(super) fn of(observed: &Observed) -> Option<Suspension> {
     if others.is_empty() {
         return Some(Suspension { what: "signing is suspended".to_owned(), record });
     }
-    let keys = suspended.iter().map(|claim| claim.key.public_key_hash.as_str()).collect::<Vec<_>>().join(", ");
+    let keys = message::list(suspended.iter().map(|claim| &claim.key.public_key_hash));
     let [ready, ..] = conditions(&others, &observed.observation);
     let others = match (ready.status, others.len()) {
         ("True", 1) => "the other key continues to sign".to_owned(),

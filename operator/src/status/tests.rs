@@ -109,7 +109,11 @@ fn each_outcome_has_its_conditions() {
     assert_eq!(summary(&answer(older))[2], "WatermarkReady=False NotHeld");
     let mut other = well();
     other.ready = false;
-    assert_eq!(summary(&answer(other))[0], "Ready=False NotReady");
+    assert_eq!(summary(&answer(other.clone()))[0], "Ready=False NotReady");
+    assert_eq!(
+        message(&answer(other)),
+        "pod p does not sign: its signer reports no reason; see kubectl logs p -c signer"
+    );
 
     let suspended = applied(true, PodObservation::Answer { pod: "p".to_owned(), status: well() });
     assert_eq!(summary(&suspended)[0], "Ready=False Suspended");
@@ -221,7 +225,7 @@ fn a_record_that_went_back_has_a_reason_of_its_own_whoever_holds_it() {
         assert_eq!(summary(&told)[2], "WatermarkReady=False RecordWentBack");
         assert!(
             message(&told)
-                .contains("pod p refuses to sign with the record watermark-a: the block row went back, docs/record.md")
+                .contains("pod p refuses to sign with the record watermark-a of tz3a: the block row went back, docs")
         );
         // Another one may have forgotten it, and sign on.
         for other in [well(), standby()] {
@@ -231,6 +235,42 @@ fn a_record_that_went_back_has_a_reason_of_its_own_whoever_holds_it() {
         }
     }
     assert!(is_warning(&status(&TezosSignerStatus::default(), &answer(latched), Some(1), &time(1)).conditions[0]));
+}
+
+/// Longer ones hide the sentence, and an event has no room for them.
+#[test]
+fn no_message_is_longer_than_a_screen_whoever_wrote_its_words() {
+    let endless = "x ".repeat(20_000);
+    let none = TezosSignerStatus::default();
+    let mut broken = well();
+    (broken.ready, broken.reasons) = (false, vec![endless.clone(); 40]);
+    broken.hsm = HsmStatus { ready: false, reason: Some(endless.clone()) };
+    let silent = PodObservation::Unreachable { pod: "p".to_owned(), reason: endless.clone(), starting: false };
+    let outcomes = [
+        PipelineOutcome::Invalid(Invalid::new("spec.chain", endless.clone())),
+        PipelineOutcome::NotApplied { reason: "Refused", message: endless.clone() },
+        answer(broken.clone()),
+        applied(false, silent.clone()),
+        applied(false, PodObservation::NoPod(Some(endless.clone()))),
+        service(vec![replica("a", broken), replica("b", well())]),
+    ];
+    for outcome in outcomes {
+        let next = with_former_pods(
+            status(&none, &outcome, Some(1), &time(1)),
+            &[PodObservation::Answer { pod: "p".to_owned(), status: well() }],
+            false,
+            &BTreeSet::new(),
+        );
+        for condition in &next.conditions {
+            assert!(condition.message.len() <= 900, "{}: {}", condition.type_, condition.message.len());
+            let published = event(condition).note.unwrap();
+            assert!(published.len() < 1000, "{published}");
+        }
+        assert!(next.conditions[0].message.ends_with("; the previous spec continues to sign (pod p)"));
+    }
+    assert!(undecodable(&[], &endless, true, &[], None, &time(1)).message.len() <= 900);
+    assert!(failing(&none, &endless, None, &time(1)).conditions[0].message.len() <= 900);
+    assert!(deleting(&none, &endless, None, &time(1)).conditions[0].message.len() <= 900);
 }
 
 #[test]
@@ -322,7 +362,7 @@ fn one_that_cannot_be_read_says_whether_it_is_suspended() {
     let (running, suspended) = (of(&[], false, 1), of(&[], true, 1));
     assert_eq!((running.status.as_str(), suspended.status.as_str()), ("Unknown", "False"));
     for said in [&running, &suspended] {
-        assert!(said.reason == "Undecodable" && said.message.ends_with(": spec.x: wrong"), "{}", said.message);
+        assert!(said.reason == "Undecodable" && said.message.contains("release: spec.x: wrong. "), "{}", said.message);
     }
     assert!(
         running.message.contains("its signers continue to sign") && !suspended.message.contains("continue to sign")

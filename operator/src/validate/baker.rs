@@ -3,6 +3,7 @@
 use super::template::{self, Reserved, Template};
 use super::{Invalid, placement};
 use crate::api::{BakerSpec, LiquidityBakingVote, OctezBakerSpec};
+use crate::message;
 use serde_json::Value;
 use tezos_signer_core::cause::Cause;
 use tezos_signer_core::config::KeyConfig;
@@ -99,7 +100,7 @@ fn octez(spec: &OctezBakerSpec, keys: &[KeyConfig]) -> Result<OctezBaker, Invali
 /// The key that bakes: the one that is named, or the only one.
 fn delegate(named: Option<&str>, keys: &[KeyConfig]) -> Result<PublicKeyHash, Invalid> {
     let wrong = |reason: Cause| Invalid::new(format!("{OCTEZ}.delegate"), reason);
-    let all = || keys.iter().map(|key| key.hash().to_string()).collect::<Vec<_>>().join(", ");
+    let all = || message::list(keys.iter().map(|key| key.hash().to_string()));
     match (named, keys) {
         (None, [key]) => Ok(key.hash()),
         (None, _) => {

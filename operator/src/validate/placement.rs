@@ -14,6 +14,8 @@ pub struct Placement {
     pub tolerations: Vec<Value>,
     /// Which nodes, and beside which pods.
     pub affinity: Option<Value>,
+    /// How the pods are spread, in place of the defaults.
+    pub topology_spread_constraints: Option<Vec<Value>>,
     /// The priority class of the pods.
     pub priority_class_name: Option<String>,
     /// The Secrets by which their images are pulled.
@@ -25,12 +27,13 @@ pub(super) fn validate(spec: &TezosSignerSpec) -> Result<Placement, Invalid> {
         let reason = "only with service or baker.octez; with baker.template, set the placement in the template";
         return Err(Invalid::new("spec.placement", reason));
     }
-    let PlacementSpec { node_selector, tolerations, affinity, priority_class_name } =
+    let PlacementSpec { node_selector, tolerations, affinity, topology_spread_constraints, priority_class_name } =
         spec.placement.clone().unwrap_or_default();
     Ok(Placement {
         node_selector,
         tolerations: tolerations.iter().map(without_nulls).collect(),
         affinity: affinity.as_ref().map(without_nulls),
+        topology_spread_constraints: topology_spread_constraints.map(|all| all.iter().map(without_nulls).collect()),
         priority_class_name,
         image_pull_secrets: spec.image_pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
     })

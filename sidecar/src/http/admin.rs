@@ -121,10 +121,14 @@ impl Admin {
 
     /// Reasons to show. TLS is none not to start: new files can heal it at any time, and other clients may not need it.
     fn to_show(&self, reasons: Vec<String>) -> Vec<String> {
+        let ends = self.signer.is_closing().then(|| SHUTTING_DOWN.to_owned());
         let tls = [&self.tls, &self.peer_tls].into_iter().flatten().filter_map(|tls| tls.reason());
-        reasons.into_iter().chain(self.late()).chain(tls).collect()
+        ends.into_iter().chain(reasons).chain(self.late()).chain(tls).collect()
     }
 }
+
+/// Why a signer that ends is not ready.
+const SHUTTING_DOWN: &str = "the signer is shutting down";
 
 fn tls_status(tls: &Tls) -> TlsStatus {
     TlsStatus { not_after: tls.not_after(), reason: tls.reason() }
@@ -151,7 +155,7 @@ async fn startupz(State(admin): State<Arc<Admin>>) -> Response {
 async fn readyz(State(admin): State<Arc<Admin>>) -> Response {
     let reasons = admin.reasons();
     if admin.signer.is_closing() {
-        return probe(false, &["the signer is shutting down".to_owned()]);
+        return probe(false, &[SHUTTING_DOWN.to_owned()]);
     }
     probe(admin.started(&reasons), &admin.to_show(reasons))
 }

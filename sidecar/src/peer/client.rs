@@ -6,6 +6,7 @@ use crate::net::tls::Tls;
 use crate::peer::{CLIENT_HEADER, HOLDER_HEADER, REQUEST_ID_HEADER};
 use crate::records::session::Holder;
 use crate::request::Request;
+use crate::user_agent::USER_AGENT;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{self, HeaderValue, header};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -237,6 +238,7 @@ fn message(address: SocketAddr, holder: &Holder, request: &Request) -> Result<ht
     let query = query.map_or_else(String::new, |authentication| format!("?authentication={authentication}"));
     http::Request::post(format!("/keys/{}{query}", request.key))
         .header(header::HOST, address.to_string())
+        .header(header::USER_AGENT, USER_AGENT)
         .header(header::CONTENT_TYPE, "application/json")
         .header(HOLDER_HEADER, &holder.identity)
         .header(CLIENT_HEADER, printable(&request.caller.client))

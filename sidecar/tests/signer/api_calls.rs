@@ -141,6 +141,25 @@ fn a_record_is_made_by_post_and_where_one_is_the_call_fails() {
     });
 }
 
+/// Without a name, audit log and managed fields say `unknown`.
+#[test]
+fn each_call_says_which_program_it_is_of_and_who_writes() {
+    in_own_process(async |env| {
+        let api = ScriptedApi::offer(&env).await;
+        let (store, name) = (ConfigMapStore::connect(NAMESPACE).await.unwrap(), env.tz3().record_name());
+        store.create(&name, &floor(5)).await.unwrap();
+        let basis = store.read(&name, deadline()).await.unwrap();
+        store.replace(&name, &basis, &floor(6), &held_by("me"), deadline()).await.unwrap();
+        let asked = api.asked();
+        assert_eq!(methods(&asked), ["POST", "GET", "PUT"]);
+        for request in &asked {
+            assert_eq!(request.user_agent, concat!("tezos-signer/", env!("CARGO_PKG_VERSION")), "{request:?}");
+            let names_manager = request.query.split('&').any(|parameter| parameter == "fieldManager=tezos-signer");
+            assert_eq!(names_manager, request.method != "GET", "{request:?}");
+        }
+    });
+}
+
 #[test]
 fn each_answer_of_the_api_server_means_one_thing() {
     in_own_process(async |env| {

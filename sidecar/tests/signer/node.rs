@@ -20,13 +20,15 @@ const HEAD: u32 = NEXT + 5000;
 pub(crate) struct Node {
     pub(crate) address: SocketAddr,
     answers: Arc<Mutex<HashMap<String, Value>>>,
+    /// The headers of each request.
+    asked: Arc<Mutex<Vec<Vec<String>>>>,
 }
 
 impl Node {
     /// Of a chain in whose blocks nobody votes that we know.
     pub(crate) fn start(chain: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let node = Self { address: listener.local_addr().unwrap(), answers: Arc::default() };
+        let node = Self { address: listener.local_addr().unwrap(), answers: Arc::default(), asked: Arc::default() };
         node.answer_with("head/header", json!({"chain_id": chain, "level": HEAD, "proto": 24}));
         for level in NEXT..NEXT + 100 {
             node.answer_with(
@@ -38,13 +40,13 @@ impl Node {
                 json!({"baker_consensus_key": "tz1iS7kehbR1CKAd38HrssP38BBz8GC9Zhy4"}),
             );
         }
-        let answers = node.answers.clone();
+        let (answers, headers) = (node.answers.clone(), node.asked.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
                 let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
                 let asked = lines.next().unwrap_or_default();
-                let _ = lines.find(String::is_empty);
+                headers.lock().unwrap().push(lines.by_ref().take_while(|line| !line.is_empty()).collect());
                 let answer = asked.split(' ').nth(1).and_then(|path| answers.lock().unwrap().get(path).cloned());
                 let status = if answer.is_some() { "200 OK" } else { "404 Not Found" };
                 let body = answer.unwrap_or_default().to_string();
@@ -97,6 +99,8 @@ fn a_vote_or_block_of_the_key_above_its_record_holds_it_back_until_the_record_is
         compared(&signer, &key);
         signer.signature(&key, &attestation(NEXT, 0, 1));
         drop(signer);
+        let name = concat!("user-agent: tezos-signer/", env!("CARGO_PKG_VERSION"));
+        assert!(node.asked.lock().unwrap().iter().all(|headers| headers.iter().any(|header| header == name)));
 
         // What was signed after the copy was made, and forgotten with it.
         let hash = key.hash().to_string();

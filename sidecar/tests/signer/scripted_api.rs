@@ -39,6 +39,7 @@ pub(crate) struct ReceivedRequest {
     pub(crate) path: String,
     pub(crate) query: String,
     pub(crate) body: Value,
+    pub(crate) user_agent: String,
     /// The connections are counted from 0.
     pub(crate) connection: usize,
 }
@@ -326,18 +327,21 @@ async fn read_request(stream: &mut TcpStream, connection: usize) -> Option<Recei
     let text = String::from_utf8(bytes[..head].to_vec()).unwrap();
     let mut lines = text.lines();
     let (method, target) = lines.next().unwrap().rsplit_once(' ').unwrap().0.split_once(' ').unwrap();
-    let header = |line: &str| {
-        let (name, value) = line.split_once(':').unwrap();
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().unwrap())
+    let headers: Vec<(&str, &str)> = lines.filter_map(|line| line.split_once(':')).collect();
+    let header = |wanted: &str| {
+        let mut all =
+            headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim());
+        all.next().map(|first| all.fold(first.to_owned(), |all, one| format!("{all}, {one}")))
     };
-    let length = lines.find_map(header).unwrap_or_default();
+    let length = header("content-length").map_or(0, |length| length.parse().unwrap());
+    let user_agent = header("user-agent").unwrap_or_default();
     while bytes.len() < head + 4 + length {
         read_more(stream, &mut bytes).await?;
     }
     let body = serde_json::from_slice(&bytes[head + 4..]).unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let (method, path, query) = (method.to_owned(), path.to_owned(), query.to_owned());
-    Some(ReceivedRequest { method, path, query, body, connection })
+    Some(ReceivedRequest { method, path, query, body, user_agent, connection })
 }
 
 async fn read_more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<()> {

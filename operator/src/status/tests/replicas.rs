@@ -24,12 +24,15 @@ fn several_signers_are_one_sentence() {
     let silent = Replica { ready: Err(not_ready(Progress::Unready, "x")), ending: false, observation: silent };
     let one = service(vec![silent.clone(), replica("b", well())]);
     assert_eq!(summary(&one)[0], "Ready=True Degraded");
-    assert_eq!(message(&one), "1 of 2 replicas is ready; b holds tz3a; pod a: no node takes it");
+    assert_eq!(message(&one), "1 of 2 replicas is ready; pod a: no node takes it; b holds tz3a");
+    let next = status(&none, &one, Some(1), &time(1));
+    assert!(is_ready(&next) && is_warning(&next.conditions[0]), "Degraded is True, and worth a warning");
     assert_eq!(summary(&service(vec![silent]))[0], "Ready=False NoAnswer");
     assert_eq!(summary(&service(Vec::new()))[0], "Ready=False Starting");
 
     let nobody = service(vec![replica("a", standby()), replica("b", standby())]);
     assert_eq!(summary(&nobody)[0], "Ready=False NotHeld");
+    assert!(message(&nobody).starts_with("no pod holds watermark-a of tz3a: "), "{}", message(&nobody));
     assert_eq!(status(&none, &nobody, Some(1), &time(1)).holder, None);
 
     // A standby with a broken HSM is worth a condition; the other signs.
@@ -60,8 +63,18 @@ fn each_key_has_a_holder_of_its_own() {
     let observation = Observation::Service { replicas: 2, pods, failure: None };
     let outcome = applied_with(vec![claim(false), second], observation);
     assert_eq!(message(&outcome), "2 of 2 replicas are ready; x holds tz2b; y holds tz3a");
-    let status = status(&TezosSignerStatus::default(), &outcome, Some(1), &time(1));
-    assert_eq!(status.holder.as_deref(), Some("x, y"));
+    let next = status(&TezosSignerStatus::default(), &outcome, Some(1), &time(1));
+    assert_eq!(next.holder.as_deref(), Some("x, y"));
+
+    // The sentence is about the key that has the trouble, not about the first one of that pod.
+    let PipelineOutcome::Applied { observed: Observed { records, mut observation, .. }, .. } = outcome else {
+        panic!("made above")
+    };
+    let Observation::Service { pods, .. } = &mut observation else { panic!("made above") };
+    let PodObservation::Answer { status: signer, .. } = &mut pods[0].observation else { panic!("made above") };
+    (signer.ready, signer.reasons) = (false, vec!["tz2b: its watermark record cannot be read".to_owned()]);
+    let said = message(&applied_with(records, observation));
+    assert_eq!(said, "pod x does not sign: tz2b: its watermark record cannot be read");
 }
 
 /// INVARIANT O17: The Service sends nothing to a pod that is not Ready, whichever of its containers is not.
@@ -80,7 +93,7 @@ fn signers_that_no_request_reaches_are_not_ready() {
     assert_eq!(summary(&starting)[0], "Ready=False Starting");
     let half = service(vec![replica("a", well()), meshed("b")]);
     assert_eq!(summary(&half)[0], "Ready=True Degraded");
-    assert!(message(&half).ends_with("pod b: container mesh repeatedly exits"), "{}", message(&half));
+    assert!(message(&half).contains("ready; pod b: container mesh repeatedly exits; a holds"), "{}", message(&half));
     let ending = Replica { ending: true, ..unready("a", Progress::Unready, "it is being deleted") };
     let said = message(&service(vec![ending, meshed("b")]));
     assert!(said.contains("pod b: container mesh"), "{said}");

@@ -2,6 +2,8 @@
 //! failure, with the current certificate and token files.
 
 use crate::store::StoreError;
+use crate::user_agent::USER_AGENT;
+use axum::http::{HeaderValue, header};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::PostParams;
 use kube::{Api, Client, Config};
@@ -14,6 +16,9 @@ use tokio::time::Instant;
 /// The time limit of one call. After a call that hangs, there must be time within the deadline of a request to read its result on a new
 /// connection.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_millis(700);
+
+/// Who wrote a record, in its managed fields.
+const FIELD_MANAGER: &str = "tezos-signer";
 
 /// The wait after an overloaded API server has rejected a call without `Retry-After`: the value that it uses itself.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -77,7 +82,8 @@ impl Connection {
     /// Makes one call within its time. After a failure or timeout its connection is not used again: a dead one would cost
     /// every further call its whole timeout.
     async fn once(&self, call: &Call<'_>, deadline: Instant) -> Result<ConfigMap, Failure> {
-        let (api, parameters) = (self.config_maps(), PostParams::default());
+        let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let api = self.config_maps();
         let sent = async {
             match call {
                 Call::Get(name) => api.get(name.as_str()).await,
@@ -140,6 +146,7 @@ async fn new_client() -> Result<Client, StoreError> {
             format!("neither a service account nor a kubeconfig was found to reach the cluster ({error})")
         }))
     })?;
+    config.headers.push((header::USER_AGENT, HeaderValue::from_static(USER_AGENT)));
     // A write that the client library repeats by itself could arrive after a new decision.
     config.default_retry = false;
     config.connect_timeout = Some(CALL_TIMEOUT);

@@ -4,7 +4,7 @@
 use crate::text;
 use serde::de::{Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::collections::BTreeSet;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// Reads `text` as a `T`. The error of a repeated name has that name, its line and its column, however deep it stands. A byte order mark
 /// is an error.
@@ -12,6 +12,36 @@ pub fn from_str<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
     text::check_mark(text).map_err(serde_json::Error::custom)?;
     serde_json::from_str::<NamedOnce>(text)?;
     serde_json::from_str(text)
+}
+
+/// `text` in quotation marks, as it can be typed in JSON and YAML: what cannot be seen in it is escaped.
+pub fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            // `escape_debug` knows which characters cannot be seen.
+            '\'' => quoted.push(c),
+            _ if c.escape_debug().count() > 1 => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(quoted, "\\u{unit:04x}");
+                }
+            }
+            _ => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// `text` as it is, or [`quoted`] where it could be mistaken for another.
+pub fn typable(text: &str) -> String {
+    let quoted = quoted(text);
+    let is_plain = !text.is_empty() && text.trim() == text && quoted[1..quoted.len() - 1] == *text;
+    if is_plain { text.to_owned() } else { quoted }
 }
 
 /// Any value in which no object has a name twice. Nothing of it is kept.
@@ -119,6 +149,24 @@ mod tests {
             let error = from_str::<Value>(text).unwrap_err().to_string();
             assert!(error.contains(&format!("{name:?} occurs twice")) && error.contains("line 1 column"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_text_is_quoted_so_that_it_can_be_typed() {
+        for (text, typed) in [
+            ("baker-one", r#""baker-one""#),
+            ("Bäcker's \"one\" ", r#""Bäcker's \"one\" ""#),
+            ("one\0", r#""one\u0000""#),
+            ("tab\tline\n", r#""tab\tline\n""#),
+            ("zero\u{200b}width", r#""zero\u200bwidth""#),
+            (r"back\slash", r#""back\\slash""#),
+        ] {
+            assert_eq!(quoted(text), typed);
+            assert_eq!(serde_json::from_str::<String>(typed).unwrap(), text);
+        }
+        let plain = ["baker-one", "Bäcker's eins"];
+        assert_eq!(plain.map(typable), plain);
+        assert_eq!(["", " a", "a\0"].map(typable), [r#""""#, r#"" a""#, r#""a\u0000""#]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod chain_id;
 mod curve;
 mod digest;
+mod ecdsa_der;
 mod hash;
 mod public;
 mod signature;

@@ -1,5 +1,6 @@
 //! `hsm` in the configuration file: how to reach the token, and when to give up.
 
+use crate::json::quoted;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,8 +22,8 @@ pub struct HsmConfig {
     pub module: PathBuf,
     /// Which of the library's tokens.
     pub token: TokenSelector,
-    /// The file that holds the PIN (for CloudHSM: `<crypto user>:<password>`). Read at each login; a line end at its end is
-    /// not part of the PIN. `$CREDENTIALS_DIRECTORY/NAME` is the credential of that name which systemd gave to the unit.
+    /// The file that holds the PIN (for CloudHSM: `<crypto user>:<password>`). Read at each login; line ends at its end are
+    /// not part of the PIN. It may be empty where a person enters the PIN at the token. `$CREDENTIALS_DIRECTORY/NAME` is the credential of that name which systemd gave to the unit.
     pub pin_file: PathBuf,
     /// How many sessions are open, each with a thread of its own: 1 to 16. Default: 4.
     pub sessions: u8,
@@ -46,8 +47,8 @@ pub enum TokenSelector {
 impl std::fmt::Display for TokenSelector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Label(label) => write!(f, "label {label:?}"),
-            Self::Serial(serial) => write!(f, "serial number {serial:?}"),
+            Self::Label(label) => write!(f, "label {}", quoted(label)),
+            Self::Serial(serial) => write!(f, "serial number {}", quoted(serial)),
         }
     }
 }

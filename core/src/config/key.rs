@@ -2,6 +2,7 @@
 
 use crate::admit::AdmissionRules;
 use crate::authentication::AuthorizedKeys;
+use crate::json::quoted;
 use crate::key::{ChainId, PublicKeyHash, SigningPublicKey};
 use crate::payload::UnknownSuffix;
 use crate::payload::operation::{Address, Mutez, OperationKind, Vote};
@@ -69,7 +70,7 @@ pub enum KeySelector {
 impl std::fmt::Display for KeySelector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Label(label) => write!(f, "label {label:?}"),
+            Self::Label(label) => write!(f, "label {}", quoted(label)),
             Self::Id(id) => write!(f, "id {}", hex::encode(id)),
         }
     }

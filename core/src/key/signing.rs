@@ -2,6 +2,7 @@
 
 use super::curve::SigningCurve;
 use super::digest::Digest;
+use super::ecdsa_der::raw_from_der;
 use super::hash::PublicKeyHash;
 use super::public::PublicKey;
 use super::signature::Signature;
@@ -41,8 +42,8 @@ impl VerifiedSignature {
 /// went wrong; it does not where the token is of another make than expected, or has another key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenSignatureError {
-    /// It is not r ‖ s of 32 bytes each: the token does not do ECDSA as PKCS#11 has it.
-    #[error("the token returned a signature of {0} bytes, not 64")]
+    /// It is neither r ‖ s of 32 bytes each nor the same in DER: the token does not do ECDSA as PKCS#11 has it.
+    #[error("the token returned a signature of {0} bytes, not 64, which is no DER either")]
     Length(usize),
     /// r or s is zero, or not below the order of the curve: the token or what is between computes wrongly.
     #[error("the token returned a signature whose r or s is out of range")]
@@ -76,15 +77,22 @@ impl SigningPublicKey {
         self.0.verify(digest, signature)
     }
 
-    /// The signature that may be released for what the token returned: of the right length, brought to low-S (Octez
+    /// The signature that may be released for what the token returned, r ‖ s or the same in DER: brought to low-S (Octez
     /// rejects high-S for secp256k1; for P-256 it makes the bytes canonical), and verified against this key. The
     /// verification is what protects against a token that signs with another key than it was asked to.
     pub fn accept_token_signature(
         &self,
         digest: &Digest,
-        raw: &[u8],
+        returned: &[u8],
     ) -> Result<VerifiedSignature, TokenSignatureError> {
-        let bytes: [u8; 64] = raw.try_into().map_err(|_| TokenSignatureError::Length(raw.len()))?;
+        let raw = returned.try_into().map_err(|_| TokenSignatureError::Length(returned.len()));
+        match (raw.and_then(|raw| self.accept_raw_signature(digest, raw)), raw_from_der(returned)) {
+            (Err(_), Some(raw)) => self.accept_raw_signature(digest, raw),
+            (accepted, _) => accepted,
+        }
+    }
+
+    fn accept_raw_signature(&self, digest: &Digest, bytes: [u8; 64]) -> Result<VerifiedSignature, TokenSignatureError> {
         let signature = match self.curve() {
             SigningCurve::Secp256k1 => {
                 let mut signature =

@@ -112,6 +112,14 @@ fn token_signatures_are_brought_to_low_s_and_verified() {
     let other_key = key.hash();
     assert_eq!(verified.of(&other_key, &digest), None);
     assert_eq!(key.accept_token_signature(&digest, &high).unwrap().signature(), Signature::P256(low));
+    // Some tokens return DER.
+    let der = |raw: [u8; 64]| {
+        let number = |half: &[u8]| [&[0x02, 33, 0], half].concat();
+        [&[0x30, 70][..], &number(&raw[..32]), &number(&raw[32..])].concat()
+    };
+    assert_eq!(key.accept_token_signature(&digest, &der(high)).unwrap().signature(), Signature::P256(low));
+    assert_eq!(key.accept_token_signature(&digest, &der([0; 64])), Err(TokenSignatureError::Range));
+    assert_eq!(key.accept_token_signature(&digest, &der(high)[..71]), Err(TokenSignatureError::Length(71)));
 
     let mut wrong = low;
     wrong[40] ^= 1;

@@ -23,7 +23,8 @@ pub struct HsmConfig {
     /// Which of the library's tokens.
     pub token: TokenSelector,
     /// The file that holds the PIN (for CloudHSM: `<crypto user>:<password>`). Read at each login; line ends at its end are
-    /// not part of the PIN. It may be empty where a person enters the PIN at the token. `$CREDENTIALS_DIRECTORY/NAME` is the credential of that name which systemd gave to the unit.
+    /// not part of the PIN. It may be empty where a person enters the PIN at the token. `$CREDENTIALS_DIRECTORY/NAME` is the
+    /// credential of that name which systemd gave to the unit.
     pub pin_file: PathBuf,
     /// How many sessions are open, each with a thread of its own: 1 to 16. Default: 4.
     pub sessions: u8,

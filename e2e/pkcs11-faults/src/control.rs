@@ -32,6 +32,69 @@ pub struct Control {
     pub point: PointOn,
     /// Without the DER OCTET STRING around it.
     pub point_bare: bool,
+    /// What the token is like beside that.
+    pub habits: Habits,
+}
+
+/// What tokens differ in, without being broken. The default: as SoftHSM2.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[allow(clippy::struct_excessive_bools)] // as above
+pub struct Habits {
+    /// A slot before all others, whose `C_GetTokenInfo` returns this.
+    pub other_slot: Option<u64>,
+    /// The token has a clock, and no text in `utcTime`.
+    pub utc_time_is_no_text: bool,
+    /// How label and serial number are padded.
+    pub padding: Padding,
+    /// These are set in the token's flags, beside its own.
+    pub token_flags: u64,
+    /// What a wrong PIN is answered with, in place of `CKR_PIN_INCORRECT`.
+    pub wrong_pin: Option<u64>,
+    /// After so many wrong PINs in a row, each PIN is `CKR_PIN_LOCKED`.
+    pub tries: Option<u64>,
+    /// The token's flags do not tell how many tries are left.
+    pub hides_tries: bool,
+    /// `C_Login` takes no PIN: a person enters this one at the token.
+    pub keypad: Option<String>,
+    /// `C_Sign` wants a login since `C_SignInit`.
+    pub always_authenticate: bool,
+    /// There are no read-write sessions.
+    pub write_protected: bool,
+    /// There are no more sessions than this.
+    pub max_sessions: Option<u64>,
+    /// The library cannot lock: two calls at a time are a violation.
+    pub cannot_lock: bool,
+    /// What `C_Sign` without a buffer does.
+    pub size_query: SizeQuery,
+    /// `C_Sign` returns DER.
+    pub der: bool,
+}
+
+/// How a text in a field of fixed length is padded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Padding {
+    /// As PKCS#11 has it.
+    #[default]
+    Blanks,
+    /// With NULs.
+    Nuls,
+    /// A NUL, and then whatever was there.
+    NulAndRubbish,
+}
+
+/// What `C_Sign` without a buffer does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SizeQuery {
+    /// It returns the length.
+    #[default]
+    Answers,
+    /// It returns the length, and ends the operation.
+    EndsTheOperation,
+    /// It returns this, and ends the operation.
+    Fails(u64),
 }
 
 /// One function's fault.
@@ -170,6 +233,8 @@ pub struct State {
     pub struck_at_us: u64,
     /// How many calls hang.
     pub hanging: u64,
+    /// How many wrong PINs there were in a row.
+    pub wrong_pins: u64,
     /// Calls of the functions that change something, by name.
     pub calls: BTreeMap<String, u64>,
     /// What no caller may do, and this one did.

@@ -15,6 +15,7 @@ pub(crate) struct Handles {
 
 /// One session.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools)] // each independent of the others
 pub(crate) struct Open {
     /// The handle below.
     pub(crate) real: CK_SESSION_HANDLE,
@@ -26,6 +27,8 @@ pub(crate) struct Open {
     pub(crate) key: Option<String>,
     /// Whether the key that it signs with is a secp256k1 one.
     pub(crate) is_secp256k1: bool,
+    /// Whether there was a login since `C_SignInit`.
+    pub(crate) has_shown_pin: bool,
 }
 
 impl Handles {

@@ -8,8 +8,10 @@
 
 mod call;
 mod library;
+mod login;
 mod objects;
 mod signing;
+mod token_info;
 
 use crate::control::{Control, State};
 use crate::handles::Handles;
@@ -36,6 +38,8 @@ struct Inner {
     handles: Handles,
     in_flight: u64,
     signed: Vec<Instant>,
+    /// The PIN that the token below has accepted last.
+    pin: Vec<u8>,
     state: State,
 }
 
@@ -80,15 +84,15 @@ fn own_functions(version: CK_VERSION) -> CK_FUNCTION_LIST {
         C_GetFunctionList: Some(C_GetFunctionList),
         C_GetSlotList: Some(library::get_slot_list),
         C_GetSlotInfo: Some(library::get_slot_info),
-        C_GetTokenInfo: Some(library::get_token_info),
+        C_GetTokenInfo: Some(token_info::get_token_info),
         C_GetMechanismList: Some(library::get_mechanism_list),
         C_GetMechanismInfo: Some(library::get_mechanism_info),
         C_OpenSession: Some(library::open_session),
         C_CloseSession: Some(library::close_session),
         C_CloseAllSessions: Some(library::close_all_sessions),
         C_GetSessionInfo: Some(library::get_session_info),
-        C_Login: Some(library::login),
-        C_Logout: Some(library::logout),
+        C_Login: Some(login::login),
+        C_Logout: Some(login::logout),
         C_GetAttributeValue: Some(objects::get_attribute_value),
         C_SetAttributeValue: Some(objects::set_attribute_value),
         C_FindObjectsInit: Some(objects::find_objects_init),

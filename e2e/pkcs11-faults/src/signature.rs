@@ -1,4 +1,4 @@
-//! Signatures that are wrong, made of right ones.
+//! Signatures that are wrong or in another form, made of right ones.
 
 use crate::control::WrongSignature;
 
@@ -26,6 +26,20 @@ pub(crate) fn spoil(signature: &mut [u8], how: WrongSignature, is_secp256k1: boo
         WrongSignature::OtherKey => {}
     }
     signature.len()
+}
+
+/// The same as `SEQUENCE { r INTEGER, s INTEGER }`.
+#[allow(clippy::cast_possible_truncation)] // of lengths that are small
+pub(crate) fn der(raw: &[u8]) -> Vec<u8> {
+    let mut numbers = Vec::new();
+    for half in raw.chunks(32) {
+        let digits = &half[half.iter().take_while(|digit| **digit == 0).count()..];
+        let is_negative = digits.first().is_some_and(|digit| *digit >= 0x80);
+        let sign: &[u8] = if is_negative { &[0] } else { &[] };
+        numbers.extend([0x02, (sign.len() + digits.len()) as u8]);
+        numbers.extend(sign.iter().chain(digits));
+    }
+    [&[0x30, numbers.len() as u8], &numbers[..]].concat()
 }
 
 /// order − s.

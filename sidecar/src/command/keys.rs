@@ -4,6 +4,7 @@ use super::{CommandError, ConfigArgument, Output, OutputArgument, print_line, pr
 use clap::{Args, Subcommand, ValueEnum};
 use tezos_signer::keystore::pkcs11;
 use tezos_signer::keystore::pkcs11::KeyEntry;
+use tezos_signer_core::json::{quoted, typable};
 use tezos_signer_core::key::SigningCurve;
 
 #[derive(Subcommand)]
@@ -63,7 +64,7 @@ pub(super) fn run(command: Command) -> Result<(), CommandError> {
                 print_line!("{}", serde_json::to_string_pretty(&key)?)?;
             } else {
                 print(std::slice::from_ref(&key))?;
-                print_line!("\nIn the TezosSigner, under spec:\n\n{}", snippet(&key)?)?;
+                print_line!("\nIn the TezosSigner, under spec:\n\n{}", snippet(&key))?;
             }
         }
     }
@@ -71,16 +72,20 @@ pub(super) fn run(command: Command) -> Result<(), CommandError> {
 }
 
 /// What makes the key one of a `TezosSigner`'s, to paste. A label may be any text, so it is quoted as JSON, which is YAML.
-fn snippet(key: &KeyEntry) -> Result<String, CommandError> {
-    let label = serde_json::to_string(&key.label)?;
-    Ok(format!("  keys:\n  - publicKey: {}\n    label: {label}", key.public_key))
+fn snippet(key: &KeyEntry) -> String {
+    format!("  keys:\n  - publicKey: {}\n    label: {}", key.public_key, quoted(&key.label))
 }
 
 fn print(keys: &[KeyEntry]) -> Result<(), CommandError> {
     let rows: Vec<_> = keys
         .iter()
         .map(|key| {
-            vec![key.label.clone(), key.curve.to_string(), key.public_key_hash.to_string(), key.public_key.to_string()]
+            vec![
+                typable(&key.label),
+                key.curve.to_string(),
+                key.public_key_hash.to_string(),
+                key.public_key.to_string(),
+            ]
         })
         .collect();
     print_table(&["LABEL", "CURVE", "PUBLIC KEY HASH", "PUBLIC KEY"], &rows)

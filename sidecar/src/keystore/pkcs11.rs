@@ -14,19 +14,26 @@
 mod error;
 mod health;
 mod keys;
+mod login;
+mod login_policy;
 mod metrics;
 mod objects;
+mod pin;
 mod recovery;
 mod search_limit;
 mod session;
+mod signing;
+mod slot;
 mod supervisor;
 mod token;
+mod unsent_pin;
 mod worker;
 mod worker_slot;
 
 pub use error::HsmError;
 pub use metrics::HsmMetrics;
 pub use objects::{Examination, Examined, KeyEntry, examine, generate, list};
+pub use unsent_pin::{PinGuard, PinProblem};
 
 use crate::keystore::{Keystore, KeystoreError, Message};
 use async_trait::async_trait;
@@ -118,7 +125,7 @@ impl Hsm {
         let health = Arc::new(Health::new(keys.iter().map(KeyConfig::hash), metrics.clone()));
         let keys = Arc::new(Keys::new(keys));
         let shared = Shared {
-            token: Arc::new(token::Token::new(config.clone())),
+            token: Arc::new(token::Token::of_service(config.clone())),
             keys: keys.clone(),
             queue,
             back: jobs.clone(),

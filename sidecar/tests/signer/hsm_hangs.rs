@@ -218,8 +218,7 @@ fn while_c_closesession_hangs_on_one_session_the_other_signs() {
 #[test]
 fn a_token_that_signs_later_than_the_deadline_is_no_use_and_what_it_signs_late_is_dropped() {
     let mut faulty = FaultySigner::new(30);
-    // Also before its length is told: a signature takes twice as long.
-    faulty.set(vec![Rule::slow("C_Sign", 1000)], false);
+    faulty.set(vec![Rule::slow("C_Sign", 1700)], false);
     // What is under way is from before.
     faulty.asks();
     for _ in 0..3 {

@@ -107,6 +107,9 @@ fn enter(function: &'static str) -> Result<Call, CK_RV> {
     let mut inner = module.inner();
     module.read_control(&mut inner);
     inner.in_flight += 1;
+    if inner.in_flight > 1 && inner.control.habits.cannot_lock {
+        module.violation(&mut inner, format!("{function} beside another call of a library that cannot lock"));
+    }
     *inner.state.calls.entry(function.to_owned()).or_default() += 1;
     if matches!(function, "C_Initialize" | "C_Finalize" | "C_Login") {
         module.publish(&mut inner);

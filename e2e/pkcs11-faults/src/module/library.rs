@@ -1,14 +1,20 @@
-//! The functions about the library, its slots, sessions and logins.
+//! The functions about the library, its slots and sessions.
 
 #![allow(clippy::wildcard_imports)] // of a crate of constants, each with its prefix
 
 use super::call::{About, begin, begin_in, below, get};
+use super::token_info::OTHER_SLOT;
 use super::{CLOUD_HSM_SESSIONS, module};
 use cryptoki_sys::*;
 use std::ffi::c_void;
 
 pub(super) unsafe extern "C" fn initialize(arguments: *mut c_void) -> CK_RV {
     let call = get!(begin("C_Initialize"));
+    let wants_locks =
+        !arguments.is_null() && unsafe { (*arguments.cast::<CK_C_INITIALIZE_ARGS>()).flags } & CKF_OS_LOCKING_OK != 0;
+    if call.module.inner().control.habits.cannot_lock && wants_locks {
+        return CKR_CANT_LOCK;
+    }
     let code = below!(call, C_Initialize, arguments);
     if code == CKR_OK {
         call.module.inner().dead = false;
@@ -50,17 +56,33 @@ pub(super) unsafe extern "C" fn get_slot_list(
         unsafe { *count = 0 };
         return CKR_OK;
     }
-    below!(call, C_GetSlotList, present, slots, count)
+    if call.module.inner().control.habits.other_slot.is_none() {
+        return below!(call, C_GetSlotList, present, slots, count);
+    }
+    let room = unsafe { *count };
+    let mut others: [CK_SLOT_ID; 64] = [0; 64];
+    let mut number = 64;
+    let code = below!(call, C_GetSlotList, present, others.as_mut_ptr(), &raw mut number);
+    if code != CKR_OK {
+        return code;
+    }
+    unsafe { *count = number + 1 };
+    if slots.is_null() {
+        return CKR_OK;
+    }
+    if room <= number {
+        return CKR_BUFFER_TOO_SMALL;
+    }
+    unsafe {
+        *slots = OTHER_SLOT;
+        std::ptr::copy_nonoverlapping(others.as_ptr(), slots.add(1), usize::try_from(number).unwrap_or_default());
+    }
+    CKR_OK
 }
 
 pub(super) unsafe extern "C" fn get_slot_info(slot: CK_SLOT_ID, info: *mut CK_SLOT_INFO) -> CK_RV {
     let call = get!(begin("C_GetSlotInfo"));
     below!(call, C_GetSlotInfo, slot, info)
-}
-
-pub(super) unsafe extern "C" fn get_token_info(slot: CK_SLOT_ID, info: *mut CK_TOKEN_INFO) -> CK_RV {
-    let call = get!(begin("C_GetTokenInfo"));
-    below!(call, C_GetTokenInfo, slot, info)
 }
 
 pub(super) unsafe extern "C" fn get_mechanism_list(
@@ -101,6 +123,12 @@ pub(super) unsafe extern "C" fn open_session(
             if inner.handles.len() >= CLOUD_HSM_SESSIONS {
                 return CKR_SESSION_COUNT;
             }
+        }
+        if inner.control.habits.write_protected && flags & CKF_RW_SESSION != 0 {
+            return CKR_TOKEN_WRITE_PROTECTED;
+        }
+        if inner.control.habits.max_sessions.is_some_and(|most| inner.handles.len() >= most) {
+            return CKR_SESSION_COUNT;
         }
     }
     let code = below!(call, C_OpenSession, slot, flags, application, notify, session);
@@ -147,19 +175,4 @@ pub(super) unsafe extern "C" fn close_all_sessions(slot: CK_SLOT_ID) -> CK_RV {
 pub(super) unsafe extern "C" fn get_session_info(session: CK_SESSION_HANDLE, info: *mut CK_SESSION_INFO) -> CK_RV {
     let (call, real) = get!(begin_in("C_GetSessionInfo", About::Session(session)));
     below!(call, C_GetSessionInfo, real, info)
-}
-
-pub(super) unsafe extern "C" fn login(
-    session: CK_SESSION_HANDLE,
-    user: CK_USER_TYPE,
-    pin: *mut CK_UTF8CHAR,
-    length: CK_ULONG,
-) -> CK_RV {
-    let (call, real) = get!(begin_in("C_Login", About::Session(session)));
-    below!(call, C_Login, real, user, pin, length)
-}
-
-pub(super) unsafe extern "C" fn logout(session: CK_SESSION_HANDLE) -> CK_RV {
-    let (call, real) = get!(begin_in("C_Logout", About::Session(session)));
-    below!(call, C_Logout, real)
 }

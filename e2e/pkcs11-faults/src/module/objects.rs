@@ -67,6 +67,9 @@ pub(super) unsafe extern "C" fn get_attribute_value(
     let Some(object) = object_below(&call, session, object) else { return CKR_OBJECT_HANDLE_INVALID };
     let (point_on, bare) = {
         let inner = call.module.inner();
+        if inner.control.habits.always_authenticate && asks_for(template, count, CKA_ALWAYS_AUTHENTICATE) {
+            return unsafe { always_authenticates(template) };
+        }
         (inner.control.point, inner.control.point_bare)
     };
     if point_on == PointOn::Public && !bare {
@@ -108,6 +111,20 @@ pub(super) unsafe extern "C" fn get_attribute_value(
         missing |= attribute.ulValueLen == CK_UNAVAILABLE_INFORMATION;
     }
     if missing { CKR_ATTRIBUTE_TYPE_INVALID } else { CKR_OK }
+}
+
+/// Whether this is the one attribute that is asked for.
+fn asks_for(template: *const CK_ATTRIBUTE, count: CK_ULONG, kind: CK_ULONG) -> bool {
+    count == 1 && unsafe { (*template).type_ } == kind
+}
+
+unsafe fn always_authenticates(template: *mut CK_ATTRIBUTE) -> CK_RV {
+    let attribute = unsafe { &mut *template };
+    if !attribute.pValue.is_null() {
+        unsafe { *attribute.pValue.cast::<CK_BBOOL>() = CK_TRUE };
+    }
+    attribute.ulValueLen = 1;
+    CKR_OK
 }
 
 pub(super) fn attribute(

@@ -4,7 +4,7 @@
 
 use super::call::{About, begin_in, below, get};
 use super::objects::{attribute, object_below, objects};
-use crate::control::WrongSignature;
+use crate::control::{SizeQuery, WrongSignature};
 use crate::signature;
 use cryptoki_sys::*;
 use std::time::{Duration, Instant};
@@ -31,6 +31,9 @@ pub(super) unsafe extern "C" fn sign_init(
         // Read only where the caller has given one.
         if mechanism.is_null() || unsafe { (*mechanism).mechanism } != CKM_ECDSA {
             call.module.violation(&mut inner, "C_SignInit with another mechanism than CKM_ECDSA".to_owned());
+        }
+        if let Some(open) = inner.handles.get(session) {
+            open.has_shown_pin = false;
         }
         inner.control.signature
     };
@@ -60,7 +63,43 @@ pub(super) unsafe extern "C" fn sign(
         let mut inner = call.module.inner();
         call.module.violation(&mut inner, format!("C_Sign of {length} bytes"));
     }
+    let (habits, has_shown_pin) = {
+        let mut inner = call.module.inner();
+        (inner.control.habits.clone(), inner.handles.get(session).is_some_and(|open| open.has_shown_pin))
+    };
+    // What ends the operation is a signature that nobody gets.
+    let end = || {
+        let (mut nobodys, mut room) = ([0; 256], 256);
+        below!(call, C_Sign, real, data, length, nobodys.as_mut_ptr(), &raw mut room);
+    };
+    if habits.always_authenticate && !has_shown_pin {
+        end();
+        return CKR_USER_NOT_LOGGED_IN;
+    }
+    let room = unsafe { *signature_length };
     let code = below!(call, C_Sign, real, data, length, signature, signature_length);
+    if signature.is_null() {
+        match habits.size_query {
+            SizeQuery::Answers => {}
+            SizeQuery::EndsTheOperation => end(),
+            SizeQuery::Fails(code) => {
+                end();
+                return code;
+            }
+        }
+    }
+    if habits.der && code == CKR_OK && !signature.is_null() {
+        let raw = unsafe { std::slice::from_raw_parts(signature, 64) };
+        let der = signature::der(raw);
+        if room < der.len() as CK_ULONG {
+            return CKR_BUFFER_TOO_SMALL;
+        }
+        unsafe {
+            std::ptr::copy_nonoverlapping(der.as_ptr(), signature, der.len());
+            *signature_length = der.len() as CK_ULONG;
+        }
+        return code;
+    }
     let (wrong, is_secp256k1) = {
         let mut inner = call.module.inner();
         let is_secp256k1 = inner.handles.get(session).is_some_and(|open| open.is_secp256k1);

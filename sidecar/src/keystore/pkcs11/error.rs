@@ -1,11 +1,13 @@
 //! Why the token did not sign, with the PKCS#11 function and code. The recovery is in [`crate::keystore::pkcs11::recovery`].
 
+use crate::keystore::pkcs11::unsent_pin::{PinGuard, PinProblem};
 use cryptoki::context::Function;
 use cryptoki::error::{Error, RvError};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tezos_signer_core::cause::Cause;
 use tezos_signer_core::config::TokenSelector;
+use tezos_signer_core::json::quoted;
 use tezos_signer_core::key::{PublicKeyHash, TokenSignatureError};
 
 /// Why the token did not sign, or cannot. The worker threads try again by themselves, by the steps of
@@ -41,8 +43,11 @@ pub enum HsmError {
     NoToken {
         /// The configured one.
         token: TokenSelector,
-        /// Those that are there.
+        /// Those that are there, and slots that cannot be read.
         seen: String,
+        /// Of the first slot that cannot be read.
+        #[source]
+        unreadable: Option<Arc<HsmError>>,
     },
     /// More than one token has the label. A retry does not help before the configuration is changed.
     #[error("more than one token has {0}: set hsm.serial, its serial number, instead of hsm.token")]
@@ -55,13 +60,47 @@ pub enum HsmError {
         /// What the system says, which has nothing of the file's content.
         source: Arc<std::io::Error>,
     },
-    /// The token refused the PIN; it is not tried again, so that the user is not locked.
+    /// The PIN file holds what no PIN has, so it is not sent. A retry helps once it is corrected.
+    #[error("the PIN file {} {source}; it was not sent to the token", path.display())]
+    PinContent {
+        /// The path of the configuration.
+        path: PathBuf,
+        /// What is wrong, without a part of it.
+        source: PinProblem,
+    },
+    /// The token refused the PIN; it is not sent again, so that the user is not locked. A retry helps once the file has changed.
     #[error(
-        "the token refused the PIN (C_Login returned {}); it is not tried again until the PIN file changes, because the user could \
+        "the token refused the PIN (C_Login returned {}{}){}; it is not tried again until the PIN file changes, because the user could \
          be locked",
-        code_name(*.0)
+        code_name(*code),
+        if *counted { ", and the token's flags show that it has counted a wrong PIN" } else { "" },
+        with_remark(*remark)
     )]
-    PinRefused(RvError),
+    PinRefused {
+        /// What `C_Login` returned.
+        code: RvError,
+        /// Whether the token's flags show since then that the PIN was wrong.
+        counted: bool,
+        /// What is striking about the PIN file.
+        remark: Option<&'static str>,
+    },
+    /// The PIN may be wrong, or the HSM failing. It is sent again as [`login_policy`](super::login_policy) says.
+    #[error(
+        "the token did not accept the PIN (C_Login returned {}){}, which may mean that it is wrong, or that the HSM fails: check the PIN. So that \
+         the user is not locked, {}; a changed PIN file is tried at once",
+        code_name(*code), with_remark(*remark), next_try(*times)
+    )]
+    PinUnclear {
+        /// What `C_Login` returned.
+        code: RvError,
+        /// How often it was sent.
+        times: u32,
+        /// What is striking about the PIN file.
+        remark: Option<&'static str>,
+    },
+    /// The token says that a PIN that is wrong would be one too many. A retry helps once the token says so no more.
+    #[error("{0}")]
+    PinGuarded(#[from] PinGuard),
     /// A key of the configuration is not in the token. A retry helps once it is there.
     #[error("key {key} ({selector}) is not in the token, or not visible to the user")]
     NoKey {
@@ -84,7 +123,7 @@ pub enum HsmError {
         found: String,
     },
     /// A key that was to be generated exists already.
-    #[error("the token already has a key with label {0:?}: choose another label; nothing was generated")]
+    #[error("the token already has a key with label {label}: choose another label; nothing was generated", label = quoted(.0))]
     LabelTaken(String),
     /// The token signed, but not what it was asked to. A retry on a new session may help.
     #[error("{0}; it was not released")]
@@ -119,7 +158,10 @@ impl HsmError {
     pub(super) fn call(&self) -> Option<(String, String)> {
         match self {
             Self::Call { function, code } => Some((function_name(*function), code_name(*code))),
-            Self::PinRefused(code) => Some((function_name(Function::Login), code_name(*code))),
+            Self::PinRefused { code, .. } | Self::PinUnclear { code, .. } => {
+                Some((function_name(Function::Login), code_name(*code)))
+            }
+            Self::NoToken { unreadable: Some(error), .. } => error.call(),
             _ => None,
         }
     }
@@ -132,6 +174,18 @@ impl From<Error> for HsmError {
             Error::Pkcs11(code, function) => Self::Call { function, code },
             other => Self::Nonsense(Cause::of(other)),
         }
+    }
+}
+
+fn with_remark(remark: Option<&'static str>) -> String {
+    remark.map(|remark| format!("; {remark}")).unwrap_or_default()
+}
+
+fn next_try(times: u32) -> &'static str {
+    if times == 1 {
+        "it is sent once more after a minute, and else only after the HSM was seen to be away"
+    } else {
+        "it is sent again only after the HSM was seen to be away"
     }
 }
 

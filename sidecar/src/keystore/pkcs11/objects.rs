@@ -1,6 +1,7 @@
 //! The keys of a token: finding a configured key, listing keys, generating keys.
 
-use crate::keystore::pkcs11::token::Token;
+use crate::keystore::pkcs11::signing::PrivateKey;
+use crate::keystore::pkcs11::token::{OpenSession, Token};
 use crate::keystore::pkcs11::worker_slot::{CallClock, LibraryCall};
 use crate::keystore::pkcs11::{HsmError, TRIAL};
 use cryptoki::mechanism::Mechanism;
@@ -31,11 +32,11 @@ impl KeyEntry {
     }
 }
 
-/// The handle of the private key that `key` selects. It makes only one search, because searches are slow. The first signature shows whether
+/// The private key that `key` selects. It makes only one search, because searches are slow. The first signature shows whether
 /// it is the configured key; if not, [`check_public_key`] finds the reason.
-pub(super) fn find(session: &Session, key: &KeyConfig, clock: &CallClock) -> Result<ObjectHandle, HsmError> {
+pub(super) fn find(session: &Session, key: &KeyConfig, clock: &CallClock) -> Result<PrivateKey, HsmError> {
     match search(session, key, ObjectClass::PRIVATE_KEY, clock)?[..] {
-        [handle] => Ok(handle),
+        [handle] => Ok(PrivateKey::new(handle)),
         [] => Err(HsmError::NoKey { key: key.hash(), selector: key.selector.to_string() }),
         _ => Err(HsmError::AmbiguousKey(key.selector.to_string())),
     }
@@ -149,17 +150,17 @@ pub fn examine(config: &HsmConfig, keys: &[KeyConfig]) -> std::io::Result<Examin
     Ok(Examination { keys, hangs: !thread.is_finished() })
 }
 
-fn time_to_sign(session: &Session, key: &KeyConfig, clock: &CallClock) -> Result<Duration, HsmError> {
-    let handle = clock.during(LibraryCall::Finding, || find(session, key, clock))?;
+fn time_to_sign(session: &OpenSession, key: &KeyConfig, clock: &CallClock) -> Result<Duration, HsmError> {
+    let mut private = clock.during(LibraryCall::Finding, || find(session, key, clock))?;
     let digest = Digest::of(TRIAL);
     let mut times = Vec::new();
     for _ in 0..TRIALS {
         let begin = Instant::now();
-        let raw = clock.during(LibraryCall::Signing, || session.sign(&Mechanism::Ecdsa, handle, digest.as_bytes()))?;
+        let raw = clock.during(LibraryCall::Signing, || private.sign(session, &digest, clock))?;
         let accepted = key.public_key.accept_token_signature(&digest, &raw);
         let took = begin.elapsed();
         if let Err(error) = accepted {
-            clock.during(LibraryCall::Finding, || check_public_key(session, key, handle, clock))?;
+            clock.during(LibraryCall::Finding, || check_public_key(session, key, private.handle, clock))?;
             return Err(error.into());
         }
         times.push(took);

@@ -1,11 +1,10 @@
 //! A session that signs, with the keys that it has found. Handles belong to their session, so each session finds its keys
 //! itself: one after the other between requests, and at once the key of a waiting request.
 
+use crate::keystore::pkcs11::signing::PrivateKey;
 use crate::keystore::pkcs11::token::OpenSession;
-use crate::keystore::pkcs11::worker_slot::{LibraryCall, WorkerSlot};
+use crate::keystore::pkcs11::worker_slot::{CallClock, LibraryCall, WorkerSlot};
 use crate::keystore::pkcs11::{HsmError, TRIAL, objects};
-use cryptoki::mechanism::Mechanism;
-use cryptoki::object::ObjectHandle;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,7 +40,7 @@ pub(super) struct Ready {
 pub(super) struct Found {
     pub(super) config: KeyConfig,
     /// `None`: it was not searched yet. An error: why only this key was not found.
-    pub(super) handle: Option<Result<ObjectHandle, HsmError>>,
+    pub(super) handle: Option<Result<PrivateKey, HsmError>>,
     /// When the last search for it ended, and how long it took.
     searched: (Instant, Duration),
     /// Whether it has signed a trial in this session.
@@ -83,12 +82,16 @@ impl Found {
         }
     }
 
-    fn sign(&self, session: &OpenSession, digest: &Digest) -> Result<VerifiedSignature, HsmError> {
-        let Some(handle) = self.handle.clone() else {
+    fn sign(
+        &mut self,
+        session: &OpenSession,
+        digest: &Digest,
+        clock: &CallClock,
+    ) -> Result<VerifiedSignature, HsmError> {
+        let Some(key) = &mut self.handle else {
             return Err(HsmError::NoKey { key: self.config.hash(), selector: "not looked for yet".to_owned() });
         };
-        // CKM_ECDSA signs the 32 bytes as they are; the variants that hash would hash the digest again.
-        let raw = session.sign(&Mechanism::Ecdsa, handle?, digest.as_bytes())?;
+        let raw = key.as_mut().map_err(|error| error.clone())?.sign(session, digest, clock)?;
         Ok(self.config.public_key.accept_token_signature(digest, &raw)?)
     }
 
@@ -102,17 +105,18 @@ impl Found {
             self.searched = (Instant::now(), began.elapsed());
             self.handle = match found {
                 Err(error) if !error.may_concern_one_key() => return Err(error),
-                handle => Some(handle),
+                found => Some(found),
             };
         }
-        let signed = slot.clock.during(LibraryCall::Signing, || self.sign(session, &Digest::of(TRIAL)));
+        let sign = || self.sign(session, &Digest::of(TRIAL), &slot.clock);
+        let signed = slot.clock.during(LibraryCall::Signing, sign);
         match signed {
             Ok(signature) => {
                 self.has_signed = true;
                 Ok(signature)
             }
             Err(error @ HsmError::BadSignature(_)) if !self.has_signed => {
-                let Some(Ok(handle)) = self.handle else { return Err(error) };
+                let Some(Ok(PrivateKey { handle, .. })) = self.handle else { return Err(error) };
                 // The original error is more specific than an error of this check.
                 let other = slot.clock.during(LibraryCall::Finding, || {
                     objects::check_public_key(session, &self.config, handle, &slot.clock)
@@ -183,7 +187,7 @@ impl Ready {
         if !found.has_signed {
             found.try_in(&self.session, slot)?;
         }
-        slot.clock.during(LibraryCall::Signing, || found.sign(&self.session, digest))
+        slot.clock.during(LibraryCall::Signing, || found.sign(&self.session, digest, &slot.clock))
     }
 
     /// Begins another round, unless one is under way.

@@ -2,6 +2,7 @@
 //! abandoned and replaced, up to a limit. If no other step helps, the process exits, because a new one may recover.
 
 use crate::keystore::pkcs11::HsmError;
+use crate::keystore::pkcs11::login_policy::{is_of_the_pin, needs_accepted_pin};
 use crate::keystore::pkcs11::worker::{Shared, Worker};
 use crate::keystore::pkcs11::worker_slot::{LibraryCall, WorkerSlot};
 use std::sync::Arc;
@@ -24,6 +25,9 @@ const GIVE_UP_ELSE: Duration = Duration::from_secs(10);
 
 /// How many times more patient a process is with calls that hang before its first signature.
 const PATIENCE_AT_START: u32 = 5;
+
+/// The same with a login that fails, where this process knows that the PIN is right. Another one would not, and stops after two tries.
+const PATIENCE_WITH_ACCEPTED_PIN: u32 = 5;
 
 pub(super) struct Supervisor {
     shared: Shared,
@@ -66,7 +70,7 @@ impl Supervisor {
 
     fn spawn(&mut self) -> std::io::Result<()> {
         self.last_number += 1;
-        let slot = Arc::new(WorkerSlot::new(self.last_number));
+        let slot = Arc::new(WorkerSlot::new(self.last_number, self.shared.token.one_call_at_a_time()));
         self.shared.health.joins(slot.number);
         let worker = Worker::new(self.shared.clone(), slot.clone());
         let thread = std::thread::Builder::new().name(format!("hsm-session-{}", slot.number));
@@ -94,7 +98,9 @@ impl Supervisor {
             let Some((call, since)) = slot.clock.now() else { continue };
             let (suspect, give_up) = match call {
                 LibraryCall::Signing => (SUSPECT, GIVE_UP_SIGNING),
-                LibraryCall::Opening | LibraryCall::Finding | LibraryCall::Closing => (give_up_else, give_up_else),
+                LibraryCall::Waiting | LibraryCall::Opening | LibraryCall::Finding | LibraryCall::Closing => {
+                    (give_up_else, give_up_else)
+                }
             };
             if since.elapsed() >= suspect {
                 self.shared.health.lost(slot.number, &HsmError::Hangs(call.name()), since);
@@ -145,8 +151,8 @@ impl Supervisor {
                 }));
             }
         } else if self.shared.health.has_signed()
-            && time >= self.exit_after
-            && !matches!(error, HsmError::PinRefused(_))
+            && time >= self.exit_after * patience_factor(&error)
+            && !is_of_the_pin(&error)
         {
             self.give_up(Cause::of(error).map_text(|error| format!("nothing has signed for {seconds} s: {error}")));
         }
@@ -162,4 +168,8 @@ impl Supervisor {
             false
         });
     }
+}
+
+fn patience_factor(error: &HsmError) -> u32 {
+    if needs_accepted_pin(error) { PATIENCE_WITH_ACCEPTED_PIN } else { 1 }
 }

@@ -1,26 +1,24 @@
-//! The PKCS#11 library and its token: loading, finding the slot, opening sessions, logging in, initialising again. These are
+//! The PKCS#11 library and its token: loading, finding the slot, opening sessions, initialising again. These are
 //! serialised by one lock. A call of the library is made either under that lock or on an [`OpenSession`], which is counted:
 //! if the lock is held and no session is open, no call is in the library.
 
-use crate::file_permissions;
 use crate::keystore::pkcs11::HsmError;
-use crate::keystore::pkcs11::worker_slot::CallClock;
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use crate::keystore::pkcs11::login::{At, Logins};
+use crate::keystore::pkcs11::recovery::Recovery;
+use crate::keystore::pkcs11::slot::{self, TokenSlot};
+use crate::keystore::pkcs11::unsent_pin::START_PAUSE;
+use crate::keystore::pkcs11::worker_slot::{CallClock, OneCallAtATime};
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Function, Pkcs11};
 use cryptoki::error::{Error, RvError};
 use cryptoki::session::{Session, SessionState, UserType};
-use cryptoki::slot::Slot;
-use cryptoki::types::AuthPin;
 use parking_lot::Mutex;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
-use tezos_signer_core::config::{HsmConfig, TokenSelector};
+use std::time::{Duration, Instant};
+use tezos_signer_core::config::HsmConfig;
 
 /// How long one thread waits for another that is opening a session.
 const TURN: Duration = Duration::from_secs(1);
-
-/// The minimum pause after a failed login, for all sessions.
-const LOGIN_PERIOD: Duration = Duration::from_millis(250);
 
 /// How long sessions that are about to be closed are waited for before the library is finalized.
 const DRAIN: Duration = Duration::from_millis(500);
@@ -29,6 +27,9 @@ const DRAIN: Duration = Duration::from_millis(500);
 pub(super) struct Token {
     config: HsmConfig,
     state: Mutex<State>,
+    logins: Arc<Logins>,
+    /// In force for a library that cannot lock.
+    one_call: Arc<OneCallAtATime>,
     /// Counts the open sessions, except the anchor.
     sessions: Arc<()>,
 }
@@ -40,24 +41,25 @@ struct State {
     initialised: bool,
     /// The token's slot, which stays the same while the library is initialised. It is not searched again, because CloudHSM asks its HSMs
     /// for it, and SoftHSM2 on a read-only file system loses the label after the first login.
-    slot: Option<Slot>,
-    /// A session that nothing is done on. It keeps the login, which ends with the last session, and CloudHSM's connections.
+    slot: Option<TokenSlot>,
+    /// A session that nothing is done on. It keeps the login, which ends with the last session, and CloudHSM's connections. A token
+    /// with few sessions has none for it.
     anchor: Option<Session>,
-    /// When the PIN file that the token refused was last written, and what the token said.
-    refused_pin: Option<(Option<SystemTime>, HsmError)>,
-    /// When a login last failed for another reason, and why.
-    failed_login: Option<(Instant, HsmError)>,
     /// The HSM reports that the user is not logged in, whatever the library reports.
     login_lost: bool,
     /// When the library was last finalized.
     finalized: Option<Instant>,
 }
 
-/// A logged-in read-write session, closed when dropped. CloudHSM knows no read-only ones.
+/// A logged-in session, closed when dropped. It is a read-write one, because CloudHSM knows no others; a token that is write-protected has
+/// only read-only ones.
 ///
 /// An error of closing is ignored: the cause was reported when the session failed, and a session that stays open ends with the library.
 pub(super) struct OpenSession {
     session: Session,
+    library: Pkcs11,
+    slot: TokenSlot,
+    logins: Arc<Logins>,
     /// Dropped after the session, so that it is closed when it counts no more.
     _counted: Arc<()>,
 }
@@ -69,28 +71,80 @@ impl Deref for OpenSession {
     }
 }
 
+impl OpenSession {
+    /// Shows the PIN for the one signature that `C_SignInit` has begun.
+    pub(super) fn log_in_for_signature(&self, clock: &CallClock) -> Result<(), HsmError> {
+        self.log_in(UserType::ContextSpecific, clock)
+    }
+
+    fn log_in(&self, user: UserType, clock: &CallClock) -> Result<(), HsmError> {
+        self.logins.log_in(user, &At { library: &self.library, slot: self.slot, session: &self.session }, clock)
+    }
+}
+
 impl Token {
-    /// Nothing is loaded before the first session is opened.
+    /// For a command, which a person has called. Nothing is loaded before the first session is opened.
     pub(super) fn new(config: HsmConfig) -> Self {
-        Self { config, state: Mutex::default(), sessions: Arc::new(()) }
+        Self::with_start_pause(config, Duration::ZERO)
+    }
+
+    /// For a process that signs, which may have been started by a program, again and again.
+    pub(super) fn of_service(config: HsmConfig) -> Self {
+        Self::with_start_pause(config, START_PAUSE)
+    }
+
+    fn with_start_pause(config: HsmConfig, start_pause: Duration) -> Self {
+        let logins = Arc::new(Logins::new(config.clone(), start_pause));
+        Self { config, state: Mutex::default(), logins, one_call: Arc::default(), sessions: Arc::new(()) }
+    }
+
+    /// What each [`CallClock`] of this token's threads must have.
+    pub(super) fn one_call_at_a_time(&self) -> Arc<OneCallAtATime> {
+        self.one_call.clone()
     }
 
     /// Opens a session, and logs in if the user is not logged in. Each call of the library restarts `clock`.
     pub(super) fn open(&self, clock: &CallClock) -> Result<OpenSession, HsmError> {
         let mut state = self.state.try_lock_for(TURN).ok_or(HsmError::OpeningElsewhere)?;
-        let state = &mut *state;
+        // Another thread has learned it while this one waited.
+        if self.one_call.is_required() && !clock.has_turn() {
+            return Err(HsmError::OpeningElsewhere);
+        }
+        let opened = self.open_in(&mut state, clock);
+        if opened.as_ref().is_err_and(shows_absence) {
+            self.logins.saw_absence();
+        }
+        opened
+    }
+
+    fn open_in(&self, state: &mut State, clock: &CallClock) -> Result<OpenSession, HsmError> {
         let library = self.library(state, clock)?;
         let slot = match state.slot {
             Some(slot) => slot,
-            None => *state.slot.insert(self.find_slot(&library, clock)?),
+            None => *state.slot.insert(slot::find(&library, &self.config.token, clock)?),
         };
-        let session = clock.call(|| library.open_rw_session(slot))?;
-        let session = OpenSession { session, _counted: self.sessions.clone() };
-        if state.login_lost || clock.call(|| session.get_session_info())?.session_state() != SessionState::RwUser {
-            self.log_in(state, &session, clock)?;
+        let session = match open_session(&library, slot, clock) {
+            // The login may end with the anchor; without a session nothing is signed.
+            Err(HsmError::Call { code: RvError::SessionCount, .. }) if state.anchor.is_some() => {
+                state.anchor = None;
+                open_session(&library, slot, clock)?
+            }
+            opened => opened?,
+        };
+        let logins = self.logins.clone();
+        let session = OpenSession { session, library, slot, logins, _counted: self.sessions.clone() };
+        let is_logged_in = matches!(
+            clock.call(|| session.get_session_info())?.session_state(),
+            SessionState::RwUser | SessionState::RoUser
+        );
+        if state.login_lost || !is_logged_in {
+            session.log_in(UserType::User, clock)?;
             state.login_lost = false;
             // One that was there has lost its login, and so is good for nothing.
-            state.anchor = Some(clock.call(|| library.open_rw_session(slot))?);
+            state.anchor = None;
+        }
+        if state.anchor.is_none() {
+            state.anchor = open_session(&session.library, slot, clock).ok();
         }
         Ok(session)
     }
@@ -112,13 +166,7 @@ impl Token {
             return None;
         }
         let library = state.library.clone()?;
-        *state = State {
-            library: state.library.take(),
-            finalized: Some(Instant::now()),
-            refused_pin: state.refused_pin.take(),
-            failed_login: state.failed_login.take(),
-            ..State::default()
-        };
+        *state = State { library: state.library.take(), finalized: Some(Instant::now()), ..State::default() };
         Some(library.finalize().map_err(HsmError::from))
     }
 
@@ -141,7 +189,13 @@ impl Token {
         };
         state.library = Some(library.clone());
         if !state.initialised {
-            match clock.call(|| library.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))) {
+            let initialise = |flags| clock.call(|| library.initialize(CInitializeArgs::new(flags)));
+            let mut initialised = initialise(CInitializeFlags::OS_LOCKING_OK);
+            if matches!(initialised, Err(Error::Pkcs11(RvError::CantLock, _))) {
+                self.one_call.require();
+                initialised = initialise(CInitializeFlags::empty());
+            }
+            match initialised {
                 Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => state.initialised = true,
                 Err(error) => return Err(error.into()),
             }
@@ -156,70 +210,26 @@ impl Token {
         std::mem::forget(library.clone());
         Ok(library)
     }
+}
 
-    fn find_slot(&self, library: &Pkcs11, clock: &CallClock) -> Result<Slot, HsmError> {
-        let mut seen = Vec::new();
-        let mut found = Vec::new();
-        for slot in clock.call(|| library.get_slots_with_initialized_token())? {
-            let token = clock.call(|| library.get_token_info(slot))?;
-            if match &self.config.token {
-                TokenSelector::Label(label) => token.label() == label,
-                TokenSelector::Serial(serial) => token.serial_number() == serial,
-            } {
-                found.push(slot);
-            }
-            seen.push(format!("{:?} (serial number {:?})", token.label(), token.serial_number()));
-        }
-        match found[..] {
-            [slot] => Ok(slot),
-            [] => {
-                let seen = if seen.is_empty() { "none".to_owned() } else { seen.join(", ") };
-                Err(HsmError::NoToken { token: self.config.token.clone(), seen })
-            }
-            _ => Err(HsmError::AmbiguousToken(self.config.token.clone())),
-        }
-    }
+/// A read-write session, or a read-only one where the token has no others.
+fn open_session(library: &Pkcs11, slot: TokenSlot, clock: &CallClock) -> Result<Session, HsmError> {
+    let error = match clock.call(|| library.open_rw_session(slot.slot)) {
+        Ok(session) => return Ok(session),
+        Err(error) => error,
+    };
+    let is_refused =
+        matches!(error, Error::Pkcs11(RvError::TokenWriteProtected | RvError::SessionReadOnly, Function::OpenSession));
+    let is_protected = slot.is_write_protected || is_refused;
+    let read_only = is_protected.then(|| clock.call(|| library.open_ro_session(slot.slot)).ok()).flatten();
+    read_only.ok_or_else(|| error.into())
+}
 
-    /// One login serves all sessions of the process. A refused PIN is not tried again before its file changes.
-    fn log_in(&self, state: &mut State, session: &Session, clock: &CallClock) -> Result<(), HsmError> {
-        let unreadable =
-            |error: std::io::Error| HsmError::PinFile { path: self.config.pin_file.clone(), source: Arc::new(error) };
-        let file = file_permissions::open_pin_file(&self.config).map_err(unreadable)?;
-        let written = file.metadata().map_err(unreadable)?.modified().ok();
-        if let Some((refused, error)) = &state.refused_pin
-            && *refused == written
-        {
-            return Err(error.clone());
-        }
-        if let Some((at, error)) = &state.failed_login
-            && at.elapsed() < LOGIN_PERIOD
-        {
-            return Err(error.clone());
-        }
-        let text = std::io::read_to_string(file).map_err(unreadable)?;
-        let pin = AuthPin::new(text.trim_end_matches(['\r', '\n']).into());
-        state.refused_pin = None;
-        state.failed_login = None;
-        match clock.call(|| session.login(UserType::User, Some(&pin))) {
-            Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
-            Err(Error::Pkcs11(
-                code @ (RvError::PinIncorrect
-                | RvError::PinLocked
-                | RvError::PinExpired
-                | RvError::PinInvalid
-                | RvError::PinLenRange
-                | RvError::UserPinNotInitialized),
-                _,
-            )) => {
-                let error = HsmError::PinRefused(code);
-                state.refused_pin = Some((written, error.clone()));
-                Err(error)
-            }
-            Err(error) => {
-                let error = HsmError::from(error);
-                state.failed_login = Some((Instant::now(), error.clone()));
-                Err(error)
-            }
-        }
+/// Whether an error of opening a session means that the HSM cannot be reached, whatever the PIN.
+fn shows_absence(error: &HsmError) -> bool {
+    match error {
+        HsmError::Call { function: Function::Login, .. } => false,
+        HsmError::Call { .. } | HsmError::NoToken { .. } => error.recovery() == Recovery::Library,
+        _ => false,
     }
 }

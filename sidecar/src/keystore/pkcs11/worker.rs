@@ -359,7 +359,14 @@ impl Worker {
         if let Err(error) = &tried {
             let (patience, period) = if error.recovery() == Recovery::Library { RESTART_SOON } else { RESTART_LATE };
             let may_help = failing_for >= patience
-                && !matches!(error, HsmError::PinRefused(_) | HsmError::PinFile { .. } | HsmError::OpeningElsewhere)
+                && !matches!(
+                    error,
+                    HsmError::PinRefused { .. }
+                        | HsmError::PinGuarded(_)
+                        | HsmError::PinFile { .. }
+                        | HsmError::PinContent { .. }
+                        | HsmError::OpeningElsewhere
+                )
                 && !self.shared.health.any_session_signs();
             if may_help
                 && let Some(finalized) =

@@ -3,12 +3,14 @@
 
 use crate::keystore::pkcs11::health::SlotNumber;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// What a thread calls the library for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LibraryCall {
+    /// Until another thread has left a library that cannot lock.
+    Waiting,
     Opening,
     Finding,
     Signing,
@@ -18,6 +20,7 @@ pub(super) enum LibraryCall {
 impl LibraryCall {
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::Waiting => "a call of another thread",
             Self::Opening => "opening a session",
             Self::Finding => "finding a key",
             Self::Signing => "signing",
@@ -26,19 +29,53 @@ impl LibraryCall {
     }
 }
 
+/// One thread at a time in the library, from when that is required: some libraries cannot lock (`CKR_CANT_LOCK`).
+#[derive(Default)]
+pub(super) struct OneCallAtATime {
+    is_required: AtomicBool,
+    turn: Mutex<()>,
+}
+
+impl OneCallAtATime {
+    /// Called by a thread that no other is in the library beside.
+    pub(super) fn require(&self) {
+        if !self.is_required.swap(true, Ordering::SeqCst) {
+            tracing::warn!("the PKCS#11 library cannot lock (CKR_CANT_LOCK): its sessions sign one after the other");
+        }
+    }
+
+    pub(super) fn is_required(&self) -> bool {
+        self.is_required.load(Ordering::SeqCst)
+    }
+
+    fn begin(&self) -> Option<MutexGuard<'_, ()>> {
+        self.is_required().then(|| self.turn.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// What one thread calls the library for, and since when the present call lasts.
 #[derive(Default)]
 pub(super) struct CallClock {
     now: Mutex<Option<(LibraryCall, Instant)>>,
+    one_call: Arc<OneCallAtATime>,
+    has_turn: AtomicBool,
 }
 
 impl CallClock {
     /// Runs `act`, which calls the library for `call`: by one call, or by several that each go through [`Self::call`].
     pub(super) fn during<T>(&self, call: LibraryCall, act: impl FnOnce() -> T) -> T {
+        self.set(Some((LibraryCall::Waiting, Instant::now())));
+        let turn = self.one_call.begin();
+        self.has_turn.store(turn.is_some(), Ordering::SeqCst);
         self.set(Some((call, Instant::now())));
         let done = act();
         self.set(None);
         done
+    }
+
+    /// Whether no other thread is in the library, because it cannot lock.
+    pub(super) fn has_turn(&self) -> bool {
+        self.has_turn.load(Ordering::SeqCst)
     }
 
     /// Runs one call of several.
@@ -72,8 +109,9 @@ pub(super) struct WorkerSlot {
 }
 
 impl WorkerSlot {
-    pub(super) fn new(number: SlotNumber) -> Self {
-        Self { number, clock: CallClock::default(), abandoned: AtomicBool::new(false) }
+    pub(super) fn new(number: SlotNumber, one_call: Arc<OneCallAtATime>) -> Self {
+        let clock = CallClock { one_call, ..CallClock::default() };
+        Self { number, clock, abandoned: AtomicBool::new(false) }
     }
 
     /// Another thread takes its place: this one ends when it comes back.

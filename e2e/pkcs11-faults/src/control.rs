@@ -69,6 +69,8 @@ pub struct Habits {
     pub size_query: SizeQuery,
     /// `C_Sign` returns DER.
     pub der: bool,
+    /// Each call writes a line to file descriptor 1.
+    pub prints: bool,
 }
 
 /// How a text in a field of fixed length is padded.

@@ -7,10 +7,6 @@
 //! Errors are handled in steps: [`worker`] retries, opens a new session, and initialises the library again; [`supervisor`]
 //! replaces the thread, and finally ends the process.
 
-//!
-//! What goes wrong is answered by a ladder, in [`worker`]: another try, a new session, the library initialised anew; in
-//! [`supervisor`]: a new thread, and at last a new process.
-
 mod error;
 mod health;
 mod keys;

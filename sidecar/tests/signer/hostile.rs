@@ -330,7 +330,7 @@ fn refused_requests_take_no_place_from_a_client_that_may_ask() {
 fn lines_of_refused_requests_leave_room_in_the_audit_log_for_a_signature() {
     let env = TestEnv::new();
     env.set_config(json!({"requestDeadlineMilliseconds": 20000}));
-    let mut signer = Signer::start_with_piped_output(&env);
+    let mut signer = Signer::start_with_piped_output(&env, &[]);
     wait_for("/startupz", || (signer.admin("/startupz").status == 200).then_some(()));
     let mut output = signer.output();
     let (key, address) = (env.tz3(), signer.signing_address());

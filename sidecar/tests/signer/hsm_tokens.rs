@@ -6,6 +6,8 @@ use crate::payload::attestation;
 use crate::process::{Signer, wait_for};
 use crate::test_env::{FLOOR, PIN, TestEnv};
 use pkcs11_faults::control::{Control, Habits, Padding, Rule, SizeQuery};
+use serde_json::Value;
+use std::io::Read as _;
 use std::time::Duration;
 
 const DEVICE_ERROR: u64 = 0x30;
@@ -209,4 +211,35 @@ fn labels_of_keys_are_shown_so_that_they_can_be_typed() {
     env.edit_config(typed, "\"zero\u{200b}width\"");
     let said = module.run(&env, &["check"]).failed();
     assert!(said.contains(r#"label "zero\u200bwidth") is not in the token"#), "{said}");
+}
+
+/// CloudHSM's library prints with `log_type: term`. File descriptor 1 is shared with it.
+#[test]
+fn a_library_that_prints_spoils_neither_json_nor_the_audit_log() {
+    let env = TestEnv::new();
+    let module = FaultyModule::install(&env);
+    module.set(&Control { habits: Habits { prints: true, ..Habits::default() }, ..Control::default() });
+    for command in [&["keys", "list"][..], &["check"], &["keys", "generate", "--label", "new", "--curve", "p256"]] {
+        let printed = module.run(&env, &[command, &["--output", "json"]].concat());
+        assert!(printed.stderr.contains("INFO C_Initialize"), "the library has printed nothing: {}", printed.stderr);
+        let json = printed.succeeded();
+        serde_json::from_str::<Value>(&json).unwrap_or_else(|error| panic!("{command:?}: {error}: {json}"));
+    }
+    let table = module.run(&env, &["keys", "list"]).succeeded();
+    assert!(table.starts_with("LABEL") && !table.contains("INFO"), "{table}");
+
+    let (name, value) = module.environment();
+    let mut signer = Signer::start_with_piped_output(&env, &[(name, &value)]);
+    wait_for("/startupz", || (signer.admin("/startupz").status == 200).then_some(()));
+    signer.signature(&env.tz3(), &attestation(FLOOR + 1, 0, 1));
+    signer.terminate();
+    assert!(signer.ended().success());
+    let mut lines = String::new();
+    signer.output().read_to_string(&mut lines).unwrap();
+    assert!(lines.contains("intent") && lines.contains("outcome"), "{lines}");
+    for line in lines.lines() {
+        let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(line["sequence"].is_u64(), "{line}");
+    }
+    assert!(signer.log().contains("INFO C_Sign"), "{}", signer.log());
 }

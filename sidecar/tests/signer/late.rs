@@ -230,7 +230,7 @@ fn a_slow_token_is_named() {
 #[test]
 fn an_audit_log_that_takes_no_line_is_named_and_says_so_itself() {
     let env = TestEnv::new();
-    let mut signer = Signer::start_with_piped_output(&env);
+    let mut signer = Signer::start_with_piped_output(&env, &[]);
     wait_for("/startupz", || (signer.admin("/startupz").status == 200).then_some(()));
     let key = env.tz3();
     for _ in 0..2000 {

@@ -83,8 +83,8 @@ impl Signer {
     }
 
     /// Starts one whose standard output, which is its audit log, nobody reads until [`Signer::output`].
-    pub(crate) fn start_with_piped_output(env: &TestEnv) -> Self {
-        Self::spawn(env, &[], &[], Stdio::piped()).listening()
+    pub(crate) fn start_with_piped_output(env: &TestEnv, environment: &[(&str, &str)]) -> Self {
+        Self::spawn(env, environment, &[], Stdio::piped()).listening()
     }
 
     /// What [`Signer::start_with_piped_output`] writes.

@@ -7,6 +7,7 @@ use super::{Inner, Module, POLL_PERIOD, module};
 use crate::control::Rule;
 use crate::handles;
 use cryptoki_sys::*;
+use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 
 /// A call that is in the module now.
@@ -109,6 +110,9 @@ fn enter(function: &'static str) -> Result<Call, CK_RV> {
     inner.in_flight += 1;
     if inner.in_flight > 1 && inner.control.habits.cannot_lock {
         module.violation(&mut inner, format!("{function} beside another call of a library that cannot lock"));
+    }
+    if inner.control.habits.prints {
+        let _ = writeln!(std::io::stdout(), "INFO {function}");
     }
     *inner.state.calls.entry(function.to_owned()).or_default() += 1;
     if matches!(function, "C_Initialize" | "C_Finalize" | "C_Login") {

@@ -68,6 +68,34 @@ func TestDockerfile(t *testing.T) {
 	}
 }
 
+// A library that the signer's image cannot load ends the build with what to do.
+func TestCheckGlibc(t *testing.T) {
+	directory := t.TempDir()
+	for _, c := range []struct {
+		name, symbols, has, said string
+		passes                   bool
+	}{
+		{"older", "GLIBC_2.2.5 GLIBC_2.34", "2.36", "needs glibc 2.34; the signer's image has 2.36", true},
+		{"the same", "GLIBC_2.36 GLIBC_2.9", "2.36", "needs glibc 2.36", true},
+		{"newer", "GLIBC_2.9 GLIBC_2.38 GLIBC_2.4", "2.36", "needs glibc 2.38, and the signer's image has 2.36: build --target signer", false},
+		{"none", "", "2.36", "needs glibc 0", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			library := filepath.Join(directory, c.name)
+			if err := os.WriteFile(library, []byte("\x7fELF\x00"+strings.ReplaceAll(c.symbols, " ", "\x00")+"\x00"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			output, err := exec.Command("cloudhsm/check-glibc", library, c.has).CombinedOutput()
+			if (err == nil) != c.passes || !strings.Contains(string(output), c.said) {
+				t.Errorf("%v: %s", err, output)
+			}
+		})
+	}
+	if output, err := exec.Command("cloudhsm/check-glibc", "/usr/lib/softhsm/libsofthsm2.so", "2.1").CombinedOutput(); err == nil {
+		t.Errorf("a real library: %s", output)
+	}
+}
+
 // install-client, on a machine of its own: this one's files below, and what is written gone afterwards.
 func TestInstallClient(t *testing.T) {
 	if os.Getuid() != 0 {

@@ -69,6 +69,8 @@ pub struct Habits {
     pub size_query: SizeQuery,
     /// `C_Sign` returns DER.
     pub der: bool,
+    /// `C_GetFunctionList` returns `CKR_OK` and no list, as libraries do that lack their configuration.
+    pub no_function_list: bool,
     /// Each call writes a line to file descriptor 1.
     pub prints: bool,
 }

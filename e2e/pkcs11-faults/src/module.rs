@@ -115,7 +115,10 @@ pub unsafe extern "C" fn C_GetFunctionList(list: *mut *mut CK_FUNCTION_LIST) -> 
     match module() {
         Ok(_) if list.is_null() => CKR_ARGUMENTS_BAD,
         Ok(module) => {
-            unsafe { *list = (&raw const module.own).cast_mut() };
+            let mut inner = module.inner();
+            module.read_control(&mut inner);
+            let own = if inner.control.habits.no_function_list { std::ptr::null() } else { &raw const module.own };
+            unsafe { *list = own.cast_mut() };
             CKR_OK
         }
         Err(code) => code,

@@ -16,9 +16,7 @@ use tezos_signer_core::key::{PublicKeyHash, TokenSignatureError};
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum HsmError {
     /// The PKCS#11 library cannot be loaded. A retry helps once it is installed.
-    #[error(
-        "the PKCS#11 library {module} cannot be loaded ({source}): check hsm.module, and the libraries that it links"
-    )]
+    #[error("the PKCS#11 library {module} cannot be loaded ({source}): {}", how_to_load(source))]
     Library {
         /// The path of the configuration.
         module: PathBuf,
@@ -26,7 +24,7 @@ pub enum HsmError {
         source: Arc<Error>,
     },
     /// A PKCS#11 function failed. Whether a retry helps depends on the code.
-    #[error("{} returned {}", function_name(*.function), code_name(*.code))]
+    #[error("{} returned {}{}", function_name(*.function), code_name(*.code), advice(*.function, *.code))]
     Call {
         /// Which.
         function: Function,
@@ -174,6 +172,35 @@ impl From<Error> for HsmError {
             Error::Pkcs11(code, function) => Self::Call { function, code },
             other => Self::Nonsense(Cause::of(other)),
         }
+    }
+}
+
+/// What the library lacks, by the error of loading it.
+fn how_to_load(error: &Error) -> &'static str {
+    match error {
+        Error::LibraryLoading(error) if error.to_string().contains("version `GLIBC") => {
+            "it was built for a newer C library than this system has. Use the library of a package for this system, or an image with the \
+             library's own C library (images/cloudhsm, --target signer)"
+        }
+        Error::LibraryLoading(_) => "check hsm.module, and the libraries that it links",
+        Error::MissingSymbol(_) => "hsm.module is no PKCS#11 library",
+        _ => {
+            "it may lack its configuration file, or an environment variable that names it (CloudHSM: cloudhsm-pkcs11.cfg, SoftHSM2: SOFTHSM2_CONF)"
+        }
+    }
+}
+
+/// What to check after an error that a library without its configuration returns.
+fn advice(function: Function, code: RvError) -> &'static str {
+    match (function, code) {
+        (
+            Function::Initialize,
+            RvError::GeneralError | RvError::FunctionFailed | RvError::ArgumentsBad | RvError::DeviceError,
+        ) => {
+            ": check that the HSM is reachable, and that the library has its configuration file (CloudHSM: cloudhsm-pkcs11.cfg, SoftHSM2: \
+             SOFTHSM2_CONF)"
+        }
+        _ => "",
     }
 }
 

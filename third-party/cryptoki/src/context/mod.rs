@@ -111,14 +111,14 @@ impl Pkcs11 {
          * the 2.40 API */
         let mut interface: *mut cryptoki_sys::CK_INTERFACE = ptr::null_mut();
         if pkcs11_lib.C_GetInterface.is_ok() {
-            Rv::from(pkcs11_lib.C_GetInterface(
+            // Libraries that have the symbol and not the function are asked for the 2.40 API.
+            let got = Rv::from(pkcs11_lib.C_GetInterface(
                 ptr::null_mut(),
                 ptr::null_mut(),
                 &mut interface,
                 0,
-            ))
-            .into_result(Function::GetInterface)?;
-            if !interface.is_null() {
+            ));
+            if matches!(got, Rv::Ok) && !interface.is_null() && !(*interface).pFunctionList.is_null() {
                 let ifce: cryptoki_sys::CK_INTERFACE = *interface;
 
                 let list_ptr: *mut cryptoki_sys::CK_FUNCTION_LIST =
@@ -154,6 +154,9 @@ impl Pkcs11 {
         let mut list_ptr: *mut cryptoki_sys::CK_FUNCTION_LIST = ptr::null_mut();
         Rv::from(pkcs11_lib.C_GetFunctionList(&mut list_ptr))
             .into_result(Function::GetFunctionList)?;
+        if list_ptr.is_null() {
+            return Err(Error::NullFunctionPointer);
+        }
 
         Ok(Pkcs11 {
             impl_: Arc::new(Pkcs11Impl {

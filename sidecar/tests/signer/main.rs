@@ -48,6 +48,7 @@ mod hostile;
 mod hsm_commands;
 mod hsm_faults;
 mod hsm_hangs;
+mod hsm_key_list;
 mod hsm_login;
 mod hsm_many_keys;
 mod hsm_matrix;

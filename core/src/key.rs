@@ -9,6 +9,7 @@ mod digest;
 mod ecdsa_der;
 mod hash;
 mod public;
+mod recovery;
 mod signature;
 mod signing;
 mod text;

@@ -73,6 +73,32 @@ pub struct Habits {
     pub no_function_list: bool,
     /// Each call writes a line to file descriptor 1.
     pub prints: bool,
+    /// Attributes of keys that are shown in another form; of several for one attribute, the first.
+    pub shown: Vec<Shown>,
+    /// Searches find no public key.
+    pub hides_public_keys: bool,
+    /// `C_GenerateKeyPair` cuts labels to so many bytes.
+    pub longest_label: Option<u64>,
+}
+
+/// An attribute that is shown in another form: the real value without its first `skip` bytes, between `before` and `after`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Shown {
+    /// `CKA_…`.
+    pub attribute: u64,
+    /// On the private object of a pair; else on the public one.
+    pub on_private: bool,
+    /// Only for the key with this real `CKA_LABEL`.
+    pub key: Option<String>,
+    /// The object does not have it.
+    pub missing: bool,
+    /// How many bytes are left out.
+    pub skip: u64,
+    /// What is shown in front.
+    pub before: Vec<u8>,
+    /// What is shown behind.
+    pub after: Vec<u8>,
 }
 
 /// How a text in a field of fixed length is padded.

@@ -10,6 +10,7 @@ mod call;
 mod library;
 mod login;
 mod objects;
+mod shown;
 mod signing;
 mod token_info;
 

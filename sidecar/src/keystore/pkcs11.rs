@@ -7,8 +7,11 @@
 //! Errors are handled in steps: [`worker`] retries, opens a new session, and initialises the library again; [`supervisor`]
 //! replaces the thread, and finally ends the process.
 
+mod ec_forms;
 mod error;
 mod health;
+mod key_attributes;
+mod key_list;
 mod keys;
 mod login;
 mod login_policy;
@@ -27,8 +30,9 @@ mod worker;
 mod worker_slot;
 
 pub use error::HsmError;
+pub use key_list::{KeyEntry, KeyList, UnusableKey, generate, list};
 pub use metrics::HsmMetrics;
-pub use objects::{Examination, Examined, KeyEntry, examine, generate, list};
+pub use objects::{Examination, Examined, examine};
 pub use unsent_pin::{PinGuard, PinProblem};
 
 use crate::keystore::{Keystore, KeystoreError, Message};

@@ -49,6 +49,7 @@ mod hsm_commands;
 mod hsm_faults;
 mod hsm_hangs;
 mod hsm_library;
+mod hsm_key_list;
 mod hsm_login;
 mod hsm_many_keys;
 mod hsm_matrix;

@@ -3,7 +3,7 @@
 #![allow(clippy::wildcard_imports)] // of a crate of constants, each with its prefix
 
 use super::call::{About, Call, begin_in, below, get};
-use crate::control::PointOn;
+use super::shown::{self, Form};
 use crate::handles;
 use cryptoki_sys::*;
 use std::ptr;
@@ -30,10 +30,16 @@ pub(super) unsafe extern "C" fn find_objects(
     }
     let code = below!(call, C_FindObjects, real, objects, most, count);
     if code == CKR_OK {
+        let hides_public_keys = call.module.inner().control.habits.hides_public_keys;
+        let mut shown = 0;
         for i in 0..usize::try_from(unsafe { *count }).unwrap_or_default() {
-            let object = unsafe { &mut *objects.add(i) };
-            *object = handles::give(session, *object);
+            let object = unsafe { *objects.add(i) };
+            if !(hides_public_keys && class_of(&call, real, object) == Some(CKO_PUBLIC_KEY)) {
+                unsafe { *objects.add(shown) = handles::give(session, object) };
+                shown += 1;
+            }
         }
+        unsafe { *count = shown as CK_ULONG };
     }
     code
 }
@@ -65,20 +71,22 @@ pub(super) unsafe extern "C" fn get_attribute_value(
 ) -> CK_RV {
     let (call, real) = get!(begin_in("C_GetAttributeValue", About::Object(session, object)));
     let Some(object) = object_below(&call, session, object) else { return CKR_OBJECT_HANDLE_INVALID };
-    let (point_on, bare) = {
+    let control = {
         let inner = call.module.inner();
         if inner.control.habits.always_authenticate && asks_for(template, count, CKA_ALWAYS_AUTHENTICATE) {
             return unsafe { always_authenticates(template) };
         }
-        (inner.control.point, inner.control.point_bare)
+        inner.control.clone()
     };
-    if point_on == PointOn::Public && !bare {
+    let attributes = unsafe { std::slice::from_raw_parts_mut(template, usize::try_from(count).unwrap_or_default()) };
+    let forms: Vec<_> =
+        attributes.iter().map(|attribute| shown::form(&call, &control, real, object, attribute.type_)).collect();
+    if forms.iter().all(|form| *form == Form::AsItIs) {
         return below!(call, C_GetAttributeValue, real, object, template, count);
     }
-    // The place for the point is for the one that is shown: the module below is only asked for its length.
-    let attributes = unsafe { std::slice::from_raw_parts_mut(template, usize::try_from(count).unwrap_or_default()) };
+    // The place for what is shown instead is for that: the module below is only asked for its length.
     let places: Vec<_> = attributes.iter().map(|attribute| (attribute.pValue, attribute.ulValueLen)).collect();
-    for attribute in attributes.iter_mut().filter(|attribute| attribute.type_ == CKA_EC_POINT) {
+    for (attribute, _) in attributes.iter_mut().zip(&forms).filter(|(_, form)| **form != Form::AsItIs) {
         attribute.pValue = ptr::null_mut();
     }
     let code = below!(call, C_GetAttributeValue, real, object, template, count);
@@ -88,24 +96,19 @@ pub(super) unsafe extern "C" fn get_attribute_value(
     if !matches!(code, CKR_OK | CKR_ATTRIBUTE_TYPE_INVALID) {
         return code;
     }
-    let is_private = class_of(&call, real, object) == Some(CKO_PRIVATE_KEY);
-    let shows = matches!((point_on, is_private), (PointOn::Public, false) | (PointOn::Private, true));
-    let point = if shows { point_of(&call, real, object, is_private) } else { None };
     let mut missing = false;
-    for (attribute, (place, length)) in attributes.iter_mut().zip(places) {
-        if attribute.type_ == CKA_EC_POINT {
-            match &point {
-                None => attribute.ulValueLen = CK_UNAVAILABLE_INFORMATION,
-                Some(point) => {
-                    let point = if bare { &point[2..] } else { &point[..] };
-                    if !place.is_null() {
-                        if length < point.len() as CK_ULONG {
-                            return CKR_BUFFER_TOO_SMALL;
-                        }
-                        unsafe { ptr::copy_nonoverlapping(point.as_ptr(), place.cast(), point.len()) };
+    for ((attribute, (place, length)), form) in attributes.iter_mut().zip(places).zip(forms) {
+        match form {
+            Form::AsItIs => {}
+            Form::Missing => attribute.ulValueLen = CK_UNAVAILABLE_INFORMATION,
+            Form::Value(value) => {
+                if !place.is_null() {
+                    if length < value.len() as CK_ULONG {
+                        return CKR_BUFFER_TOO_SMALL;
                     }
-                    attribute.ulValueLen = point.len() as CK_ULONG;
+                    unsafe { ptr::copy_nonoverlapping(value.as_ptr(), place.cast(), value.len()) };
                 }
+                attribute.ulValueLen = value.len() as CK_ULONG;
             }
         }
         missing |= attribute.ulValueLen == CK_UNAVAILABLE_INFORMATION;
@@ -142,7 +145,7 @@ pub(super) fn attribute(
     Some(bytes)
 }
 
-fn class_of(call: &Call, session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE) -> Option<CK_OBJECT_CLASS> {
+pub(super) fn class_of(call: &Call, session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE) -> Option<CK_OBJECT_CLASS> {
     let bytes = attribute(call, session, object, CKA_CLASS)?;
     Some(CK_OBJECT_CLASS::from_ne_bytes(bytes.try_into().ok()?))
 }
@@ -167,16 +170,6 @@ pub(super) fn objects(
     let code = below!(call, C_FindObjects, session, found.as_mut_ptr(), 64, &raw mut count);
     below!(call, C_FindObjectsFinal, session);
     if code == CKR_OK { found[..usize::try_from(count).unwrap_or_default()].to_vec() } else { Vec::new() }
-}
-
-/// The wrapped point of a key pair, of which `object` is one half.
-fn point_of(call: &Call, session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, is_private: bool) -> Option<Vec<u8>> {
-    if !is_private {
-        return attribute(call, session, object, CKA_EC_POINT);
-    }
-    let mut id = attribute(call, session, object, CKA_ID)?;
-    let public = *objects(call, session, CKO_PUBLIC_KEY, Some(&mut id)).first()?;
-    attribute(call, session, public, CKA_EC_POINT)
 }
 
 pub(super) unsafe extern "C" fn set_attribute_value(
@@ -206,6 +199,14 @@ pub(super) unsafe extern "C" fn generate_key_pair(
     let (call, real) = get!(begin_in("C_GenerateKeyPair", About::Session(session)));
     if call.module.inner().control.cloud_hsm && has(public_template, public_count, CKA_PRIVATE) {
         return CKR_TEMPLATE_INCONSISTENT;
+    }
+    let longest = call.module.inner().control.habits.longest_label.unwrap_or(CK_ULONG::MAX);
+    for (template, count) in [(public_template, public_count), (private_template, private_count)] {
+        let attributes =
+            unsafe { std::slice::from_raw_parts_mut(template, usize::try_from(count).unwrap_or_default()) };
+        for label in attributes.iter_mut().filter(|attribute| attribute.type_ == CKA_LABEL) {
+            label.ulValueLen = label.ulValueLen.min(longest);
+        }
     }
     let code = below!(
         call,

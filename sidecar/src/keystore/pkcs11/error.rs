@@ -123,6 +123,17 @@ pub enum HsmError {
     /// A key that was to be generated exists already.
     #[error("the token already has a key with label {label}: choose another label; nothing was generated", label = quoted(.0))]
     LabelTaken(String),
+    /// A key was generated, and is not what it was to be. A retry does not help: the token is of another make than expected.
+    #[error(
+        "the token generated a key with label {label}, but {problem}. See `tezos-signer keys list`, and remove the key from the token",
+        label = quoted(.label)
+    )]
+    Generated {
+        /// The label that it was to have.
+        label: String,
+        /// Why it cannot be used.
+        problem: String,
+    },
     /// The token signed, but not what it was asked to. A retry on a new session may help.
     #[error("{0}; it was not released")]
     BadSignature(#[from] TokenSignatureError),

@@ -1,36 +1,16 @@
-//! The keys of a token: finding a configured key, listing keys, generating keys.
+//! The configured keys in a token: finding them, and trying whether they sign.
 
+use crate::keystore::pkcs11::key_attributes::KeyObject;
 use crate::keystore::pkcs11::signing::PrivateKey;
 use crate::keystore::pkcs11::token::{OpenSession, Token};
 use crate::keystore::pkcs11::worker_slot::{CallClock, LibraryCall};
 use crate::keystore::pkcs11::{HsmError, TRIAL};
-use cryptoki::mechanism::Mechanism;
-use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
+use cryptoki::object::{Attribute, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tezos_signer_core::config::{HsmConfig, KeyConfig, KeySelector};
-use tezos_signer_core::key::{Digest, PublicKeyHash, SigningCurve, SigningPublicKey};
-
-/// A key of the token that this signer can sign with.
-#[derive(Debug, Clone, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct KeyEntry {
-    /// The public key in base58check, `sppk…` or `p2pk…`.
-    pub public_key: SigningPublicKey,
-    /// The hash of the public key in base58check, `tz2…` or `tz3…`.
-    pub public_key_hash: PublicKeyHash,
-    /// The `CKA_LABEL` of the key objects.
-    pub label: String,
-    /// The curve of the key.
-    pub curve: SigningCurve,
-}
-
-impl KeyEntry {
-    fn new(public_key: SigningPublicKey, label: String) -> Self {
-        Self { public_key_hash: public_key.hash(), curve: public_key.curve(), public_key, label }
-    }
-}
+use tezos_signer_core::key::{Digest, PublicKeyHash};
 
 /// The private key that `key` selects. It makes only one search, because searches are slow. The first signature shows whether
 /// it is the configured key; if not, [`check_public_key`] finds the reason.
@@ -51,7 +31,7 @@ pub(super) fn check_public_key(
 ) -> Result<(), HsmError> {
     // CloudHSM shows the point on the private object, other tokens on the public one.
     for object in search(session, key, ObjectClass::PUBLIC_KEY, clock)?.into_iter().chain([private]) {
-        if let Some(found) = clock.call(|| public_key_of(session, object))? {
+        if let Some(found) = (KeyObject { session, handle: object, clock }).public_key()? {
             if found == key.public_key {
                 break;
             }
@@ -167,110 +147,4 @@ fn time_to_sign(session: &OpenSession, key: &KeyConfig, clock: &CallClock) -> Re
     }
     times.sort_unstable();
     Ok(times[TRIALS / 2])
-}
-
-/// Every secp256k1 and P-256 key of the token whose public half it shows, on the public or the private object, by label.
-pub fn list(config: &HsmConfig) -> Result<Vec<KeyEntry>, HsmError> {
-    let session = Token::new(config.clone()).open(&CallClock::default())?;
-    let mut keys: Vec<KeyEntry> = Vec::new();
-    for class in [ObjectClass::PUBLIC_KEY, ObjectClass::PRIVATE_KEY] {
-        for object in session.find_objects(&[Attribute::Class(class)])? {
-            let Some(public_key) = public_key_of(&session, object)? else { continue };
-            let attributes = session.get_attributes(object, &[AttributeType::Label])?;
-            let label = attributes.into_iter().find_map(|attribute| match attribute {
-                Attribute::Label(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
-                _ => None,
-            });
-            let key = KeyEntry::new(public_key, label.unwrap_or_default());
-            // If both objects have the public key, it is one key; with two labels, it is listed twice.
-            if !keys.iter().any(|other| (&other.label, other.public_key_hash) == (&key.label, key.public_key_hash)) {
-                keys.push(key);
-            }
-        }
-    }
-    keys.sort_by(|a, b| a.label.cmp(&b.label));
-    Ok(keys)
-}
-
-/// Makes a key pair in the token: for signing only, never to leave it. Refuses a label that is taken.
-pub fn generate(config: &HsmConfig, label: &str, curve: SigningCurve) -> Result<KeyEntry, HsmError> {
-    let session = Token::new(config.clone()).open(&CallClock::default())?;
-    let name = Attribute::Label(label.as_bytes().to_vec());
-    for class in [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
-        if !session.find_objects(&[Attribute::Class(class), name.clone()])?.is_empty() {
-            return Err(HsmError::LabelTaken(label.to_owned()));
-        }
-    }
-    let id = Attribute::Id(uuid::Uuid::new_v4().as_bytes().to_vec());
-    // CloudHSM takes CKA_PRIVATE and CKA_SENSITIVE only at their defaults, so they are not in the public template.
-    let public = [
-        Attribute::Token(true),
-        Attribute::Verify(true),
-        Attribute::EcParams(oid(curve).to_vec()),
-        name.clone(),
-        id.clone(),
-    ];
-    let private = [
-        Attribute::Token(true),
-        Attribute::Private(true),
-        Attribute::Sensitive(true),
-        Attribute::Extractable(false),
-        Attribute::Sign(true),
-        name,
-        id,
-    ];
-    let (public, _) = session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)?;
-    let public_key = public_key_of(&session, public)?
-        .ok_or_else(|| HsmError::Nonsense("the new public key has no CKA_EC_POINT".into()))?;
-    Ok(KeyEntry::new(public_key, label.to_owned()))
-}
-
-/// The DER encoding of the curve's object identifier, as in `CKA_EC_PARAMS`.
-fn oid(curve: SigningCurve) -> &'static [u8] {
-    match curve {
-        SigningCurve::Secp256k1 => &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a],
-        SigningCurve::P256 => &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07],
-    }
-}
-
-/// The public key of an object; `None` if it has none, or one of another curve.
-fn public_key_of(session: &Session, object: ObjectHandle) -> Result<Option<SigningPublicKey>, HsmError> {
-    let wanted = [AttributeType::KeyType, AttributeType::EcParams, AttributeType::EcPoint];
-    let attributes = session.get_attributes(object, &wanted)?;
-    let (mut is_ec, mut curve, mut point) = (false, None, Vec::new());
-    for attribute in attributes {
-        match attribute {
-            Attribute::KeyType(key_type) => is_ec = key_type == KeyType::EC,
-            Attribute::EcParams(params) => {
-                curve = [SigningCurve::Secp256k1, SigningCurve::P256].into_iter().find(|curve| oid(*curve) == params);
-            }
-            Attribute::EcPoint(bytes) => point = bytes,
-            _ => {}
-        }
-    }
-    let sec1 = unwrap_point(&point);
-    Ok(curve.filter(|_| is_ec).and_then(|curve| SigningPublicKey::from_sec1(curve, sec1).ok()))
-}
-
-/// The point without the DER OCTET STRING that most tokens put around it (`04 41 04 …`), and some do not (`04 …`).
-fn unwrap_point(bytes: &[u8]) -> &[u8] {
-    match bytes {
-        [0x04, length, point @ ..] if usize::from(*length) == point.len() => point,
-        bare => bare,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::unwrap_point;
-
-    #[test]
-    fn a_point_is_read_wrapped_and_bare() {
-        let mut bare = vec![0x04];
-        bare.extend([0x41; 64]); // a bare point whose x begins like a length byte
-        let wrapped = [&[0x04, 0x41][..], &bare].concat();
-        assert_eq!(unwrap_point(&wrapped), bare);
-        assert_eq!(unwrap_point(&bare), bare);
-        assert_eq!(unwrap_point(&[]), &[] as &[u8]);
-    }
 }

@@ -66,7 +66,7 @@ pub(super) struct Disturbance {
 }
 
 enum Action {
-    Module(Control),
+    Module(Box<Control>),
     Hold { resets: bool },
     Freeze,
     Delay(Duration),
@@ -173,7 +173,7 @@ impl Disturbance {
                 ("a hang without end", signing.to_owned())
             }
         };
-        Self { sort, what, lasts, heals_slowly: false, action: Action::Module(control) }
+        Self { sort, what, lasts, heals_slowly: false, action: Action::Module(Box::new(control)) }
     }
 
     fn of_network(dice: &mut Dice) -> Self {

@@ -186,5 +186,6 @@ fn each_refusal_has_a_word_and_may_be_lifted_or_not() {
     for (refusal, word, may_be_lifted) in &all {
         assert_eq!((refusal.reason(), refusal.may_be_lifted()), (*word, *may_be_lifted), "{refusal}");
     }
-    assert_eq!(all.map(|(_, word, _)| word), REFUSALS);
+    assert_eq!(all.each_ref().map(|(_, word, _)| *word), REFUSALS);
+    insta::assert_snapshot!(all.map(|(refusal, ..)| refusal.to_string()).join("\n"));
 }

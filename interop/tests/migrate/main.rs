@@ -148,3 +148,18 @@ fn no_secret_of_a_configuration_is_repeated() {
         assert!(!error.contains("SECRET"), "{error}");
     }
 }
+
+/// What a person reads of a migration: the file, and below it what was not taken over.
+fn page(migrated: &Migrated) -> String {
+    let lost = migrated.lost.iter().map(|loss| {
+        let mark = if loss.changes_signing { "!" } else { "-" };
+        format!("{mark} {}: {}\n", loss.what, loss.why)
+    });
+    format!("{}\n{}", migrated.config, lost.collect::<String>())
+}
+
+#[test]
+fn a_migration_is_a_page_that_can_be_read() {
+    insta::assert_snapshot!("signatory", page(&signatory_yaml()));
+    insta::assert_snapshot!("octez", page(&octez_service()));
+}

@@ -26,7 +26,7 @@ fn keys_are_generated_and_listed_and_no_label_is_given_twice() {
     for (label, curve, address, key) in [("one", "p256", "tz3", "p2pk"), ("two", "secp256k1", "tz2", "sppk")] {
         let entry =
             json(&env.run(&["keys", "generate", "--label", label, "--curve", curve, "--output", "json"]).succeeded());
-        assert_eq!(fields(&entry), ["curve", "label", "publicKey", "publicKeyHash"]);
+        assert_eq!(fields(&entry), ["curve", "id", "label", "publicKey", "publicKeyHash"]);
         assert_eq!((&entry["label"], &entry["curve"]), (&label.into(), &curve.into()));
         assert!(entry["publicKeyHash"].as_str().unwrap().starts_with(address));
         assert!(entry["publicKey"].as_str().unwrap().starts_with(key));

@@ -60,13 +60,12 @@ mod tests {
             assert!(text.contains("process_resident_memory_bytes "), "{text}");
             value
         };
-        let before = scraped();
-        let begin = Instant::now();
-        // Until some ticks have passed, far less than a second.
-        while begin.elapsed() < Duration::from_millis(200) {
-            std::hint::black_box(scraped());
+        let (before, begin) = (scraped(), Instant::now());
+        let mut used = 0.0;
+        // A busy machine may give this process a tick of 10 ms late.
+        while used <= 0.0 && begin.elapsed() < Duration::from_mins(1) {
+            used = scraped() - before;
         }
-        let used = scraped() - before;
-        assert!(used > 0.0 && used < 10.0, "{used}");
+        assert!(used > 0.0 && used < 1.0, "{used}");
     }
 }

@@ -30,6 +30,11 @@ pub(crate) struct CommandResult {
     pub(crate) stderr: String,
 }
 
+/// Debian 13 has `/tmp` in memory, where the signer does not want its records.
+fn directory_on_disk() -> TempDir {
+    tempfile::tempdir_in("/var/tmp").unwrap()
+}
+
 impl TestEnv {
     /// With records that start above [`FLOOR`].
     pub(crate) fn new() -> Self {
@@ -54,7 +59,7 @@ impl TestEnv {
     }
 
     pub(crate) fn without_keys() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = directory_on_disk();
         let env = Self { path: directory.path().to_owned(), _directory: Some(directory) };
         std::fs::create_dir(env.tokens()).unwrap();
         std::fs::create_dir(env.records()).unwrap();
@@ -85,7 +90,7 @@ impl TestEnv {
     /// Another directory with the same token, keys and configuration, as a second cluster or host has the same HSM; without
     /// records.
     pub(crate) fn with_same_token(&self) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = directory_on_disk();
         let env = Self { path: directory.path().to_owned(), _directory: Some(directory) };
         std::fs::create_dir(env.records()).unwrap();
         permit(&env.records(), 0o700);

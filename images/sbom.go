@@ -229,6 +229,16 @@ func (c *contents) addCrates(crate string, hashes *[]cdx.Hash) (string, error) {
 	return purls[top], nil
 }
 
+// packageIn is the package in the output of dpkg-query --search. From Debian 13 on, it names the diversions of a file too.
+func packageIn(found string) string {
+	for line := range strings.Lines(found) {
+		if name, _, is := strings.Cut(line, ": "); is && !strings.HasPrefix(line, "diversion by ") {
+			return name
+		}
+	}
+	return ""
+}
+
 // addDebianPackage adds the package that this machine has the file from.
 func (c *contents) addDebianPackage(file string) (string, error) {
 	debian := "ca-certificates" // which makes that file when it is installed, so that dpkg does not know it
@@ -236,10 +246,9 @@ func (c *contents) addDebianPackage(file string) (string, error) {
 		// /lib is a link to /usr/lib, and dpkg knows a file by the one path that its package says.
 		merged := strings.TrimPrefix(file, "/usr")
 		output, err := exec.Command("dpkg-query", "--search", merged, "/usr"+merged).Output()
-		if len(output) == 0 {
+		if debian = packageIn(string(output)); debian == "" {
 			return "", fmt.Errorf("no Debian package has %s (%v): what is it?", file, err)
 		}
-		debian, _, _ = strings.Cut(string(output), ": ")
 	}
 	output, err := exec.Command("dpkg-query", "--show", "--showformat", "${Package} ${Version} ${Architecture}", debian).Output()
 	if err != nil {

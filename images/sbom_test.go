@@ -130,3 +130,17 @@ func TestSBOM(t *testing.T) {
 		t.Error("of no program")
 	}
 }
+
+func TestPackageIn(t *testing.T) {
+	for found, name := range map[string]string{
+		"libc6:amd64: /lib/x86_64-linux-gnu/libc.so.6\n": "libc6:amd64",
+		"diversion by libc6 from: /lib64/ld-linux-x86-64.so.2\ndiversion by libc6 to: /lib64/ld-linux-x86-64.so.2.usr-is-merged\n" +
+			"libc6:amd64: /usr/lib64/ld-linux-x86-64.so.2\n": "libc6:amd64",
+		"diversion by libc6 from: /lib64/ld-linux-x86-64.so.2\n": "",
+		"": "",
+	} {
+		if packageIn(found) != name {
+			t.Errorf("%q: %q, expected %q", found, packageIn(found), name)
+		}
+	}
+}

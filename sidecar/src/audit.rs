@@ -50,7 +50,7 @@ pub enum AuditError {
          log"
     )]
     Older {
-        /// The file.
+        /// The path of the audit log.
         path: PathBuf,
         /// The error of the operating system.
         source: Arc<std::io::Error>,

@@ -21,7 +21,7 @@ pub enum ConfigFileError {
     /// The file is not UTF-8.
     #[error("the configuration {path} is invalid: {source}")]
     Text {
-        /// Where it is.
+        /// The path of the configuration file.
         path: PathBuf,
         /// What it is instead.
         source: TextError,
@@ -29,7 +29,7 @@ pub enum ConfigFileError {
     /// The file is no configuration: the message has the field, and where there is one, the line.
     #[error("the configuration {path} is invalid: {source}")]
     Config {
-        /// Where it is.
+        /// The path of the configuration file.
         path: PathBuf,
         /// The field, the line, and what is wrong.
         source: ConfigError,
@@ -39,7 +39,7 @@ pub enum ConfigFileError {
 /// A configuration, and the file that it was read from.
 #[derive(Debug, Clone)]
 pub struct ConfigFile {
-    /// What it says.
+    /// The parsed configuration.
     pub config: SignerConfig,
     /// Where it is, and whether others can change it.
     pub file: file_permissions::File,

@@ -68,9 +68,9 @@ pub enum ServeError {
     /// A port cannot be listened on: another process does, or the address is none of this host.
     #[error("cannot listen on {address} ({field} in the configuration): {source}")]
     Listen {
-        /// The field.
+        /// The field of the configuration.
         field: &'static str,
-        /// Its value.
+        /// The address that cannot be used.
         address: SocketAddr,
         /// The error of the operating system.
         source: std::io::Error,

@@ -63,7 +63,7 @@ pub enum StoreError {
     /// The record cannot be parsed: correct it, or upgrade the signer.
     #[error("the watermark record {name} cannot be used: {source}")]
     Invalid {
-        /// Which.
+        /// The name of the record.
         name: RecordName,
         /// What is wrong with it.
         source: RecordError,
@@ -73,7 +73,7 @@ pub enum StoreError {
     Unusable {
         /// Where it should be.
         path: std::path::PathBuf,
-        /// What is there.
+        /// Why it cannot be used.
         #[source]
         reason: Cause,
     },

@@ -13,17 +13,17 @@ pub enum ApplyError {
          give the TezosSigner another name"
     )]
     NotOurs {
-        /// Its kind.
+        /// The kind of the object, such as `Deployment`.
         kind: String,
-        /// Its name.
+        /// The name of the object.
         name: String,
     },
     /// The API server refused the object. A retry may help: admission policies and quotas change.
     #[error("the API server rejects the {kind} {name}: {cause}")]
     Refused {
-        /// Its kind.
+        /// The kind of the object, such as `Deployment`.
         kind: String,
-        /// Its name.
+        /// The name of the object.
         name: String,
         /// The API server's words.
         #[source]
@@ -32,11 +32,11 @@ pub enum ApplyError {
     /// The API server did not do it. A retry may help.
     #[error("cannot {doing} the {kind} {name}: {}", api_message(.source))]
     Api {
-        /// What was tried.
+        /// The verb of the call that failed, for the message.
         doing: &'static str,
-        /// Its kind.
+        /// The kind of the object, such as `Deployment`.
         kind: String,
-        /// Its name.
+        /// The name of the object.
         name: String,
         /// The error of the client.
         #[source]

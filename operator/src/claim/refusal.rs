@@ -15,7 +15,7 @@ pub enum ClaimRefusal {
     Taken {
         /// The address of the key.
         key: String,
-        /// The chain.
+        /// The chain of the key.
         chain: String,
         /// `namespace/name` of its owner.
         owner: String,
@@ -29,11 +29,11 @@ pub enum ClaimRefusal {
     OutOfSight {
         /// The address of the key.
         key: String,
-        /// The chain.
+        /// The chain of the key.
         chain: String,
         /// `namespace/name` of its owner.
         owner: String,
-        /// The record.
+        /// The name of the ConfigMap that is the record.
         record: String,
     },
     /// The record does not exist, and the spec has no initial watermark.
@@ -44,7 +44,7 @@ pub enum ClaimRefusal {
     NoInitialWatermark {
         /// The address of the key.
         key: String,
-        /// The chain.
+        /// The chain of the key.
         chain: String,
     },
     /// The record does not exist, and the initial watermark has expired.
@@ -55,7 +55,7 @@ pub enum ClaimRefusal {
     Expired {
         /// The address of the key.
         key: String,
-        /// The chain.
+        /// The chain of the key.
         chain: String,
         /// The notAfter of the spec.
         not_after: Timestamp,
@@ -69,7 +69,7 @@ pub enum ClaimRefusal {
     GoodForTooLong {
         /// The address of the key.
         key: String,
-        /// The chain.
+        /// The chain of the key.
         chain: String,
         /// The notAfter of the spec.
         not_after: Timestamp,
@@ -83,7 +83,7 @@ pub enum ClaimRefusal {
     WasGoodForTooLong {
         /// The address of the key.
         key: String,
-        /// The chain.
+        /// The chain of the key.
         chain: String,
         /// The notAfter of the spec.
         not_after: Timestamp,
@@ -97,7 +97,7 @@ pub enum ClaimRefusal {
     LevelTooHigh {
         /// The address of the key.
         key: String,
-        /// The chain.
+        /// The chain of the key.
         chain: String,
         /// Why the level is refused.
         #[source]
@@ -110,7 +110,7 @@ pub enum ClaimRefusal {
          this key has signed anywhere, at most {margin} above the head of the chain"
     )]
     FarAboveHead {
-        /// The initial level.
+        /// The level of `initialWatermark`.
         level: Level,
         /// The level of the node's head.
         head: Level,
@@ -125,7 +125,7 @@ pub enum ClaimRefusal {
          find out who deleted it, then restore it with rows at or above the last level that was signed"
     )]
     Vanished {
-        /// The record.
+        /// The name of the ConfigMap that is the record.
         record: String,
         /// The address of the key.
         key: String,
@@ -133,7 +133,7 @@ pub enum ClaimRefusal {
     /// The record cannot be parsed, or its owner cannot.
     #[error("the watermark record {record} cannot be used: {reason}")]
     Unreadable {
-        /// The record.
+        /// The name of the ConfigMap that is the record.
         record: String,
         /// What is wrong with it.
         #[source]

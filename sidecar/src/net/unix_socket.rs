@@ -27,7 +27,7 @@ pub enum UnixSocketError {
         "cannot listen on {path} (unixSocket in the configuration): another process already listens there; stop it first"
     )]
     InUse {
-        /// Where.
+        /// The path of the socket.
         path: PathBuf,
     },
     /// There is a file that is no socket, which is not removed: remove it, or choose another path.
@@ -35,13 +35,13 @@ pub enum UnixSocketError {
         "cannot listen on {path} (unixSocket in the configuration): the path exists and is not a socket, so it is not removed"
     )]
     NotASocket {
-        /// Where.
+        /// The path of the socket.
         path: PathBuf,
     },
     /// The system refused a step of it: check the directory and its permissions.
     #[error("cannot listen on {path} (unixSocket in the configuration): {source}")]
     System {
-        /// Where.
+        /// The path of the socket.
         path: PathBuf,
         /// The error of the operating system.
         source: io::Error,

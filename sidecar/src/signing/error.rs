@@ -51,9 +51,9 @@ pub enum SignError {
     /// The replica that serves the key did not answer.
     #[error("{holder} holds the record of this key, and the request could not be forwarded to it: {error}")]
     Peer {
-        /// Who it is.
+        /// The holder of the record.
         holder: Holder,
-        /// What went wrong.
+        /// The error of the request to the holder.
         #[source]
         error: PeerError,
     },
@@ -69,7 +69,7 @@ pub enum SignError {
         limit: Duration,
         /// What took the most time.
         stage: StageAt,
-        /// How much.
+        /// The time that the stage took.
         took: Duration,
         /// What is known besides of why that took so long.
         #[source]
@@ -145,7 +145,7 @@ impl SignError {
         }
     }
 
-    /// In one word.
+    /// The outcome for the audit log and the metrics.
     pub fn outcome(&self) -> Outcome {
         match self.status() {
             400 => Outcome::Malformed,

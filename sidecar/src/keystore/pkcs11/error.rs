@@ -26,9 +26,9 @@ pub enum HsmError {
     /// A PKCS#11 function failed. Whether a retry helps depends on the code.
     #[error("{} returned {}{}", function_name(*.function), code_name(*.code), advice(*.function, *.code))]
     Call {
-        /// Which.
+        /// The function that failed.
         function: Function,
-        /// What it returned.
+        /// The code that it returned.
         code: RvError,
     },
     /// What a PKCS#11 function returned with success makes no sense. A retry on a new session may help.
@@ -39,7 +39,7 @@ pub enum HsmError {
         "no token with {token}; the library lists {seen}: check that the HSM is reachable, and hsm.token or hsm.serial"
     )]
     NoToken {
-        /// The configured one.
+        /// The token of the configuration.
         token: TokenSelector,
         /// Those that are there, and slots that cannot be read.
         seen: String,
@@ -102,7 +102,7 @@ pub enum HsmError {
     /// A key of the configuration is not in the token. A retry helps once it is there.
     #[error("key {key} ({selector}) is not in the token, or not visible to the user")]
     NoKey {
-        /// Its address.
+        /// The address of the key.
         key: PublicKeyHash,
         /// The label or id of the search.
         selector: String,
@@ -117,7 +117,7 @@ pub enum HsmError {
         selector: String,
         /// The configured address.
         expected: PublicKeyHash,
-        /// The token's.
+        /// The address of the token's key.
         found: String,
     },
     /// A key that was to be generated exists already.

@@ -37,7 +37,7 @@ pub struct UnusableKey {
     pub label: String,
     /// The `CKA_ID` of the private key in hex.
     pub id: Option<String>,
-    /// Why.
+    /// Why the signer cannot use the key, as a sentence.
     pub problem: String,
 }
 

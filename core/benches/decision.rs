@@ -7,7 +7,7 @@ use serde_json::Value;
 use tezos_signer_core::admit::{AdmissionRules, Admitted, RequestFacts, SigningRequest, admit};
 use tezos_signer_core::anchor::{AuditAnchor, LogId};
 use tezos_signer_core::authentication::AuthorizedKeys;
-use tezos_signer_core::key::{Digest, PublicKeyHash, Signature};
+use tezos_signer_core::key::{Curve, Digest, PublicKeyHash, Signature};
 use tezos_signer_core::payload::{Consensus, Payload, UnknownSuffix, decode};
 use tezos_signer_core::policy::Policy;
 use tezos_signer_core::position::{ConsensusKind, Level};
@@ -27,7 +27,7 @@ fn main() {
 fn recorded(kind: ConsensusKind) -> Vec<u8> {
     let all: Vec<Value> = serde_json::from_str(include_str!("../tests/vectors/tezos_signing_requests.json")).unwrap();
     let payloads = all.iter().map(|vector| hex::decode(vector["payload"].as_str().unwrap()).unwrap());
-    let level = |payload: &Vec<u8>| match decode(payload, UnknownSuffix::Refuse) {
+    let level = |payload: &Vec<u8>| match decode(payload, Curve::P256, UnknownSuffix::Refuse) {
         Ok(Payload::Consensus(found)) if found.kind == kind => Some(found.position.level),
         _ => None,
     };
@@ -35,7 +35,9 @@ fn recorded(kind: ConsensusKind) -> Vec<u8> {
 }
 
 fn consensus(payload: &[u8]) -> Consensus {
-    let Ok(Payload::Consensus(consensus)) = decode(payload, UnknownSuffix::Refuse) else { panic!("no block or vote") };
+    let Ok(Payload::Consensus(consensus)) = decode(payload, Curve::P256, UnknownSuffix::Refuse) else {
+        panic!("no block or vote")
+    };
     consensus
 }
 
@@ -43,7 +45,8 @@ fn admitted(policy: &Policy, payload: &[u8]) -> Admitted {
     let anybody = AuthorizedKeys::default();
     let rules = AdmissionRules { authorized_keys: &anybody, policy, unknown_suffix: UnknownSuffix::Refuse };
     let key: PublicKeyHash = "tz3UoffC7FG7zfpmvmjUmUeAaHvzdcUvAj6r".parse().unwrap();
-    admit(&rules, &SigningRequest { key, payload, authentication: None }, &mut RequestFacts::default()).unwrap()
+    admit(&rules, &SigningRequest { key, payload, authentication: None, version: None }, &mut RequestFacts::default())
+        .unwrap()
 }
 
 /// An attestation that was admitted, and a record right below it.
@@ -57,7 +60,7 @@ fn request_above_its_record() -> (Record, Admitted) {
 #[divan::bench(args = CONSENSUS)]
 fn decode_payload(bencher: Bencher<'_, '_>, kind: ConsensusKind) {
     let payload = recorded(kind);
-    bencher.bench(|| decode(black_box(&payload), UnknownSuffix::Refuse));
+    bencher.bench(|| decode(black_box(&payload), Curve::P256, UnknownSuffix::Refuse));
 }
 
 /// Decoding, policy and digest: what a request costs before its record is read.

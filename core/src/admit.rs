@@ -5,10 +5,9 @@
 //! the digest and the payload of a decision cannot come from two requests.
 
 use crate::authentication::{AuthorizedKeys, Unauthenticated};
-use crate::key::{Digest, PublicKeyHash, Signature};
+use crate::key::{Curve, Digest, Message, PublicKeyHash, Signature};
 use crate::payload::{self, DecodeError, Payload, UnknownSuffix};
 use crate::policy::{Forbidden, Permitted, Policy};
-use std::sync::Arc;
 
 /// The rules by which a key admits requests.
 #[derive(Debug, Clone, Copy)]
@@ -30,14 +29,32 @@ pub struct SigningRequest<'a> {
     pub payload: &'a [u8],
     /// The client's signature over the request, if it sent one.
     pub authentication: Option<&'a Signature>,
+    /// The version of Octez' signatures that the client asks for; `None`: the newest.
+    pub version: Option<SignatureVersion>,
+}
+
+/// The versions of Octez' signatures (`Signature.version_arg`). For tz1, tz2 and tz3 keys they are all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+pub enum SignatureVersion {
+    /// Has no tz4 keys.
+    #[serde(rename = "0")]
+    V0,
+    /// Signatures of tz4 keys with message augmentation.
+    #[serde(rename = "1")]
+    V1,
+    /// Signatures of tz4 keys in the proof of possession scheme, as the protocol wants them since Seoul.
+    #[serde(rename = "2")]
+    V2,
+    /// The same as 2 for the keys of this signer.
+    #[serde(rename = "3")]
+    V3,
 }
 
 /// A request that passed every check. Only [`admit`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admitted {
     key: PublicKeyHash,
-    payload: Arc<[u8]>,
-    digest: Digest,
+    message: Message,
     permitted: Permitted,
 }
 
@@ -47,14 +64,14 @@ impl Admitted {
         self.key
     }
 
-    /// The bytes to sign.
-    pub fn payload(&self) -> &Arc<[u8]> {
-        &self.payload
+    /// What it is to sign.
+    pub fn message(&self) -> &Message {
+        &self.message
     }
 
-    /// The digest of these bytes.
+    /// The digest of the bytes to sign.
     pub fn digest(&self) -> Digest {
-        self.digest
+        *self.message.digest()
     }
 
     /// The payload as the policy permitted it: a block or vote with its position, or a generic operation.
@@ -63,6 +80,13 @@ impl Admitted {
     }
 }
 
+/// The client asks for a tz4 signature of an early version, which no protocol accepts since Seoul. A retry does not help: use another client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the query asks for version {0} of signatures, and a tz4 (BLS) key signs in version 2 or later only: use a client of Octez 23 or later"
+)]
+pub struct UnsupportedVersion(u8);
+
 /// Why a request is not admitted. A retry of the same request does not help before the client, the configuration or this release is another
 /// one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -70,6 +94,9 @@ pub enum Rejection {
     /// No client that is authorized has made the request: 401.
     #[error(transparent)]
     Unauthenticated(#[from] Unauthenticated),
+    /// The client asks for a signature of a version that the key does not sign in: 400.
+    #[error(transparent)]
+    Version(#[from] UnsupportedVersion),
     /// The payload cannot be decoded: 400.
     #[error("the payload is malformed: {0}")]
     Malformed(#[from] DecodeError),
@@ -106,16 +133,22 @@ pub fn admit(
 ) -> Result<Admitted, Rejection> {
     facts.authenticated_key =
         rules.authorized_keys.authenticate(&request.key, request.payload, request.authentication)?;
-    let digest = Digest::of(request.payload);
-    facts.digest = Some(digest);
+    let message = Message::new(request.payload);
+    facts.digest = Some(*message.digest());
+    let scheme = request.key.curve();
+    // INVARIANT D9: Another version is another cipher suite.
+    if let (Curve::Bls12381, Some(version @ (SignatureVersion::V0 | SignatureVersion::V1))) = (scheme, request.version)
+    {
+        return Err(UnsupportedVersion(version as u8).into());
+    }
     rules
         .policy
         .check_magic(request.payload)
         .inspect_err(|_| facts.payload = Some(PayloadFacts::UndecodedOperation))?;
-    let payload = payload::decode(request.payload, rules.unknown_suffix)?;
+    let payload = payload::decode(request.payload, scheme, rules.unknown_suffix)?;
     let permitted = rules.policy.check(&payload);
     facts.payload = Some(PayloadFacts::Decoded(payload));
-    Ok(Admitted { key: request.key, permitted: permitted?, payload: request.payload.into(), digest })
+    Ok(Admitted { key: request.key, message, permitted: permitted? })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //!
 //! Source: `src/lib_signer_services/signer_messages.ml` of Octez; `reference/tezos.md` §3.2.
 
-use crate::key::{Curve, KeyError, PublicKey, PublicKeyHash, Signature};
+use crate::key::{Curve, KeyError, Message, PublicKey, PublicKeyHash, Signature};
 use crate::serde_as_text;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -93,7 +93,7 @@ impl AuthorizedKeys {
             return Ok(None);
         }
         let signature = signature.ok_or(Unauthenticated::Missing)?;
-        let message = signed_bytes(key, payload);
+        let message = Message::new(&signed_bytes(key, payload));
         let client = self.0.iter().find(|client| client.0.verify_message(&message, signature));
         client.map(|client| Some(client.hash())).ok_or(Unauthenticated::Invalid)
     }

@@ -1,25 +1,32 @@
 //! The signer's configuration file. It is a contract between two programs: the operator writes it with the types that the
 //! signer parses. Unknown fields are errors, and every error names the field and the line.
 
+mod aws_kms;
+mod fields;
 mod hsm;
 mod key;
 mod listen;
 mod node;
 mod peer;
 
+pub use aws_kms::AwsKmsConfig;
 pub use hsm::{
-    DEFAULT_EXIT_AFTER_HANG_SECONDS, DEFAULT_EXIT_AFTER_SECONDS, DEFAULT_SESSIONS, HsmConfig, TokenSelector,
+    DEFAULT_EXIT_AFTER_HANG_SECONDS, DEFAULT_EXIT_AFTER_SECONDS, DEFAULT_SESSIONS, HsmConfig, MechanismNumber,
+    MechanismNumberError, TokenSelector,
 };
-pub use key::{KeyConfig, KeySelector};
+pub use key::{KeyConfig, KeySelector, KeySource};
 pub use listen::{DEFAULT_MAX_CONCURRENT_REQUESTS, DEFAULT_MAX_CONNECTIONS, PathPrefix, SocketPath, TlsConfig};
 pub use node::{NodeEndpoint, NodeEndpointError};
 pub use peer::{PeerConfig, PeerTlsConfig};
 
 use crate::authentication::AuthorizedKeys;
+use crate::aws::{AwsRegion, KmsKey};
 use crate::record::RECORDS_NAMESPACE;
+use crate::sealed::SealedKey;
 use crate::yaml;
+use fields::SignerFields;
 use serde::{Deserialize, Serialize};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,95 +40,101 @@ pub const PEER_PORT: u16 = 6733;
 pub const ADMIN_PORT: u16 = 9583;
 
 /// The configuration file of the signer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignerConfig {
     /// Where signing requests are accepted. Default: `127.0.0.1:6732`.
-    #[serde(default = "default_listen", deserialize_with = "listen::socket_address")]
     pub listen: SocketAddr,
     /// Where probes, metrics and status are served. Default: `[::]:9583`.
-    #[serde(default = "default_admin", deserialize_with = "listen::socket_address")]
     pub admin: SocketAddr,
     /// The longest that one request may take in all, in milliseconds, 100 to 60000; then it is answered with 502. Default: 1500.
-    #[serde(default = "default_request_deadline")]
     pub request_deadline_milliseconds: u32,
     /// A Unix socket where signing requests are accepted too, in the same HTTP, and never with TLS. Default: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unix_socket: Option<SocketPath>,
     /// TLS for `listen`. Default: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsConfig>,
     /// Where other replicas forward requests to, whose records this one holds; and that this one forwards. Default: neither.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<PeerConfig>,
     /// What stands before every path of the protocol; a request without it is 404. Default: nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_prefix: Option<PathPrefix>,
     /// Whether `GET /known_keys` lists the keys; else it is 403. Default: false.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_known_keys: bool,
     /// How many requests are signed at once, 1 to 1024; above it the answer is 502. Default: 64.
-    #[serde(default = "default_max_concurrent_requests", skip_serializing_if = "is_default_max_concurrent_requests")]
     pub max_concurrent_requests: u16,
     /// How many connections each of `listen` and `unixSocket` keeps open, up to 8192 and more than `maxConcurrentRequests`;
     /// above it the one that has been silent longest is closed. Default: 512.
-    #[serde(default = "default_max_connections", skip_serializing_if = "is_default_max_connections")]
     pub max_connections: u16,
-    /// The token that holds the keys.
-    pub hsm: HsmConfig,
+    /// Where the private keys are, and what opens sealed ones.
+    pub keystore: KeystoreConfig,
+    /// How long a sealed key is signed with, and how often it is asked whether it still may be.
+    pub sealed: SealedTerms,
     /// The clients that may ask for signatures, of every key that names none of its own. Default: whoever reaches the port.
-    #[serde(default, skip_serializing_if = "AuthorizedKeys::is_empty")]
     pub authorized_keys: AuthorizedKeys,
     /// An Octez node that is asked, once after the start, whether the chain has signatures of the keys that their records do not
     /// know: `http://node:8732`. Default: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_endpoint: Option<NodeEndpoint>,
     /// The audit log.
-    #[serde(default, skip_serializing_if = "AuditConfig::is_default")]
     pub audit: AuditConfig,
     /// The keys that are signed with.
-    #[serde(default)]
     pub keys: Vec<KeyConfig>,
     /// Where the watermark records are. Needed by everything but `keys`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermarks: Option<WatermarkConfig>,
+}
+
+/// Where the private keys of a signer are: one of `hsm` and `awsKms`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeystoreConfig {
+    /// A PKCS#11 token, `hsm`.
+    Pkcs11(HsmConfig),
+    /// AWS KMS, `awsKms`.
+    AwsKms(AwsKmsConfig),
+}
+
+impl KeystoreConfig {
+    /// The field of the configuration that it stands in.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::Pkcs11(_) => "hsm",
+            Self::AwsKms(_) => "awsKms",
+        }
+    }
+
+    /// The token, where it is one.
+    pub fn hsm(&self) -> Option<&HsmConfig> {
+        match self {
+            Self::Pkcs11(hsm) => Some(hsm),
+            Self::AwsKms(_) => None,
+        }
+    }
+}
+
+/// [`SealedTerms::grace`] by default, in seconds: a day.
+pub const DEFAULT_SEALED_GRACE_SECONDS: u32 = 86_400;
+
+/// [`SealedTerms::check_period`] by default, in seconds: ten minutes.
+pub const DEFAULT_SEALED_CHECK_SECONDS: u32 = 600;
+
+/// How the HSM or AWS KMS keeps its say over sealed keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SealedTerms {
+    /// How long a sealed key is signed with while checks get no answer: `sealedGraceSeconds`, a minute to a week.
+    pub grace: Duration,
+    /// How often it is checked that the key may still be opened: `sealedCheckSeconds`, a second to ten minutes.
+    pub check_period: Duration,
+}
+
+impl Default for SealedTerms {
+    fn default() -> Self {
+        Self {
+            grace: Duration::from_secs(DEFAULT_SEALED_GRACE_SECONDS.into()),
+            check_period: Duration::from_secs(DEFAULT_SEALED_CHECK_SECONDS.into()),
+        }
+    }
 }
 
 impl AuditConfig {
     fn is_default(&self) -> bool {
         *self == Self::default()
     }
-}
-
-fn default_listen() -> SocketAddr {
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), SIGNING_PORT)
-}
-
-fn default_admin() -> SocketAddr {
-    SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), ADMIN_PORT)
-}
-
-fn default_request_deadline() -> u32 {
-    1500
-}
-
-fn default_max_concurrent_requests() -> u16 {
-    DEFAULT_MAX_CONCURRENT_REQUESTS
-}
-
-// A default is not written: a new release with a new field must not change the text that the operator writes, and so restart bakers.
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_default_max_concurrent_requests(value: &u16) -> bool {
-    *value == DEFAULT_MAX_CONCURRENT_REQUESTS
-}
-
-fn default_max_connections() -> u16 {
-    DEFAULT_MAX_CONNECTIONS
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_default_max_connections(value: &u16) -> bool {
-    *value == DEFAULT_MAX_CONNECTIONS
 }
 
 /// Where the audit log is written.
@@ -225,16 +238,22 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    fn value(field: &str, reason: String) -> Self {
+        Self::Value { field: field.to_owned(), reason }
+    }
+}
+
 impl SignerConfig {
     /// Reads and checks a configuration file's text.
     pub fn from_yaml(text: &str) -> Result<Self, ConfigError> {
-        let config: Self = yaml::from_str(text)?;
-        config.validated()
+        let fields: SignerFields = yaml::from_str(text)?;
+        Self::try_from(fields)?.validated()
     }
 
     /// The configuration as YAML, which [`Self::from_yaml`] reads back.
     pub fn to_yaml(&self) -> Result<String, ConfigError> {
-        Ok(serde_yaml::to_string(self)?)
+        Ok(serde_yaml::to_string(&SignerFields::from(self.clone()))?)
     }
 
     /// Who may ask for signatures of `key`.
@@ -260,8 +279,37 @@ impl SignerConfig {
         ))
     }
 
+    /// Why the private key of `key` cannot be where its configuration says, with the field.
+    fn source_problem(&self, key: &KeyConfig) -> Option<(&'static str, String)> {
+        let in_region = |field, name: &KmsKey, region: &AwsRegion| {
+            let other = name.region().filter(|other| *other != region.as_str())?;
+            Some((field, format!("the key is in {other}, and awsKms.region is {region}")))
+        };
+        let wants =
+            |field, wanted: &str, has: &str| Some((field, format!("needs {wanted}, and this signer has {has}")));
+        match (&key.source, &self.keystore) {
+            (KeySource::Pkcs11(selector), KeystoreConfig::AwsKms(_)) => {
+                wants(selector.field(), "hsm", "awsKms: give kmsKey instead")
+            }
+            (KeySource::AwsKms(_), KeystoreConfig::Pkcs11(_)) => {
+                wants("kmsKey", "awsKms", "hsm: give label or id instead")
+            }
+            (KeySource::Sealed(SealedKey::Pkcs11 { .. }), KeystoreConfig::AwsKms(_)) => {
+                wants("sealed", "the hsm that sealed it", "awsKms: seal the key with a key of KMS")
+            }
+            (KeySource::Sealed(SealedKey::AwsKms { .. }), KeystoreConfig::Pkcs11(_)) => {
+                wants("sealed", "awsKms, which sealed it", "hsm: seal the key with a key of the token")
+            }
+            (KeySource::AwsKms(name), KeystoreConfig::AwsKms(kms)) => in_region("kmsKey", name, &kms.region),
+            (KeySource::Sealed(SealedKey::AwsKms { key: name, .. }), KeystoreConfig::AwsKms(kms)) => {
+                in_region("sealed", name, &kms.region)
+            }
+            (KeySource::Pkcs11(_) | KeySource::Sealed(SealedKey::Pkcs11 { .. }), KeystoreConfig::Pkcs11(_)) => None,
+        }
+    }
+
     fn validated(self) -> Result<Self, ConfigError> {
-        let wrong = |field: &str, reason: String| Err(ConfigError::Value { field: field.to_owned(), reason });
+        let wrong = |field: &str, reason: String| Err(ConfigError::value(field, reason));
         if !(100..=60_000).contains(&self.request_deadline_milliseconds) {
             let got = self.request_deadline_milliseconds;
             return wrong("requestDeadlineMilliseconds", format!("{got} is not from 100 to 60000"));
@@ -285,6 +333,9 @@ impl SignerConfig {
         for (i, key) in self.keys.iter().enumerate() {
             if self.keys[..i].iter().any(|other| other.hash() == key.hash()) {
                 return wrong(&format!("keys[{i}].publicKey"), format!("{} is listed twice", key.hash()));
+            }
+            if let Some((field, reason)) = self.source_problem(key) {
+                return wrong(&format!("keys[{i}].{field}"), reason);
             }
         }
         Ok(self)

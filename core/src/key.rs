@@ -8,6 +8,7 @@ mod curve;
 mod digest;
 mod ecdsa_der;
 mod hash;
+mod message;
 mod public;
 mod recovery;
 mod signature;
@@ -15,12 +16,13 @@ mod signing;
 mod text;
 
 pub use chain_id::ChainId;
-pub use curve::{Curve, SigningCurve};
+pub use curve::Curve;
 pub use digest::{Digest, DigestError};
 pub use hash::PublicKeyHash;
-pub use public::PublicKey;
+pub use message::Message;
+pub use public::{BLS_CIPHERSUITE, BLS_PROOF_CIPHERSUITE, PublicKey};
 pub use signature::Signature;
-pub use signing::{SigningPublicKey, TokenSignatureError, VerifiedSignature};
+pub use signing::{ReturnedSignatureError, SigningPublicKey, VerifiedSignature};
 pub use text::KeyError;
 
 #[cfg(test)]

@@ -15,6 +15,7 @@
 //! * [`config`] is the signer's configuration file, which the operator writes with the type that the signer reads;
 //! * [`status`] is what a signer reports of itself, which the operator reads with the type that the signer writes;
 //! * [`key`] holds the keys, hashes and signatures of Tezos, and their [`base58`] text;
+//! * [`sealed`] is the text of a key that only an HSM or AWS KMS can open, and [`aws`] has the names of regions and KMS keys;
 //! * [`position`] is where in the chain a block or vote stands: level, round and kind;
 //! * [`cause`] is what an error keeps of the error that caused it.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -23,6 +24,7 @@ pub mod admit;
 pub mod anchor;
 pub mod audit;
 pub mod authentication;
+pub mod aws;
 pub mod base58;
 pub mod cause;
 pub mod chain_evidence;
@@ -35,6 +37,7 @@ pub mod payload;
 pub mod policy;
 pub mod position;
 pub mod record;
+pub mod sealed;
 pub mod serde_text;
 pub mod status;
 pub mod text;

@@ -9,7 +9,7 @@ pub mod operation;
 mod reader;
 mod vote;
 
-use crate::key::ChainId;
+use crate::key::{ChainId, Curve};
 use crate::position::{ConsensusKind, Position};
 use operation::{Operation, OperationKind};
 use reader::{Reader, non_negative};
@@ -135,8 +135,13 @@ pub enum DecodeError {
         header: i32,
     },
     /// A vote has the layout of a tz4 key's: the client asks the wrong key.
-    #[error("the vote has the tz4 (BLS) layout, tag {0}, which a tz2 or tz3 key never signs")]
+    #[error("the vote has the tz4 (BLS) layout, tag {0}, which a tz1, tz2 or tz3 key never signs")]
     Tz4Layout(u8),
+    /// A vote has the layout with a slot, of a tz1, tz2 or tz3 key: the client asks the wrong key.
+    #[error(
+        "the vote has the layout of tz1, tz2 and tz3 keys (with a slot), tag {0}, which a tz4 (BLS) key never signs"
+    )]
+    SlotLayout(u8),
     /// A block or vote that only a newer protocol can have made. It is signed with [`UnknownSuffix::OctezCompatible`].
     #[error(
         "the {} at {} has {}: if a new protocol is about to be activated, upgrade tezos-signer to a release that knows it, or set \
@@ -183,8 +188,9 @@ pub fn from_body(body: &[u8]) -> Result<Vec<u8>, BodyError> {
     Ok(hex::decode(text)?)
 }
 
-/// Decodes a whole payload. `unknown` says what becomes of a block or vote that is longer than any that is known.
-pub fn decode(bytes: &[u8], unknown: UnknownSuffix) -> Result<Payload, DecodeError> {
+/// Decodes a whole payload that a key of `scheme` is to sign: the layout of votes depends on it. `unknown` says what becomes of a block or
+/// vote that is longer than any that is known.
+pub fn decode(bytes: &[u8], scheme: Curve, unknown: UnknownSuffix) -> Result<Payload, DecodeError> {
     let (&magic, rest) = bytes.split_first().ok_or(DecodeError::Empty)?;
     if bytes.len() > MAX_PAYLOAD {
         return Err(DecodeError::TooLong(bytes.len()));
@@ -192,8 +198,8 @@ pub fn decode(bytes: &[u8], unknown: UnknownSuffix) -> Result<Payload, DecodeErr
     let reader = Reader::new(rest);
     let consensus = match magic {
         0x11 => block::decode(reader)?,
-        0x12 => vote::decode(reader, ConsensusKind::Preattestation)?,
-        0x13 => vote::decode(reader, ConsensusKind::Attestation)?,
+        0x12 => vote::decode(reader, ConsensusKind::Preattestation, scheme)?,
+        0x13 => vote::decode(reader, ConsensusKind::Attestation, scheme)?,
         OPERATION => return operation::decode(reader).map(Payload::Operation),
         magic => return Ok(Payload::Other { magic }),
     };

@@ -149,10 +149,10 @@ impl fmt::Display for Position {
 pub enum ConsensusKind {
     /// A block header (magic byte 0x11).
     Block,
-    /// A preattestation (0x12, tag 20).
+    /// A preattestation (0x12, tag 20, or 40 of a tz4 key).
     Preattestation,
-    /// An attestation (0x13), with or without its DAL part (tags 21 and 23): one kind, because two of them at one position
-    /// are slashed whatever their tags are.
+    /// An attestation (0x13), with or without its DAL part (tags 21 and 23), or of a tz4 key (tag 41): one kind, because two of them at
+    /// one position are slashed whatever their tags are.
     Attestation,
 }
 

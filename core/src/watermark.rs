@@ -172,7 +172,7 @@ pub const DEFAULT_MAX_LEVEL_JUMP: u32 = 100_000;
 /// let rules = AdmissionRules { authorized_keys: &anybody, policy: &policy, unknown_suffix: UnknownSuffix::Refuse };
 /// let admitted = |payload: &[u8]| {
 ///     let key = "tz3UoffC7FG7zfpmvmjUmUeAaHvzdcUvAj6r".parse().unwrap();
-///     admit(&rules, &SigningRequest { key, payload, authentication: None }, &mut RequestFacts::default()).unwrap()
+///     admit(&rules, &SigningRequest { key, payload, authentication: None, version: None }, &mut RequestFacts::default()).unwrap()
 /// };
 ///
 /// // Nothing at or below level 100 is signed.

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::time::Duration;
-use tezos_signer_core::config::{KeySelector, SignerConfig, TokenSelector, WatermarkConfig};
+use tezos_signer_core::config::{KeySelector, KeySource, SignerConfig, TokenSelector, WatermarkConfig};
 use tezos_signer_core::key::ChainId;
 use tezos_signer_core::payload::UnknownSuffix;
 use tezos_signer_core::policy::{PayloadKind, Policy};
@@ -28,13 +28,16 @@ fn what_is_left_out_has_the_documented_default() {
     let config = SignerConfig::from_yaml(&minimal()).unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:6732");
     assert_eq!(config.admin.to_string(), "[::]:9583");
-    assert_eq!((config.request_deadline_milliseconds, config.hsm.sessions), (1500, 4));
-    assert_eq!((config.hsm.exit_after, config.hsm.exit_after_hang), (Duration::from_mins(1), Duration::from_secs(10)));
+    assert_eq!((config.request_deadline_milliseconds, config.keystore.hsm().unwrap().sessions), (1500, 4));
+    assert_eq!(
+        (config.keystore.hsm().unwrap().exit_after, config.keystore.hsm().unwrap().exit_after_hang),
+        (Duration::from_mins(1), Duration::from_secs(10))
+    );
     assert_eq!((config.max_concurrent_requests, config.max_connections), (64, 512));
     assert_eq!((&config.unix_socket, &config.tls, &config.path_prefix), (&None, &None, &None));
     assert!(!config.allow_known_keys);
     let key = &config.keys[0];
-    assert_eq!(key.selector, KeySelector::Label("baker-one".to_owned()));
+    assert_eq!(key.source, KeySource::Pkcs11(KeySelector::Label("baker-one".to_owned())));
     assert_eq!(key.policy, Policy::baking(ChainId::MAINNET));
     assert_eq!((key.policy.allow.as_slice(), key.max_level_jump), (&PayloadKind::CONSENSUS[..], 100_000));
     assert_eq!((key.unknown_consensus_suffix, config.audit.file), (UnknownSuffix::Refuse, None));
@@ -94,11 +97,11 @@ fn the_peer_port_is_read_and_written_and_needs_records_that_several_can_serve() 
 #[test]
 fn a_token_is_named_by_its_label_or_its_serial_number() {
     let config = SignerConfig::from_yaml(&minimal()).unwrap();
-    assert_eq!(config.hsm.token, TokenSelector::Label("hsm1".to_owned()));
+    assert_eq!(config.keystore.hsm().unwrap().token, TokenSelector::Label("hsm1".to_owned()));
     assert!(!config.to_yaml().unwrap().contains("exitAfter"), "a default is written");
     let text = minimal().replacen("token: hsm1", "serial: 0a1b, exitAfterSeconds: 30, exitAfterHangSeconds: 3", 1);
     let config = SignerConfig::from_yaml(&text).unwrap();
-    assert_eq!(config.hsm.token, TokenSelector::Serial("0a1b".to_owned()));
+    assert_eq!(config.keystore.hsm().unwrap().token, TokenSelector::Serial("0a1b".to_owned()));
     assert_eq!(SignerConfig::from_yaml(&config.to_yaml().unwrap()).unwrap(), config);
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+use tezos_signer_core::key::Curve;
 use tezos_signer_core::payload::{DecodeError, UnknownSuffix, decode};
 
 /// An attestation with DAL (tag 23) and this bitset.
@@ -15,11 +16,11 @@ fn attestation(bitset: &[u8]) -> Vec<u8> {
 fn a_negative_bitset_is_refused_whatever_is_done_with_unknown_bytes() {
     for suffix in [UnknownSuffix::Refuse, UnknownSuffix::OctezCompatible] {
         for good in [&[0x00][..], &[0x01], &[0x3f], &[0x80, 0x01], &[0xbf, 0xff, 0x7f], &[0x80, 0x40]] {
-            assert!(decode(&attestation(good), suffix).is_ok(), "{}", hex::encode(good));
+            assert!(decode(&attestation(good), Curve::P256, suffix).is_ok(), "{}", hex::encode(good));
         }
         // Also minus zero, and where more bytes follow.
         for negative in [&[0x40][..], &[0x41], &[0x7f], &[0xc0, 0x01], &[0xff, 0x01], &[0xff, 0xff, 0x7f]] {
-            let error = decode(&attestation(negative), suffix).unwrap_err();
+            let error = decode(&attestation(negative), Curve::P256, suffix).unwrap_err();
             let is_field = matches!(error, DecodeError::Field { field: "the DAL attestation", .. });
             assert!(is_field && error.to_string().contains("negative"), "{}: {error}", hex::encode(negative));
         }

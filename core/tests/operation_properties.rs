@@ -150,8 +150,8 @@ proptest! {
     #[test]
     fn a_batch_is_decoded_as_what_was_written(branch: [u8; 32], contents in proptest::collection::vec(manager(), 1..6)) {
         let bytes = batch(branch, &contents);
-        let Ok(Payload::Operation(operation)) = decode(&bytes, UnknownSuffix::Refuse) else {
-            panic!("{:?}", decode(&bytes, UnknownSuffix::Refuse))
+        let Ok(Payload::Operation(operation)) = decode(&bytes, Curve::P256, UnknownSuffix::Refuse) else {
+            panic!("{:?}", decode(&bytes, Curve::P256, UnknownSuffix::Refuse))
         };
         prop_assert_eq!(operation.branch().as_bytes(), &branch);
         let found: Vec<Value> = operation.contents().iter().map(|content| serde_json::to_value(content).unwrap()).collect();
@@ -167,8 +167,8 @@ proptest! {
         let bytes = batch(branch, &contents);
         let mut other = bytes.clone();
         other[at.index(bytes.len())] ^= xor;
-        if let Ok(decoded) = decode(&other, UnknownSuffix::Refuse) {
-            prop_assert_ne!(decoded, decode(&bytes, UnknownSuffix::Refuse).unwrap());
+        if let Ok(decoded) = decode(&other, Curve::P256, UnknownSuffix::Refuse) {
+            prop_assert_ne!(decoded, decode(&bytes, Curve::P256, UnknownSuffix::Refuse).unwrap());
         }
     }
 
@@ -177,7 +177,7 @@ proptest! {
         magic in prop_oneof![Just(0x03_u8), 0x11_u8..0x14, any::<u8>()],
         bytes in proptest::collection::vec(any::<u8>(), 0..400), unknown in setting(),
     ) {
-        let _ = decode(&[&[magic][..], &bytes].concat(), unknown);
+        let _ = decode(&[&[magic][..], &bytes].concat(), Curve::P256, unknown);
     }
 
     #[test]
@@ -192,7 +192,7 @@ proptest! {
     ) {
         bytes[36] = tag;
         let bytes = [&[magic][..], &bytes].concat();
-        match (decode(&bytes, UnknownSuffix::Refuse), decode(&bytes, UnknownSuffix::OctezCompatible)) {
+        match (decode(&bytes, Curve::P256, UnknownSuffix::Refuse), decode(&bytes, Curve::P256, UnknownSuffix::OctezCompatible)) {
             (Err(_), Ok(Payload::Consensus(found))) => prop_assert_ne!(found.shape, Shape::Known),
             (strict, compatible) => prop_assert_eq!(strict, compatible),
         }

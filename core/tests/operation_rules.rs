@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+use tezos_signer_core::key::Curve;
 use tezos_signer_core::payload::operation::{Action, Content, MAX_CONTENTS, Operation, OperationKind};
 use tezos_signer_core::payload::{DecodeError, Payload, UnknownSuffix, decode};
 
@@ -23,7 +24,7 @@ fn payload(contents: &str) -> Vec<u8> {
 }
 
 fn operation(contents: &str) -> Result<Operation, DecodeError> {
-    match decode(&payload(contents), UnknownSuffix::Refuse)? {
+    match decode(&payload(contents), Curve::P256, UnknownSuffix::Refuse)? {
         Payload::Operation(operation) => Ok(operation),
         other => panic!("no operation: {other:?}"),
     }

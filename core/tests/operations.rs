@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 use std::collections::BTreeSet;
+use tezos_signer_core::key::Curve;
 use tezos_signer_core::payload::operation::{Content, Operation, OperationKind};
 use tezos_signer_core::payload::{DecodeError, Payload, UnknownSuffix, decode};
 
@@ -46,7 +47,7 @@ fn hex_of(vector: &Value) -> String {
 }
 
 fn operation(payload: &[u8]) -> Result<Operation, DecodeError> {
-    match decode(payload, UnknownSuffix::Refuse)? {
+    match decode(payload, Curve::P256, UnknownSuffix::Refuse)? {
         Payload::Operation(operation) => Ok(operation),
         other => panic!("no operation: {other:?}"),
     }

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 use tezos_signer_core::position::{Level, Position, Round};
-use tezos_signer_core::status::{HsmStatus, KeyStatus, SignedRows, SignerStatus, StatusError, TlsStatus};
+use tezos_signer_core::status::{HsmStatus, KeyStatus, SealedStatus, SignedRows, SignerStatus, StatusError, TlsStatus};
 
 /// What a signer of release 0.2.0 answered, byte by byte. Its first record is suspended, its second one has a ceiling.
 const OF_0_2_0: &str = include_str!("status/0.2.0.json");
@@ -47,6 +47,7 @@ fn states() -> Vec<(&'static str, SignerStatus)> {
         ceiling: None,
         reason: None,
         hsm: None,
+        sealed: None,
         rows: SignedRows {
             block: Some(at(900, 0)),
             preattestation: Some(at(0, 0)),
@@ -75,6 +76,13 @@ fn states() -> Vec<(&'static str, SignerStatus)> {
     let back = KeyStatus { went_back: true, reason: Some("went \"back\"\n".to_owned()), ..served.clone() };
     let bounded = KeyStatus { suspended: true, ceiling: Some(level(1000)), ..served.clone() };
     let standby = KeyStatus { held: false, holder: "b".to_owned(), ..served.clone() };
+    let sealed = SealedStatus {
+        opened: Some("2026-11-23T08:00:00Z".parse().unwrap()),
+        unreachable_since: Some("2026-11-23T08:10:00Z".parse().unwrap()),
+        refused: false,
+        reason: Some("CKR_DEVICE_ERROR".to_owned()),
+    };
+    let sealed = KeyStatus { sealed: Some(sealed), ..served.clone() };
     let no_hsm = SignerStatus {
         ready: false,
         hsm: HsmStatus { ready: false, reason: Some("CKR_PIN_INCORRECT".to_owned()) },
@@ -96,6 +104,7 @@ fn states() -> Vec<(&'static str, SignerStatus)> {
         ("stands by", signer(standby)),
         ("suspended, with a ceiling", signer(bounded)),
         ("went back", signer(back)),
+        ("a sealed key whose HSM is away", signer(sealed)),
         ("no HSM", no_hsm),
         ("TLS", tls),
         ("no keys", SignerStatus { keys: Vec::new(), ..signer(any_key()) }),

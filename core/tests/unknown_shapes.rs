@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use serde_json::Value;
+use tezos_signer_core::key::Curve;
 use tezos_signer_core::payload::{Consensus, DecodeError, MAX_PAYLOAD, Payload, Shape, UnknownSuffix, decode};
 
 /// All blocks and votes of the recorded requests, with what they are.
@@ -12,7 +13,7 @@ fn recorded() -> Vec<(Vec<u8>, Consensus)> {
     let all: Vec<_> = all
         .iter()
         .map(|vector| hex::decode(vector["payload"].as_str().unwrap()).unwrap())
-        .filter_map(|payload| match decode(&payload, UnknownSuffix::Refuse) {
+        .filter_map(|payload| match decode(&payload, Curve::P256, UnknownSuffix::Refuse) {
             Ok(Payload::Consensus(consensus)) => Some((payload, consensus)),
             _ => None,
         })
@@ -26,13 +27,13 @@ fn votes() -> impl Iterator<Item = (Vec<u8>, Consensus)> {
 }
 
 fn compatible(payload: &[u8]) -> Result<Payload, DecodeError> {
-    decode(payload, UnknownSuffix::OctezCompatible)
+    decode(payload, Curve::P256, UnknownSuffix::OctezCompatible)
 }
 
 /// The same answer but for `shape`, by both settings.
 fn assert_unknown(payload: &[u8], known: Consensus, shape: Shape) {
     let unknown = Consensus { shape, ..known };
-    assert_eq!(decode(payload, UnknownSuffix::Refuse), Err(DecodeError::UnknownShape(unknown)));
+    assert_eq!(decode(payload, Curve::P256, UnknownSuffix::Refuse), Err(DecodeError::UnknownShape(unknown)));
     assert_eq!(compatible(payload), Ok(Payload::Consensus(unknown)));
 }
 
@@ -138,7 +139,7 @@ fn the_setting_has_the_names_of_the_configuration() {
 #[test]
 fn the_message_says_what_is_unknown_and_what_to_do() {
     let (mut payload, consensus) = votes().next().unwrap();
-    let message = |payload: &[u8]| decode(payload, UnknownSuffix::Refuse).unwrap_err().to_string();
+    let message = |payload: &[u8]| decode(payload, Curve::P256, UnknownSuffix::Refuse).unwrap_err().to_string();
     payload.push(7);
     let text = message(&payload);
     assert!(text.contains(&format!("the {} at {}", consensus.kind, consensus.position)), "{text}");

@@ -4,11 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use serde_json::Value;
-use tezos_signer_core::key::{Digest, PublicKey, Signature};
+use tezos_signer_core::key::{Curve, Digest, PublicKey, Signature};
 use tezos_signer_core::payload::{BodyError, DecodeError, Payload, UnknownSuffix, from_body};
 
 fn decode(bytes: &[u8]) -> Result<Payload, DecodeError> {
-    tezos_signer_core::payload::decode(bytes, UnknownSuffix::Refuse)
+    tezos_signer_core::payload::decode(bytes, Curve::P256, UnknownSuffix::Refuse)
 }
 
 struct Vector {

@@ -3,11 +3,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use tezos_signer_core::key::Curve;
 use tezos_signer_core::payload::{Payload, UnknownSuffix, decode};
 
 fuzz_target!(|bytes: &[u8]| {
-    let strict = decode(bytes, UnknownSuffix::Refuse);
-    let liberal = decode(bytes, UnknownSuffix::OctezCompatible);
+    let strict = decode(bytes, Curve::P256, UnknownSuffix::Refuse);
+    let liberal = decode(bytes, Curve::P256, UnknownSuffix::OctezCompatible);
     if let Ok(payload) = &strict {
         assert_eq!(liberal.as_ref(), Ok(payload));
     }

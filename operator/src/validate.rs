@@ -26,8 +26,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tezos_signer_core::authentication::AuthorizedKeys;
 use tezos_signer_core::cause::Cause;
 use tezos_signer_core::config::{
-    ADMIN_PORT, AuditConfig, ConfigMapConfig, DEFAULT_MAX_CONCURRENT_REQUESTS, DEFAULT_MAX_CONNECTIONS, HsmConfig,
-    KeyConfig, NodeEndpoint, NodeEndpointError, PeerConfig, SIGNING_PORT, SignerConfig, TlsConfig, WatermarkConfig,
+    ADMIN_PORT, AuditConfig, ConfigMapConfig, DEFAULT_MAX_CONCURRENT_REQUESTS, DEFAULT_MAX_CONNECTIONS, KeyConfig,
+    KeystoreConfig, NodeEndpoint, NodeEndpointError, PeerConfig, SIGNING_PORT, SealedTerms, SignerConfig, TlsConfig,
+    WatermarkConfig,
 };
 use tezos_signer_core::key::{ChainId, SigningPublicKey};
 use tezos_signer_core::payload::operation::{Mutez, OperationKind};
@@ -176,7 +177,7 @@ pub fn validate(signer: &TezosSigner) -> Result<Valid, Invalid> {
     let node = spec.node_endpoint.as_deref().map(str::parse).transpose();
     let node = node.map_err(|error: NodeEndpointError| Invalid::of("spec.nodeEndpoint", error))?;
     let nodes = nodes(node.as_ref(), &workload);
-    let config = config(keys.clone(), keystore.config().clone(), ports, node, spec.lease_duration_seconds)?;
+    let config = config(keys.clone(), keystore.config(), ports, node, spec.lease_duration_seconds)?;
     Ok(Valid {
         identity,
         keys,
@@ -244,7 +245,7 @@ fn keys(specs: &[KeySpec], chain: ChainId) -> Result<Vec<KeyConfig>, Invalid> {
 
 fn key(spec: &KeySpec, chain: ChainId) -> Result<KeyConfig, Invalid> {
     let public_key: SigningPublicKey = spec.public_key.parse().map_err(|error| Invalid::of(".publicKey", error))?;
-    let selector = keystore::selector(spec)?;
+    let source = keystore::source(spec)?;
     let allow = match &spec.allow {
         None => PayloadKind::CONSENSUS.to_vec(),
         Some(allow) if allow.is_empty() => return Err(Invalid::new(".allow", "empty: the key would sign nothing")),
@@ -259,7 +260,7 @@ fn key(spec: &KeySpec, chain: ChainId) -> Result<KeyConfig, Invalid> {
             PayloadKind::CONSENSUS.into_iter().chain(operations).filter(named).collect()
         }
     };
-    let mut key = KeyConfig::new(public_key, selector, chain);
+    let mut key = KeyConfig::new(public_key, source, chain);
     key.policy.allow = allow;
     if let Some(jump) = spec.max_level_jump {
         key.max_level_jump = u32::try_from(jump).map_err(|_| Invalid::new(".maxLevelJump", "negative"))?;
@@ -315,7 +316,7 @@ fn initial_watermark(spec: &InitialWatermarkSpec) -> Result<InitialWatermark, In
 /// The text of the configuration, parsed once with the signer's own parser.
 fn config(
     keys: Vec<KeyConfig>,
-    hsm: HsmConfig,
+    keystore: KeystoreConfig,
     ports: Ports,
     node_endpoint: Option<NodeEndpoint>,
     lease_duration_seconds: Option<i32>,
@@ -339,7 +340,8 @@ fn config(
         allow_known_keys: false,
         max_concurrent_requests: DEFAULT_MAX_CONCURRENT_REQUESTS,
         max_connections: DEFAULT_MAX_CONNECTIONS,
-        hsm,
+        keystore,
+        sealed: SealedTerms::default(),
         keys,
         watermarks: Some(WatermarkConfig::ConfigMap(ConfigMapConfig {
             namespace: RECORDS_NAMESPACE.to_owned(),

@@ -6,12 +6,13 @@ use divan::Bencher;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
+use tezos_signer::keystore::Keystore as _;
 use tezos_signer::keystore::pkcs11::{Hsm, HsmMetrics, generate};
-use tezos_signer::keystore::{Keystore as _, Message};
 use tezos_signer_core::config::{
-    DEFAULT_EXIT_AFTER_HANG_SECONDS, DEFAULT_EXIT_AFTER_SECONDS, HsmConfig, KeyConfig, KeySelector, TokenSelector,
+    DEFAULT_EXIT_AFTER_HANG_SECONDS, DEFAULT_EXIT_AFTER_SECONDS, HsmConfig, KeyConfig, KeySelector, KeySource,
+    TokenSelector,
 };
-use tezos_signer_core::key::{ChainId, SigningCurve};
+use tezos_signer_core::key::{ChainId, Curve, Message};
 use tokio::time::Instant;
 
 /// The directory of the token. SoftHSM2 reads its own variable before it is asked anything, so the benchmark runs in a child process.
@@ -51,15 +52,16 @@ fn config() -> HsmConfig {
         sessions: 2,
         exit_after: Duration::from_secs(DEFAULT_EXIT_AFTER_SECONDS.into()),
         exit_after_hang: Duration::from_secs(DEFAULT_EXIT_AFTER_HANG_SECONDS.into()),
+        eddsa_mechanism: None,
     }
 }
 
 /// From the request to the verified signature.
-#[divan::bench(args = [SigningCurve::P256, SigningCurve::Secp256k1], sample_count = 50)]
-fn sign(bencher: Bencher<'_, '_>, curve: SigningCurve) {
+#[divan::bench(args = [Curve::P256, Curve::Secp256k1], sample_count = 50)]
+fn sign(bencher: Bencher<'_, '_>, curve: Curve) {
     let (config, label) = (config(), format!("{curve:?}"));
     let entry = generate(&config, &label, curve).unwrap();
-    let key = KeyConfig::new(entry.public_key, KeySelector::Label(label), ChainId::MAINNET);
+    let key = KeyConfig::new(entry.public_key, KeySource::Pkcs11(KeySelector::Label(label)), ChainId::MAINNET);
     let hsm = Hsm::start(&config, std::slice::from_ref(&key), HsmMetrics::new().unwrap()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let message = Message::new(b"a payload");

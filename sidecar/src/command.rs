@@ -18,7 +18,7 @@ use tezos_signer::own_stdout;
 use tezos_signer::serve::{self, ServeError};
 use tezos_signer::store::StoreError;
 use tezos_signer_core::cause::Cause;
-use tezos_signer_core::config::SignerConfig;
+use tezos_signer_core::config::{HsmConfig, SignerConfig};
 use tezos_signer_core::key::PublicKeyHash;
 use tezos_signer_core::position::Level;
 use tezos_signer_core::record::RecordName;
@@ -114,6 +114,9 @@ pub(crate) enum CommandError {
     /// The configuration file cannot be used.
     #[error(transparent)]
     ConfigFile(#[from] ConfigFileError),
+    /// The command works on a token, and the configuration has none.
+    #[error("hsm is missing in the configuration: this command works on a PKCS#11 token, and awsKms has none")]
+    NoHsm,
     /// It has no `watermarks`.
     #[error(
         "watermarks is missing in the configuration: set the store of the records (file: <directory>, or configMap: {{}})"
@@ -293,6 +296,11 @@ fn log_as_json() {
 fn block_on<T>(future: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.map_err(CommandError::Runtime)?.block_on(future)
+}
+
+/// The token of `config`.
+fn hsm(config: &SignerConfig) -> Result<&HsmConfig, CommandError> {
+    config.keystore.hsm().ok_or(CommandError::NoHsm)
 }
 
 impl ConfigArgument {

@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use tezos_signer_core::cause::Cause;
-use tezos_signer_core::config::{HsmConfig, SignerConfig, WatermarkConfig};
+use tezos_signer_core::config::{HsmConfig, KeystoreConfig, SignerConfig, WatermarkConfig};
 
 /// What a path of the configuration begins with that is in the directory where systemd puts the credentials of a unit.
 const CREDENTIALS: &str = "$CREDENTIALS_DIRECTORY";
@@ -79,15 +79,10 @@ pub(crate) fn config_file(path: &Path, found: &Metadata) -> File {
 /// Looks at all files of `config`, which was read from `file`.
 pub fn examine(config: &SignerConfig, file: &File) -> Vec<File> {
     let mut files = vec![file.clone()];
-    files.push(match pin_file(&config.hsm) {
-        Ok(path) => inspect("hsm.pinFile", &path, Rules::PIN),
-        Err(error) => wrong("hsm.pinFile", &config.hsm.pin_file, false, Cause::of(error)),
-    });
-    // A credential is a copy. What the unit makes it of lies beside the configuration.
-    if let Ok(name) = config.hsm.pin_file.strip_prefix(CREDENTIALS) {
-        let source = file.path.with_file_name(name);
-        if source.exists() {
-            files.push(inspect("LoadCredential", &source, Rules::PIN));
+    match &config.keystore {
+        KeystoreConfig::Pkcs11(hsm) => files.extend(pin_files(hsm, file)),
+        KeystoreConfig::AwsKms(kms) => {
+            files.extend(kms.credentials_file.iter().map(|path| inspect("awsKms.credentialsFile", path, Rules::PIN)));
         }
     }
     if let Some(tls) = &config.tls {
@@ -107,6 +102,21 @@ pub fn examine(config: &SignerConfig, file: &File) -> Vec<File> {
             }
         }
         None => {}
+    }
+    files
+}
+
+/// The PIN file. A credential of systemd is a copy: what the unit makes it of lies beside the configuration, which is `file`.
+fn pin_files(hsm: &HsmConfig, file: &File) -> Vec<File> {
+    let mut files = vec![match pin_file(hsm) {
+        Ok(path) => inspect("hsm.pinFile", &path, Rules::PIN),
+        Err(error) => wrong("hsm.pinFile", &hsm.pin_file, false, Cause::of(error)),
+    }];
+    if let Ok(name) = hsm.pin_file.strip_prefix(CREDENTIALS) {
+        let source = file.path.with_file_name(name);
+        if source.exists() {
+            files.push(inspect("LoadCredential", &source, Rules::PIN));
+        }
     }
     files
 }

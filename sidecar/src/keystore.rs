@@ -9,41 +9,11 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use tezos_signer_core::admit::Admitted;
 use tezos_signer_core::cause::Cause;
 use tezos_signer_core::config::KeyConfig;
-use tezos_signer_core::key::{Digest, PublicKeyHash, VerifiedSignature};
+use tezos_signer_core::key::{Message, PublicKeyHash, VerifiedSignature};
+use tezos_signer_core::status::SealedStatus;
 use tokio::time::Instant;
-
-/// What is signed: the bytes, and their BLAKE2b-256 digest. Which of both a key signs is a matter of its scheme.
-#[derive(Debug, Clone)]
-pub struct Message {
-    bytes: Arc<[u8]>,
-    digest: Digest,
-}
-
-impl Message {
-    /// `bytes`, with their digest.
-    pub fn new(bytes: &[u8]) -> Self {
-        Self { bytes: bytes.into(), digest: Digest::of(bytes) }
-    }
-
-    /// The bytes, without their length.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// BLAKE2b-256 of the bytes.
-    pub fn digest(&self) -> &Digest {
-        &self.digest
-    }
-}
-
-impl From<&Admitted> for Message {
-    fn from(admitted: &Admitted) -> Self {
-        Self { bytes: admitted.payload().clone(), digest: admitted.digest() }
-    }
-}
 
 /// Why a keystore has not signed: an error of its kind, which is the `source`. The same request may succeed later, so that it is answered with
 /// 502.
@@ -110,6 +80,11 @@ pub trait Keystore: Send + Sync {
 
     /// Why it cannot sign with each of its keys now, a sentence each. Empty: it can.
     fn reasons(&self) -> Vec<String>;
+
+    /// The state of a sealed key; `None` for other keys.
+    fn sealed(&self, _key: &PublicKeyHash) -> Option<SealedStatus> {
+        None
+    }
 
     /// For how long it has not been able to sign with a key; `None` if it can.
     fn failing_for(&self, key: &PublicKeyHash) -> Option<Duration>;

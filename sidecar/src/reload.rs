@@ -142,7 +142,7 @@ impl Reload {
             let read = async { session.lock(deadline).await?.observe(deadline).await.map(|_| ()) };
             read.await.map_err(|source| ReloadError::Record { key: hash, source })?;
         }
-        if !self.config.keys.iter().any(|old| old.hash() == hash && old.selector == key.selector) {
+        if !self.config.keys.iter().any(|old| old.hash() == hash && old.source == key.source) {
             let tried = self.signer.keystore().try_candidate(key, deadline).await;
             tried.map_err(|source| ReloadError::Keystore { key: hash, source })?;
         }
@@ -192,7 +192,8 @@ fn needs_restart(old: &SignerConfig, new: &SignerConfig) -> Vec<&'static str> {
         allow_known_keys,
         max_concurrent_requests,
         max_connections,
-        hsm,
+        keystore,
+        sealed,
         node_endpoint,
         audit,
         watermarks,
@@ -208,7 +209,9 @@ fn needs_restart(old: &SignerConfig, new: &SignerConfig) -> Vec<&'static str> {
         ("allowKnownKeys", *allow_known_keys != old.allow_known_keys),
         ("maxConcurrentRequests", *max_concurrent_requests != old.max_concurrent_requests),
         ("maxConnections", *max_connections != old.max_connections),
-        ("hsm", *hsm != old.hsm),
+        (old.keystore.field(), *keystore != old.keystore),
+        ("sealedGraceSeconds", sealed.grace != old.sealed.grace),
+        ("sealedCheckSeconds", sealed.check_period != old.sealed.check_period),
         ("nodeEndpoint", *node_endpoint != old.node_endpoint),
         ("audit", *audit != old.audit),
         ("watermarks", *watermarks != old.watermarks),

@@ -1,6 +1,6 @@
 //! A signing request: its contents, its client, and how it arrived.
 
-use tezos_signer_core::admit::SigningRequest;
+use tezos_signer_core::admit::{SignatureVersion, SigningRequest};
 use tezos_signer_core::audit::RequestId;
 use tezos_signer_core::key::{PublicKeyHash, Signature};
 
@@ -15,13 +15,20 @@ pub struct Request {
     pub payload: Vec<u8>,
     /// The signature that authenticates the client.
     pub authentication: Option<Signature>,
+    /// The version of signatures that the client asks for.
+    pub version: Option<SignatureVersion>,
     /// How it came here.
     pub origin: Origin,
 }
 
 impl Request {
     pub(crate) fn to_admit(&self) -> SigningRequest<'_> {
-        SigningRequest { key: self.key, payload: &self.payload, authentication: self.authentication.as_ref() }
+        SigningRequest {
+            key: self.key,
+            payload: &self.payload,
+            authentication: self.authentication.as_ref(),
+            version: self.version,
+        }
     }
 }
 

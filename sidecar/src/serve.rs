@@ -162,7 +162,8 @@ pub async fn serve(from: ConfigFile, sockets: PassedSockets) -> Result<(), Serve
     let mut records = Records::new(store, terms, audit.evidence_found().clone());
     let keys = records.keys_of(&config);
     let deadline = Duration::from_millis(config.request_deadline_milliseconds.into());
-    let hsm = Arc::new(Hsm::start(&config.hsm, &config.keys, HsmMetrics::new()?.register(metrics.registry())?)?);
+    let hsm = config.keystore.hsm().ok_or(ServeError::Config("awsKms is not supported by this build"))?;
+    let hsm = Arc::new(Hsm::start(hsm, &config.keys, HsmMetrics::new()?.register(metrics.registry())?)?);
     let signer = Signer::new(keys, hsm, audit, metrics, deadline).limited_to(config.max_concurrent_requests);
     let signer = Arc::new(match &peers {
         Some(peers) => signer.forwarding_to(Peers::new(peers.tls.clone())),

@@ -11,7 +11,7 @@ pub use error::SignError;
 
 use crate::audit::AuditLog;
 use crate::keyring::{Key, Keys, expected};
-use crate::keystore::{Keystore, KeystoreError, Message};
+use crate::keystore::{Keystore, KeystoreError};
 use crate::metrics::Metrics;
 use crate::peer::{PeerAnswer, PeerError, Peers};
 use crate::records::session::{Holder, RecordSessionError, Releasable};
@@ -25,7 +25,7 @@ use std::time::Duration;
 use tezos_signer_core::admit::{Admitted, RequestFacts, admit};
 use tezos_signer_core::audit::Outcome;
 use tezos_signer_core::config::DEFAULT_MAX_CONCURRENT_REQUESTS;
-use tezos_signer_core::key::{Digest, PublicKeyHash};
+use tezos_signer_core::key::{Message, PublicKeyHash};
 use tezos_signer_core::lease::HSM_PATIENCE;
 use tezos_signer_core::watermark::{self, Decision, Refusal};
 use tokio::sync::watch;
@@ -189,7 +189,7 @@ impl Signer {
         let admitted = admitted?;
         let _slot = self.slots.take()?;
 
-        let (times, pace, digest) = (trace.times.clone(), key.record.pace(), admitted.digest());
+        let (times, pace, message) = (trace.times.clone(), key.record.pace(), admitted.message());
         let mut failure = None;
         loop {
             let holder = match self.sign_here(key, &admitted, deadline, trace).await {
@@ -216,7 +216,7 @@ impl Signer {
                 Some(holder) if forwards && key.is_served_here(holder) => {}
                 None if forwards && from_client => {}
                 Some(other) if forwards && from_client && other.address.is_some() => {
-                    let forwarded = self.forward(key, request, &digest, other, deadline, &mut failure);
+                    let forwarded = self.forward(key, request, message, other, deadline, &mut failure);
                     match times.during(Stage::Holder, pace, forwarded).await? {
                         Some(answer) => return Ok(Answer::Forwarded(answer)),
                         None => continue,
@@ -237,7 +237,7 @@ impl Signer {
         &self,
         key: &Key,
         request: &Request,
-        digest: &Digest,
+        message: &Message,
         holder: &Holder,
         deadline: Instant,
         failure: &mut Option<SignError>,
@@ -249,7 +249,7 @@ impl Signer {
             Ok(()) = key.record.other_holder_than(Some(holder), deadline) => Err(PeerError::Displaced),
         };
         let asked =
-            asked.and_then(|answer| answer.checked(|signature| key.config.public_key.verify(digest, signature)));
+            asked.and_then(|answer| answer.checked(|signature| key.config.public_key.verify(message, signature)));
         self.metrics.forwarded(match &asked {
             Ok(answer) => answer.outcome(),
             Err(error) => error.outcome(),
@@ -299,7 +299,6 @@ impl Signer {
             let holder = times.during(Stage::Record, pace, record.holder(Duration::ZERO, deadline)).await?;
             return Err(RecordSessionError::HeldElsewhere { holder }.into());
         }
-        let message = Message::from(admitted);
         let (mut attempts, mut read_anew) = (0, false);
         loop {
             let current = times.during(Stage::Record, pace, record.current(deadline)).await?;
@@ -314,7 +313,7 @@ impl Signer {
             }
             let step = match decision? {
                 Decision::Replay(signature) => {
-                    if !key.config.public_key.verify(&admitted.digest(), &signature) {
+                    if !key.config.public_key.verify(admitted.message(), &signature) {
                         return Err(SignError::StoredSignature);
                     }
                     let signature = record.releasable(signature)?;
@@ -328,7 +327,7 @@ impl Signer {
             let replaces = current.record.audit;
             let intent = self.audit.intent(trace.request.clone(), key.record.name().clone(), replaces, deadline);
             let until = self.patience_with_hsm(key, deadline);
-            let signature = self.keystore.sign(admitted.key(), &message, until);
+            let signature = self.keystore.sign(admitted.key(), admitted.message(), until);
             let (intent, signature) = tokio::try_join!(
                 async { times.during(Stage::Audit, pace, intent).await.map_err(SignError::Audit) },
                 async { times.during(Stage::Token, pace, signature).await.map_err(SignError::Keystore) },

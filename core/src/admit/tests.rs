@@ -18,7 +18,7 @@ fn attestation(chain: ChainId) -> Vec<u8> {
 
 fn result_of(rules: &AdmissionRules<'_>, payload: &[u8]) -> (Result<Admitted, Rejection>, RequestFacts) {
     let mut facts = RequestFacts::default();
-    let request = SigningRequest { key: key(), payload, authentication: None };
+    let request = SigningRequest { key: key(), payload, authentication: None, version: None };
     (admit(rules, &request, &mut facts), facts)
 }
 
@@ -27,12 +27,13 @@ fn each_check_comes_before_the_next_and_what_was_found_out_stays() {
     let (anybody, policy) = (AuthorizedKeys::default(), Policy::baking(ChainId::MAINNET));
     let rules = AdmissionRules { authorized_keys: &anybody, policy: &policy, unknown_suffix: UnknownSuffix::Refuse };
     let vote = attestation(ChainId::MAINNET);
-    let decoded =
-        |payload: &[u8]| Some(PayloadFacts::Decoded(payload::decode(payload, UnknownSuffix::Refuse).unwrap()));
+    let decoded = |payload: &[u8]| {
+        Some(PayloadFacts::Decoded(payload::decode(payload, Curve::P256, UnknownSuffix::Refuse).unwrap()))
+    };
 
     let (admitted, facts) = result_of(&rules, &vote);
     let admitted = admitted.unwrap();
-    assert_eq!((&admitted.payload()[..], admitted.digest()), (&vote[..], Digest::of(&vote)));
+    assert_eq!((admitted.message().bytes(), admitted.digest()), (&vote[..], Digest::of(&vote)));
     assert!(matches!(admitted.permitted(), Permitted::Consensus(consensus) if consensus.position.level.get() == 101));
     assert_eq!((facts.digest, facts.payload), (Some(Digest::of(&vote)), decoded(&vote)));
 

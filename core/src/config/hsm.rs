@@ -34,6 +34,78 @@ pub struct HsmConfig {
     /// The same where a call of the library does not return, and no other session signs: then nothing but a new process can
     /// help. 3 seconds to an hour, written in seconds. Default: 10.
     pub exit_after_hang: Duration,
+    /// The number of the mechanism by which the token makes Ed25519 signatures, where it is not found in the token's list: `CKM_EDDSA`
+    /// (0x1057), or a vendor's own. A number, or its text in hex with `0x`. Default: looked for in the token's list.
+    pub eddsa_mechanism: Option<MechanismNumber>,
+}
+
+/// The number of a PKCS#11 mechanism, `CK_MECHANISM_TYPE`: 32 bits wherever it is a number of the standard or of a vendor. Text: hex, with
+/// `0x` in front.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MechanismNumber(u32);
+
+impl MechanismNumber {
+    /// The number.
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl From<u32> for MechanismNumber {
+    fn from(number: u32) -> Self {
+        Self(number)
+    }
+}
+
+impl std::fmt::Display for MechanismNumber {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#010x}", self.0)
+    }
+}
+
+/// A value is not the number of a PKCS#11 mechanism. A retry does not help.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is not the number of a PKCS#11 mechanism: expected one from 0 to 0xffffffff, such as 0x1057")]
+pub struct MechanismNumberError(String);
+
+impl std::str::FromStr for MechanismNumber {
+    type Err = MechanismNumberError;
+    /// Hex with `0x` in front, or decimal.
+    fn from_str(text: &str) -> Result<Self, MechanismNumberError> {
+        let hex = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+        let digits = hex.unwrap_or(text);
+        let is_bare = digits.chars().all(|digit| digit.is_ascii_hexdigit());
+        let number = u32::from_str_radix(digits, if hex.is_some() { 16 } else { 10 });
+        number.ok().filter(|_| is_bare).map(Self).ok_or_else(|| MechanismNumberError(quoted(text)))
+    }
+}
+
+impl Serialize for MechanismNumber {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for MechanismNumber {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NumberOrText;
+        impl serde::de::Visitor<'_> for NumberOrText {
+            type Value = MechanismNumber;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("the number of a PKCS#11 mechanism, such as 0x1057")
+            }
+            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<MechanismNumber, E> {
+                number.try_into().map(MechanismNumber).map_err(|_| E::custom(MechanismNumberError(number.to_string())))
+            }
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<MechanismNumber, E> {
+                number.try_into().map(MechanismNumber).map_err(|_| E::custom(MechanismNumberError(number.to_string())))
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<MechanismNumber, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(NumberOrText)
+    }
 }
 
 /// How a token is found among those that the library shows.
@@ -71,6 +143,8 @@ struct HsmFields {
     exit_after_seconds: u32,
     #[serde(default = "default_exit_after_hang", skip_serializing_if = "is_default_exit_after_hang")]
     exit_after_hang_seconds: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    eddsa_mechanism: Option<MechanismNumber>,
 }
 
 fn default_sessions() -> u8 {
@@ -120,6 +194,7 @@ impl TryFrom<HsmFields> for HsmConfig {
             sessions: fields.sessions,
             exit_after: duration("exitAfterSeconds", 10, fields.exit_after_seconds)?,
             exit_after_hang: duration("exitAfterHangSeconds", 3, fields.exit_after_hang_seconds)?,
+            eddsa_mechanism: fields.eddsa_mechanism,
         })
     }
 }
@@ -138,6 +213,7 @@ impl From<HsmConfig> for HsmFields {
             sessions: config.sessions,
             exit_after_seconds: u32::try_from(config.exit_after.as_secs()).unwrap_or(u32::MAX),
             exit_after_hang_seconds: u32::try_from(config.exit_after_hang.as_secs()).unwrap_or(u32::MAX),
+            eddsa_mechanism: config.eddsa_mechanism,
         }
     }
 }

@@ -1,21 +1,27 @@
-//! The signature schemes of Tezos, and the two that this signer supports.
+//! The signature schemes of Tezos.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Every signature scheme that a Tezos address can have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A signature scheme of Tezos, by its curve. A key of each can sign here; which keystore has keys of which is the configuration's matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Curve {
-    /// Ed25519, addresses tz1. Not signed with.
+    /// Ed25519, addresses tz1.
     Ed25519,
     /// ECDSA on secp256k1, addresses tz2.
     Secp256k1,
-    /// ECDSA on NIST P-256, addresses tz3.
+    /// ECDSA on NIST P-256, also called secp256r1 or prime256v1, addresses tz3.
     P256,
-    /// BLS12-381, addresses tz4. Not signed with.
+    /// BLS12-381 with public keys in G1 and signatures in G2, addresses tz4.
+    #[serde(rename = "bls12-381")]
     Bls12381,
 }
 
 impl Curve {
+    /// All four, in the order of their addresses.
+    pub const ALL: [Self; 4] = [Self::Ed25519, Self::Secp256k1, Self::P256, Self::Bls12381];
+
     /// How an address of this scheme starts: `tz1` to `tz4`.
     pub fn address_prefix(self) -> &'static str {
         match self {
@@ -37,30 +43,13 @@ impl Curve {
     }
 }
 
-/// The two curves that this signer signs on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SigningCurve {
-    /// ECDSA on secp256k1, addresses tz2.
-    Secp256k1,
-    /// tz3, also called secp256r1 or prime256v1.
-    P256,
-}
-
-impl fmt::Display for SigningCurve {
+impl fmt::Display for Curve {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            SigningCurve::Secp256k1 => "secp256k1",
-            SigningCurve::P256 => "p256",
+            Curve::Ed25519 => "ed25519",
+            Curve::Secp256k1 => "secp256k1",
+            Curve::P256 => "p256",
+            Curve::Bls12381 => "bls12-381",
         })
-    }
-}
-
-impl From<SigningCurve> for Curve {
-    fn from(curve: SigningCurve) -> Self {
-        match curve {
-            SigningCurve::Secp256k1 => Self::Secp256k1,
-            SigningCurve::P256 => Self::P256,
-        }
     }
 }

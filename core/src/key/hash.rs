@@ -39,7 +39,7 @@ impl FromStr for PublicKeyHash {
     type Err = KeyError;
     fn from_str(text: &str) -> Result<Self, KeyError> {
         let bytes = decode(text, PKH)?;
-        [Curve::Ed25519, Curve::Secp256k1, Curve::P256, Curve::Bls12381]
+        Curve::ALL
             .into_iter()
             .find_map(|curve| Some(Self { curve, hash: base58::strip(&bytes, &curve.hash_prefix())? }))
             .ok_or_else(|| wrong_kind(PKH))

@@ -3,6 +3,7 @@
 use super::curve::Curve;
 use super::digest::Digest;
 use super::hash::PublicKeyHash;
+use super::message::Message;
 use super::signature::Signature;
 use super::text::{KeyError, decode, wrong_kind};
 use crate::base58;
@@ -19,8 +20,11 @@ const SPPK: [u8; 4] = [0x03, 0xfe, 0xe2, 0x56];
 pub(super) const P2PK: [u8; 4] = [0x03, 0xb2, 0x8b, 0x7f];
 const BLPK: [u8; 4] = [0x06, 0x95, 0x87, 0xcc];
 
-/// Proof of possession, `src/lib_crypto/bls.ml` of Octez since Seoul.
-const BLS_CIPHERSUITE: &[u8] = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";
+/// What BLS keys sign messages in: the proof of possession scheme, `src/lib_crypto/bls.ml` of Octez since Seoul.
+pub const BLS_CIPHERSUITE: &[u8] = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";
+
+/// What BLS keys sign their own public key in, to prove that they have the secret key.
+pub const BLS_PROOF_CIPHERSUITE: &[u8] = b"BLS_POP_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";
 
 /// A public key of any Tezos scheme. Keys on curves that are verified here are points of their curve.
 #[derive(Clone, PartialEq, Eq)]
@@ -65,7 +69,7 @@ impl PublicKey {
     }
 
     /// The bytes that are hashed and encoded: 32 (Ed25519), 33 (compressed point), 48 (BLS).
-    fn to_bytes(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Vec<u8> {
         match self {
             Self::Ed25519(key) => key.to_bytes().to_vec(),
             Self::Secp256k1(key) => key.serialize().to_vec(),
@@ -114,11 +118,23 @@ impl PublicKey {
         }
     }
 
-    /// Whether `signature` is this key's over `message`: over its digest, except that BLS signs the message itself.
-    pub fn verify_message(&self, message: &[u8], signature: &Signature) -> bool {
+    /// Whether `signature` is this key's over `message`: over its digest, except that BLS signs the bytes themselves.
+    pub fn verify_message(&self, message: &Message, signature: &Signature) -> bool {
         match (self, signature) {
-            (Self::Bls12381(key), Signature::Bls12381(bytes)) => verify_bls(key, message, bytes).unwrap_or(false),
-            _ => self.verify(&Digest::of(message), signature),
+            (Self::Bls12381(key), Signature::Bls12381(signature)) => {
+                verify_bls(key, message.bytes(), signature, BLS_CIPHERSUITE).unwrap_or(false)
+            }
+            _ => self.verify(message.digest(), signature),
+        }
+    }
+
+    /// Whether `proof` is this BLS key's signature over its own bytes as a proof of possession. Never for other schemes.
+    pub fn verify_proof_of_possession(&self, proof: &Signature) -> bool {
+        match (self, proof) {
+            (Self::Bls12381(key), Signature::Bls12381(proof)) => {
+                verify_bls(key, key, proof, BLS_PROOF_CIPHERSUITE).unwrap_or(false)
+            }
+            _ => false,
         }
     }
 
@@ -162,10 +178,10 @@ impl FromStr for PublicKey {
     }
 }
 
-fn verify_bls(key: &[u8], message: &[u8], signature: &[u8]) -> Result<bool, blst::BLST_ERROR> {
+fn verify_bls(key: &[u8], message: &[u8], signature: &[u8], ciphersuite: &[u8]) -> Result<bool, blst::BLST_ERROR> {
     let key = blst::min_pk::PublicKey::key_validate(key)?;
     let signature = blst::min_pk::Signature::sig_validate(signature, true)?;
-    let verified = signature.verify(false, message, BLS_CIPHERSUITE, &[], &key, false);
+    let verified = signature.verify(false, message, ciphersuite, &[], &key, false);
     Ok(verified == blst::BLST_ERROR::BLST_SUCCESS)
 }
 

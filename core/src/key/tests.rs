@@ -60,12 +60,12 @@ fn signatures_verify_as_in_octez() {
 }
 
 #[test]
-fn tz1_and_tz4_keys_cannot_sign() {
-    for key in [
-        "edpkufnz668CdgnVC4X5KRvJoXCMgicr29Tjmr5vxGzvMdipwkTZmM",
-        "BLpk1vvYoUeVyjsZhdhtzuEEsUAbigzgvZ3Ms3v4MZoeinnJKRa3MKksHZgH7nYXFxSREebWo619",
-    ] {
-        assert!(matches!(key.parse::<SigningPublicKey>(), Err(KeyError::CannotSign(_))), "{key}");
+fn a_key_with_which_anybody_could_sign_is_refused() {
+    // The identity of Ed25519, and infinity of BLS.
+    let identity = base58::encode(&[0x0d, 0x0f, 0x25, 0xd9], &[&[1][..], &[0; 31]].concat());
+    let infinity = base58::encode(&[0x06, 0x95, 0x87, 0xcc], &[&[0xc0][..], &[0; 47]].concat());
+    for key in [identity, infinity] {
+        assert!(matches!(key.parse::<SigningPublicKey>(), Err(KeyError::Weak(_))), "{key}");
     }
 }
 
@@ -91,12 +91,14 @@ fn mainnet_has_a_name() {
 /// Tokens return high-S half of the time; what is released is low-S, for both curves, and verifies.
 #[test]
 fn token_signatures_are_brought_to_low_s_and_verified() {
-    let digest = Digest::of(b"a vote");
+    let message = Message::new(b"a vote");
+    let digest = *message.digest();
+    let length = |length| ReturnedSignatureError::Length { length, expected: "64 or DER" };
     let secret = secp256k1::SecretKey::from_secret_bytes([7; 32]).unwrap();
     let key = SigningPublicKey::try_from(PublicKey::Secp256k1(secret.public_key())).unwrap();
     let low = secp256k1::ecdsa::sign(secp256k1::Message::from_digest(*digest.as_bytes()), &secret).serialize_compact();
     let high = negate_s(low, secp256k1::constants::CURVE_ORDER);
-    let verified = key.accept_token_signature(&digest, &high).unwrap();
+    let verified = key.accept_signature(&message, &high).unwrap();
     let accepted = verified.signature();
     assert_eq!(accepted, Signature::Secp256k1(low));
     assert!(accepted.to_string().starts_with("spsig1"));
@@ -111,22 +113,22 @@ fn token_signatures_are_brought_to_low_s_and_verified() {
     let high = negate_s(low, order.try_into().unwrap());
     let other_key = key.hash();
     assert_eq!(verified.of(&other_key, &digest), None);
-    assert_eq!(key.accept_token_signature(&digest, &high).unwrap().signature(), Signature::P256(low));
+    assert_eq!(key.accept_signature(&message, &high).unwrap().signature(), Signature::P256(low));
     // Some tokens return DER.
     let der = |raw: [u8; 64]| {
         let number = |half: &[u8]| [&[0x02, 33, 0], half].concat();
         [&[0x30, 70][..], &number(&raw[..32]), &number(&raw[32..])].concat()
     };
-    assert_eq!(key.accept_token_signature(&digest, &der(high)).unwrap().signature(), Signature::P256(low));
-    assert_eq!(key.accept_token_signature(&digest, &der([0; 64])), Err(TokenSignatureError::Range));
-    assert_eq!(key.accept_token_signature(&digest, &der(high)[..71]), Err(TokenSignatureError::Length(71)));
+    assert_eq!(key.accept_signature(&message, &der(high)).unwrap().signature(), Signature::P256(low));
+    assert_eq!(key.accept_signature(&message, &der([0; 64])), Err(ReturnedSignatureError::Range));
+    assert_eq!(key.accept_signature(&message, &der(high)[..71]), Err(length(71)));
 
     let mut wrong = low;
     wrong[40] ^= 1;
-    assert_eq!(key.accept_token_signature(&digest, &wrong), Err(TokenSignatureError::Unverified));
-    let other = Digest::of(b"another vote");
-    assert_eq!(key.accept_token_signature(&other, &low), Err(TokenSignatureError::Unverified));
-    assert_eq!(key.accept_token_signature(&digest, &low[..63]), Err(TokenSignatureError::Length(63)));
-    assert_eq!(key.accept_token_signature(&digest, &[0; 64]), Err(TokenSignatureError::Range));
-    assert_eq!(key.accept_token_signature(&digest, &[0xff; 64]), Err(TokenSignatureError::Range));
+    assert_eq!(key.accept_signature(&message, &wrong), Err(ReturnedSignatureError::Unverified));
+    let other = Message::new(b"another vote");
+    assert_eq!(key.accept_signature(&other, &low), Err(ReturnedSignatureError::Unverified));
+    assert_eq!(key.accept_signature(&message, &low[..63]), Err(length(63)));
+    assert_eq!(key.accept_signature(&message, &[0; 64]), Err(ReturnedSignatureError::Range));
+    assert_eq!(key.accept_signature(&message, &[0xff; 64]), Err(ReturnedSignatureError::Range));
 }

@@ -19,9 +19,7 @@ pub enum KeyError {
     NotOnCurve,
     /// A key for which somebody without a secret key can make signatures, or that no key generation makes: see
     /// [`PublicKey::check_strength`](super::PublicKey::check_strength).
-    #[error(
-        "this key does not identify a client: {0}; use the public key of a key pair that was generated for this client"
-    )]
+    #[error("a signature of this key proves nothing: {0}; use the public key of a key pair that was generated")]
     Weak(&'static str),
     /// A key, address or signature of the post-quantum scheme that Tezos has since Ushuaia.
     #[error(
@@ -29,12 +27,6 @@ pub enum KeyError {
          (edpk…), secp256k1 (sppk…), P-256 (p2pk…) or BLS (BLpk…)"
     )]
     MlDsa(&'static str),
-    /// A key that no PKCS#11 token can sign for as Tezos wants it.
-    #[error(
-        "{0} keys cannot be used: this signer signs with tz2 (secp256k1) and tz3 (P-256) keys only, because CloudHSM has no \
-         mechanism for tz4 (BLS) and only some clusters have one for tz1 (Ed25519)"
-    )]
-    CannotSign(&'static str),
 }
 
 /// The bytes of `text` with the prefix still in front, or the error that says that `what` was expected.

@@ -8,7 +8,7 @@ use std::str::FromStr;
 /// The namespace of every record of a cluster.
 pub const RECORDS_NAMESPACE: &str = "tezos-signer-records";
 
-/// The name of the record of a key on a chain, `watermark-<tz2|tz3>-<40 hex>-<8 hex>`: 63 characters, so that it is also
+/// The name of the record of a key on a chain, `watermark-<tz1…tz4>-<40 hex>-<8 hex>`: 63 characters, so that it is also
 /// a DNS label. The name is the claim on the key: two records for one key cannot exist.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RecordName(String);
@@ -30,7 +30,7 @@ impl RecordName {
 
 /// A text is not the name of a record. A retry does not help.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not the name of a watermark record: expected watermark-<tz2|tz3>-<40 hex digits>-<8 hex digits>")]
+#[error("not the name of a watermark record: expected watermark-<tz1…tz4>-<40 hex digits>-<8 hex digits>")]
 pub struct RecordNameError;
 
 impl FromStr for RecordName {
@@ -39,7 +39,7 @@ impl FromStr for RecordName {
         let is_hex =
             |word: &str, length| word.len() == length && word.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         match text.split('-').collect::<Vec<_>>()[..] {
-            ["watermark", "tz2" | "tz3", key, chain] if is_hex(key, 40) && is_hex(chain, 8) => {
+            ["watermark", "tz1" | "tz2" | "tz3" | "tz4", key, chain] if is_hex(key, 40) && is_hex(chain, 8) => {
                 Ok(Self(text.to_owned()))
             }
             _ => Err(RecordNameError),

@@ -41,11 +41,31 @@ pub struct KeyStatus {
     /// Why the record cannot be used, or which stage makes answers late, for people. Else `null`.
     #[serde(deserialize_with = "Option::deserialize")]
     pub reason: Option<String>,
-    /// Why the HSM does not sign with the key, for people. `null` if it does.
+    /// Why the keystore (HSM, AWS KMS, sealed key) does not sign with the key, for people. `null` if it does.
     #[serde(deserialize_with = "Option::deserialize")]
     pub hsm: Option<String>,
+    /// The state of a sealed key. Missing for other keys, and from signers before 0.3, which have no sealed keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<SealedStatus>,
     /// How far the record has come.
     pub rows: SignedRows,
+}
+
+/// Whether the HSM, or AWS KMS, still lets a sealed key be opened. It is asked again and again; a key that it refuses is no longer signed with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SealedStatus {
+    /// When it was last opened, at the start or by a check: RFC 3339, in UTC. `null` if never.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub opened: Option<Timestamp>,
+    /// Since when checks get no answer: RFC 3339, in UTC. The key is signed with until the grace is over. `null` while they do.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub unreachable_since: Option<Timestamp>,
+    /// Whether the last answer was a refusal: the PIN or the right was withdrawn, or the text is not authentic. Nothing is signed then.
+    pub refused: bool,
+    /// Why the last check did not open it, for people. `null` if it did.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub reason: Option<String>,
 }
 
 impl KeyStatus {

@@ -13,5 +13,6 @@ pub(crate) fn admitted(payload: &[u8]) -> Admitted {
     let (authorized_keys, unknown_suffix) = (&AuthorizedKeys::default(), UnknownSuffix::Refuse);
     let rules = AdmissionRules { authorized_keys, policy: &policy, unknown_suffix };
     let key = "tz3UoffC7FG7zfpmvmjUmUeAaHvzdcUvAj6r".parse().unwrap();
-    admit(&rules, &SigningRequest { key, payload, authentication: None }, &mut RequestFacts::default()).unwrap()
+    admit(&rules, &SigningRequest { key, payload, authentication: None, version: None }, &mut RequestFacts::default())
+        .unwrap()
 }

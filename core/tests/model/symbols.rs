@@ -10,7 +10,7 @@ use std::fmt;
 use tezos_signer_core::admit::Admitted;
 use tezos_signer_core::anchor::{AuditAnchor, LogId};
 use tezos_signer_core::audit::evidence::{EvidenceSet, EvidenceSource, SigningEvidence};
-use tezos_signer_core::key::{ChainId, Digest, Signature, SigningCurve, SigningPublicKey};
+use tezos_signer_core::key::{ChainId, Curve, Digest, Signature, SigningPublicKey};
 use tezos_signer_core::policy::Permitted;
 use tezos_signer_core::position::{ConsensusKind, Level, Position};
 use tezos_signer_core::record::{Record, Stored};
@@ -89,7 +89,7 @@ pub(crate) struct Symbols {
 impl Symbols {
     pub(crate) fn new(rules: Rules) -> Self {
         let secret = secp256k1::SecretKey::from_secret_bytes([7; 32]).unwrap();
-        let key = SigningPublicKey::from_sec1(SigningCurve::Secp256k1, &secret.public_key().serialize()).unwrap();
+        let key = SigningPublicKey::from_bytes(Curve::Secp256k1, &secret.public_key().serialize()).unwrap();
         Self {
             rules,
             secret,
@@ -185,13 +185,13 @@ impl Symbols {
 
     /// Whether it verifies, over what it is said to be of.
     pub(crate) fn verifies(&self, id: SignatureId) -> bool {
-        self.key.verify(&self.known(id.request).digest(), &self.signature(id))
+        self.key.verify(self.known(id.request).message(), &self.signature(id))
     }
 
     /// What the signing path makes of what the HSM returned.
     pub(crate) fn accepts(&self, id: SignatureId) -> bool {
         let Signature::Secp256k1(raw) = self.signature(id) else { return false };
-        self.key.accept_token_signature(&self.known(id.request).digest(), &raw).is_ok()
+        self.key.accept_signature(self.known(id.request).message(), &raw).is_ok()
     }
 
     /// What `core` decides, by the rules that hold.

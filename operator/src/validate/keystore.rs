@@ -8,7 +8,7 @@ pub use pkcs11::{CloudHsmClient, ClusterAddress, Library, MountedLibrary, Pkcs11
 use super::Invalid;
 use super::template::Reserved;
 use crate::api::{KeySpec, TezosSignerSpec};
-use tezos_signer_core::config::{HsmConfig, KeySelector};
+use tezos_signer_core::config::{KeySource, KeystoreConfig};
 
 /// A keystore that can be used.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,16 +22,16 @@ pub(super) fn validate(spec: &TezosSignerSpec) -> Result<Keystore, Invalid> {
     pkcs11::validate(&spec.hsm).map(Keystore::Pkcs11)
 }
 
-/// How the keystore finds the key of `spec`. Fields are relative to the key.
-pub(super) fn selector(spec: &KeySpec) -> Result<KeySelector, Invalid> {
-    pkcs11::selector(spec)
+/// Where the key of `spec` is. Fields are relative to the key.
+pub(super) fn source(spec: &KeySpec) -> Result<KeySource, Invalid> {
+    pkcs11::selector(spec).map(KeySource::Pkcs11)
 }
 
 impl Keystore {
     /// Its section of the signer's configuration.
-    pub(super) fn config(&self) -> &HsmConfig {
+    pub(super) fn config(&self) -> KeystoreConfig {
         match self {
-            Self::Pkcs11(pkcs11) => &pkcs11.config,
+            Self::Pkcs11(pkcs11) => KeystoreConfig::Pkcs11(pkcs11.config.clone()),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use serde_json::json;
+use tezos_signer_core::config::{KeySelector, KeySource};
 
 fn applied(text: &str) -> TezosSigner {
     let mut signer: TezosSigner = serde_yaml::from_str(text).unwrap();
@@ -250,7 +251,7 @@ fn refused(cases: &[(&str, Value, &str)]) {
 fn both_curves_fresh_and_every_selector_are_valid() {
     let sppk = "sppk7cXzUGMoqqa3MNc5zUZrwuqCAtmxQYcQA82f1xRyZFnzyzYUS5Z";
     let valid = with("/spec/keys/0", json!({"publicKey": sppk, "id": "00fF", "allow": ["attestation"]})).unwrap();
-    assert_eq!(valid.keys[0].selector, tezos_signer_core::config::KeySelector::Id(vec![0, 255]));
+    assert_eq!(valid.keys[0].source, KeySource::Pkcs11(KeySelector::Id(vec![0, 255])));
     assert_eq!(
         valid.keys[0].policy.allow,
         [PayloadKind::Consensus(tezos_signer_core::position::ConsensusKind::Attestation)]

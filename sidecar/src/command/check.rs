@@ -2,7 +2,7 @@
 //! changes no record.
 
 use super::watermarks::read_all;
-use super::{CommandError, Output, print_line, print_table};
+use super::{CommandError, Output, hsm, print_line, print_table};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tezos_signer::keystore::pkcs11;
 use tezos_signer::records::session::RecordSessionError;
 use tezos_signer::serve::ServeError;
 use tezos_signer::{exit, file_permissions};
-use tezos_signer_core::config::{KeyConfig, SignerConfig, WatermarkConfig};
+use tezos_signer_core::config::{HsmConfig, KeyConfig, SignerConfig, WatermarkConfig};
 use tezos_signer_core::position::ConsensusKind;
 use tezos_signer_core::record::Record;
 
@@ -33,9 +33,10 @@ struct Finding {
 
 pub(super) async fn run(from: &ConfigFile, output: Output) -> Result<(), CommandError> {
     let config = &from.config;
+    let hsm = hsm(config)?;
     // Everything is checked before anything is printed, so that all problems are reported at once.
     let pkcs11::Examination { keys: examined, hangs } =
-        pkcs11::examine(&config.hsm, &config.keys).map_err(CommandError::Runtime)?;
+        pkcs11::examine(hsm, &config.keys).map_err(CommandError::Runtime)?;
     let records = read_all(config).await;
     let witness = evidence::read(&config.audit).map_err(ServeError::from)?;
 
@@ -56,7 +57,7 @@ pub(super) async fn run(from: &ConfigFile, output: Output) -> Result<(), Command
     });
     let tried: Vec<Tried<'_>> = tried.collect();
 
-    let mut findings = vec![of_token(config, examined.as_ref().err()), of_store(config, records.as_ref().err())];
+    let mut findings = vec![of_token(hsm, examined.as_ref().err()), of_store(config, records.as_ref().err())];
     if !file_permissions::are_of_a_pod() {
         findings.extend(file_permissions::examine(&from.config, &from.file).iter().map(of_file));
     }
@@ -79,8 +80,8 @@ pub(super) async fn run(from: &ConfigFile, output: Output) -> Result<(), Command
     result
 }
 
-fn of_token(config: &SignerConfig, error: Option<&pkcs11::HsmError>) -> Finding {
-    let message = error.map_or_else(|| config.hsm.token.to_string(), ToString::to_string);
+fn of_token(hsm: &HsmConfig, error: Option<&pkcs11::HsmError>) -> Finding {
+    let message = error.map_or_else(|| hsm.token.to_string(), ToString::to_string);
     Finding { what: "token", fit: error.is_none(), message }
 }
 
@@ -133,7 +134,7 @@ fn json_of(tried: &Tried<'_>) -> Value {
     json!({
         "publicKeyHash": tried.key.hash(),
         "curve": tried.key.public_key.curve(),
-        "selector": tried.key.selector.to_string(),
+        "selector": tried.key.source.to_string(),
         "millisecondsToSign": tried.signed.as_ref().ok().copied().map(milliseconds),
         "hsm": tried.signed.as_ref().err(),
         "record": tried.record.as_ref().err(),

@@ -11,7 +11,7 @@ use tezos_signer::store::Store;
 use tezos_signer_core::admit::{RequestFacts, SigningRequest, admit};
 use tezos_signer_core::authentication::AuthorizedKeys;
 use tezos_signer_core::config::{KeyConfig, SignerConfig};
-use tezos_signer_core::key::{Digest, PublicKeyHash};
+use tezos_signer_core::key::{Curve, Digest, PublicKeyHash};
 use tezos_signer_core::payload::{self, DecodeError, Payload, Shape, UnknownSuffix};
 use tezos_signer_core::watermark::{self, Decision};
 use tokio::time::Instant;
@@ -80,12 +80,12 @@ async fn answers(config: &SignerConfig, keys: &[&KeyConfig], payload: &[u8]) -> 
 async fn answer(store: &dyn Store, key: &KeyConfig, payload: &[u8]) -> Result<&'static str, SignError> {
     // Without authorized keys, no authentication is required.
     let anybody = AuthorizedKeys::default();
-    let request = SigningRequest { key: key.hash(), payload, authentication: None };
+    let request = SigningRequest { key: key.hash(), payload, authentication: None, version: None };
     let admitted = admit(&key.admission_rules(&anybody), &request, &mut RequestFacts::default())?;
     let deadline = Instant::now() + Duration::from_secs(10);
     let record = store.read(&key.record_name(), deadline).await.map_err(RecordSessionError::from)?.record;
     match watermark::decide(&record, &admitted, key.max_level_jump)? {
-        Decision::Replay(signature) if key.public_key.verify(&admitted.digest(), &signature) => {
+        Decision::Replay(signature) if key.public_key.verify(admitted.message(), &signature) => {
             Ok("signed before: the stored signature would be given again")
         }
         Decision::Replay(_) => Err(SignError::StoredSignature),
@@ -93,9 +93,13 @@ async fn answer(store: &dyn Store, key: &KeyConfig, payload: &[u8]) -> Result<&'
     }
 }
 
-/// What it is, also where no key would sign it because it is newer than this release.
+/// What it is, also where no key would sign it because it is newer than this release. The tag of a vote tells by which layout it is meant to
+/// be read.
 fn decoded(payload: &[u8]) -> Result<Payload, DecodeError> {
-    payload::decode(payload, UnknownSuffix::OctezCompatible)
+    match payload::decode(payload, Curve::P256, UnknownSuffix::OctezCompatible) {
+        Err(DecodeError::Tz4Layout(_)) => payload::decode(payload, Curve::Bls12381, UnknownSuffix::OctezCompatible),
+        decoded => decoded,
+    }
 }
 
 fn json_of(payload: &[u8], answers: &[Answer]) -> Result<Value, CommandError> {

@@ -1,16 +1,16 @@
 //! `keys list` and `keys generate`: they need only the `hsm` section of the configuration.
 
-use super::{CommandError, ConfigArgument, Output, OutputArgument, print_line, print_table};
+use super::{CommandError, ConfigArgument, Output, OutputArgument, hsm, print_line, print_table};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use tezos_signer::keystore::pkcs11;
 use tezos_signer::keystore::pkcs11::{KeyEntry, KeyList, UnusableKey};
 use tezos_signer_core::json::{quoted, typable};
-use tezos_signer_core::key::SigningCurve;
+use tezos_signer_core::key::Curve;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// List the private keys of the token that can sign (tz2 and tz3), and name those that cannot, with the reason.
+    /// List the private keys of the token that can sign (tz1, tz2 and tz3), and name those that cannot, with the reason.
     #[command(after_help = "\
 Example:
   tezos-signer keys list --config signer.yaml
@@ -38,7 +38,7 @@ pub(super) struct Generate {
     /// The label (`CKA_LABEL`) of the new key. It must not be in use.
     #[arg(long)]
     label: String,
-    /// The curve: p256 for a tz3 key, secp256k1 for a tz2 key.
+    /// The curve: p256 for a tz3 key, secp256k1 for a tz2 key, ed25519 for a tz1 key.
     #[arg(long, value_enum)]
     curve: CurveArgument,
     #[command(flatten)]
@@ -49,12 +49,13 @@ pub(super) struct Generate {
 enum CurveArgument {
     P256,
     Secp256k1,
+    Ed25519,
 }
 
 pub(super) fn run(command: Command) -> Result<(), CommandError> {
     match command {
         Command::List { config, output } => {
-            let list = pkcs11::list(&config.load()?.hsm)?;
+            let list = pkcs11::list(hsm(&config.load()?)?)?;
             if output.output == Output::Json {
                 print_line!("{}", serde_json::to_string_pretty(&json(&list)?)?)?;
             } else {
@@ -63,10 +64,11 @@ pub(super) fn run(command: Command) -> Result<(), CommandError> {
         }
         Command::Generate(arguments) => {
             let curve = match arguments.curve {
-                CurveArgument::P256 => SigningCurve::P256,
-                CurveArgument::Secp256k1 => SigningCurve::Secp256k1,
+                CurveArgument::P256 => Curve::P256,
+                CurveArgument::Secp256k1 => Curve::Secp256k1,
+                CurveArgument::Ed25519 => Curve::Ed25519,
             };
-            let key = pkcs11::generate(&arguments.config.load()?.hsm, &arguments.label, curve)?;
+            let key = pkcs11::generate(hsm(&arguments.config.load()?)?, &arguments.label, curve)?;
             if key.label != arguments.label {
                 let (asked, made) = (quoted(&arguments.label), quoted(&key.label));
                 eprintln!("tezos-signer: the token gave the key the label {made} in place of {asked}");

@@ -115,6 +115,7 @@ impl Admin {
             ceiling: record.as_ref().and_then(|record| record.ceiling),
             reason: problem.map(|problem| problem.to_string()).or(late),
             hsm: self.signer.keystore().reason(&hash),
+            sealed: self.signer.keystore().sealed(&hash),
             rows: record.map(|record| SignedRows::from(&record.rows)).unwrap_or_default(),
         }
     }

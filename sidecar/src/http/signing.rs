@@ -16,6 +16,7 @@ use axum::{Extension, Json, Router};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use tezos_signer_core::admit::SignatureVersion;
 use tezos_signer_core::audit::{Outcome, RequestId};
 use tezos_signer_core::key::{PublicKeyHash, Signature};
 use tezos_signer_core::payload::from_body;
@@ -47,22 +48,7 @@ async fn public_key(State(signer): State<Arc<Signer>>, Path(key): Path<String>) 
 #[derive(serde::Deserialize)]
 pub(crate) struct SigningQuery {
     authentication: Option<Signature>,
-    /// Read, and then ignored: it changes nothing for the keys of this signer (tz2, tz3).
-    #[serde(rename = "version")]
-    _version: Option<SignatureVersion>,
-}
-
-/// The versions of Octez' signatures (`Signature.version_arg`), which differ for tz4 keys only.
-#[derive(serde::Deserialize)]
-enum SignatureVersion {
-    #[serde(rename = "0")]
-    V0,
-    #[serde(rename = "1")]
-    V1,
-    #[serde(rename = "2")]
-    V2,
-    #[serde(rename = "3")]
-    V3,
+    version: Option<SignatureVersion>,
 }
 
 async fn sign(
@@ -87,8 +73,8 @@ pub(crate) async fn answer(
     body: Result<WholeBody, BodyError>,
 ) -> Response {
     let answer = match parse(key, query, body) {
-        Ok((key, payload, authentication)) => {
-            let request = Request { caller: caller.clone(), key, payload, authentication, origin };
+        Ok(Parsed { key, payload, query: SigningQuery { authentication, version } }) => {
+            let request = Request { caller: caller.clone(), key, payload, authentication, version, origin };
             signer.sign(request).await.map_err(Refused::Sign)
         }
         Err(refused) => Err(refused),
@@ -109,7 +95,12 @@ pub(crate) async fn answer(
     }
 }
 
-type Parsed = (PublicKeyHash, Vec<u8>, Option<Signature>);
+/// The parts of a signing request.
+struct Parsed {
+    key: PublicKeyHash,
+    payload: Vec<u8>,
+    query: SigningQuery,
+}
 
 fn parse(
     key: &str,
@@ -120,7 +111,7 @@ fn parse(
     let Query(query) = query.map_err(|rejection| Refused::unread(&rejection.body_text()))?;
     let WholeBody(body) = body.map_err(|error| Refused::unread(&error.to_string()))?;
     let payload = from_body(&body).map_err(|error| Refused::unread(&error.to_string()))?;
-    Ok((key, payload, query.authentication))
+    Ok(Parsed { key, payload, query })
 }
 
 /// The address in a path. An invalid one is repeated in the error up to the length of an address.

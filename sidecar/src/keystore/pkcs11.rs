@@ -35,11 +35,11 @@ pub use metrics::HsmMetrics;
 pub use objects::{Examination, Examined, examine};
 pub use unsent_pin::{PinGuard, PinProblem};
 
-use crate::keystore::{Keystore, KeystoreError, Message};
+use crate::keystore::{Keystore, KeystoreError};
 use async_trait::async_trait;
 use crossbeam_channel::{Sender, TrySendError};
 use health::Health;
-use keys::Keys;
+use keys::{Keys, TokenKey, in_token};
 use search_limit::SearchLimit;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,7 +48,7 @@ use std::time::Duration;
 use supervisor::Supervisor;
 use tezos_signer_core::cause::Cause;
 use tezos_signer_core::config::{HsmConfig, KeyConfig};
-use tezos_signer_core::key::{Digest, PublicKeyHash, VerifiedSignature};
+use tezos_signer_core::key::{Message, PublicKeyHash, VerifiedSignature};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use worker::Shared;
@@ -62,14 +62,14 @@ const TRIAL: &[u8] = b"tezos-signer: does the HSM sign? This is no Tezos payload
 #[derive(Clone)]
 struct Job {
     key: PublicKeyHash,
-    digest: Digest,
+    message: Message,
     /// Of the clock of the threads.
     deadline: std::time::Instant,
     /// The first answer counts.
     reply: mpsc::Sender<Result<VerifiedSignature, HsmError>>,
     tries: Arc<AtomicU8>,
     /// A key that is not configured yet, to sign with in place of the configured one.
-    candidate: Option<Arc<KeyConfig>>,
+    candidate: Option<Arc<TokenKey>>,
 }
 
 impl Job {
@@ -122,8 +122,9 @@ impl Hsm {
         let (jobs, queue) = crossbeam_channel::bounded(QUEUE);
         let (go_on, stop) = crossbeam_channel::bounded(0);
         let (exit_reason, given_up) = watch::channel(None);
-        let health = Arc::new(Health::new(keys.iter().map(KeyConfig::hash), metrics.clone()));
-        let keys = Arc::new(Keys::new(keys));
+        let keys = in_token(keys);
+        let health = Arc::new(Health::new(keys.iter().map(TokenKey::hash), metrics.clone()));
+        let keys = Arc::new(Keys::new(&keys));
         let shared = Shared {
             token: Arc::new(token::Token::of_service(config.clone())),
             keys: keys.clone(),
@@ -188,7 +189,7 @@ impl Keystore for Hsm {
         let (reply, mut answers) = mpsc::channel(1);
         let job = Job {
             key,
-            digest: *message.digest(),
+            message: message.clone(),
             deadline: deadline.into_std(),
             reply,
             tries: Arc::default(),
@@ -213,9 +214,12 @@ impl Keystore for Hsm {
     /// Whether the token signs with `candidate`, which need not be configured: by a trial signature on a session that is open.
     async fn try_candidate(&self, candidate: &KeyConfig, deadline: Instant) -> Result<(), KeystoreError> {
         let (reply, mut answers) = mpsc::channel(1);
-        let (key, digest) = (candidate.hash(), Digest::of(TRIAL));
-        let candidate = Some(Arc::new(candidate.clone()));
-        self.enqueue(&Job { key, digest, deadline: deadline.into_std(), reply, tries: Arc::default(), candidate })?;
+        let (key, message) = (candidate.hash(), Message::new(TRIAL));
+        let Some(candidate) = TokenKey::of(candidate) else {
+            return Err(HsmError::NoKey { key, selector: candidate.source.to_string() }.into());
+        };
+        let candidate = Some(Arc::new(candidate));
+        self.enqueue(&Job { key, message, deadline: deadline.into_std(), reply, tries: Arc::default(), candidate })?;
         match tokio::time::timeout_at(deadline, answers.recv()).await {
             Ok(Some(answer)) => Ok(answer.map(|_| ())?),
             _ => Err(self.health.causes().pop().map_or(HsmError::Timeout, HsmError::Unusable).into()),
@@ -224,8 +228,9 @@ impl Keystore for Hsm {
 
     /// From now on signs with `keys`, and no others. Each session finds them before the next thing that it does.
     fn configure(&self, keys: &[KeyConfig]) {
-        self.health.configure(keys.iter().map(KeyConfig::hash));
-        self.keys.replace(keys);
+        let keys = in_token(keys);
+        self.health.configure(keys.iter().map(TokenKey::hash));
+        self.keys.replace(&keys);
     }
 
     fn reason(&self, key: &PublicKeyHash) -> Option<String> {

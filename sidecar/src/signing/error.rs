@@ -8,7 +8,7 @@ use crate::signing::concurrency_limit::Overloaded;
 use crate::stage::{Stage, StageAt};
 use crate::store::StoreError;
 use std::time::Duration;
-use tezos_signer_core::admit::Rejection;
+use tezos_signer_core::admit::{Rejection, UnsupportedVersion};
 use tezos_signer_core::audit::Outcome;
 use tezos_signer_core::authentication::Unauthenticated;
 use tezos_signer_core::cause::Cause;
@@ -30,6 +30,9 @@ pub enum SignError {
     /// The payload cannot be decoded.
     #[error("the payload is malformed: {0}")]
     Malformed(#[from] DecodeError),
+    /// The client asks for a signature of a version that the key does not sign in.
+    #[error(transparent)]
+    Version(#[from] UnsupportedVersion),
     /// The key's policy does not allow the payload.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
@@ -93,6 +96,7 @@ impl From<Rejection> for SignError {
         match rejection {
             Rejection::Unauthenticated(error) => Self::Unauthenticated(error),
             Rejection::Malformed(error) => Self::Malformed(error),
+            Rejection::Version(version) => Self::Version(version),
             Rejection::Forbidden(error) => Self::Forbidden(error),
         }
     }
@@ -102,7 +106,7 @@ impl SignError {
     /// The HTTP status. Octez retries only after 502, which means that the same request may succeed soon.
     pub fn status(&self) -> u16 {
         match self {
-            Self::Malformed(_) => 400,
+            Self::Malformed(_) | Self::Version(_) => 400,
             Self::Unauthenticated(_) => 401,
             Self::Forbidden(_) | Self::Watermark(Refusal::Suspended) => 403,
             Self::UnknownKey(_) => 404,

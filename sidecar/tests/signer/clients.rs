@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::Command;
 use tezos_signer_core::config::KeyConfig;
-use tezos_signer_core::key::Digest;
+use tezos_signer_core::key::Message;
 
 /// Of a client, and its secret key: public test material, `src/lib_crypto/test/key_encoding_vectors.ml` of Octez.
 const CLIENT: (&str, &str) = (
@@ -42,8 +42,8 @@ fn given(command: &mut Command) -> Vec<Value> {
 fn check(key: &KeyConfig, given: &Value) {
     let text = |field: &str| given[field].as_str().unwrap();
     assert_eq!(text("publicKey"), key.public_key.to_string());
-    let digest = Digest::of(&hex::decode(text("payload")).unwrap());
-    assert!(key.public_key.verify(&digest, &text("signature").parse().unwrap()), "{given}");
+    let message = Message::new(&hex::decode(text("payload")).unwrap());
+    assert!(key.public_key.verify(&message, &text("signature").parse().unwrap()), "{given}");
 }
 
 fn taquito(signer: &Signer, key: &KeyConfig, secret: Option<&str>) -> Command {

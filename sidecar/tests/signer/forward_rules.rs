@@ -54,7 +54,9 @@ fn log_of(env: &TestEnv) -> PathBuf {
 /// A signer called `me` at `address`, with or without peers. It serves nothing yet.
 async fn signer(env: &TestEnv, peers: Option<Peers>, address: SocketAddr) -> InProcessSigner {
     let (config, key, store) = (env.config(), env.tz3(), FaultyStore::leased(env));
-    let hsm = Arc::new(Hsm::start(&config.hsm, std::slice::from_ref(&key), HsmMetrics::new().unwrap()).unwrap());
+    let hsm = Arc::new(
+        Hsm::start(config.keystore.hsm().unwrap(), std::slice::from_ref(&key), HsmMetrics::new().unwrap()).unwrap(),
+    );
     let terms = LeaseTerms { identity: "me".to_owned(), address: Some(address), duration: Duration::from_mins(1) };
     let session = Arc::new(RecordSession::new(key.record_name(), store.clone(), Some(terms)));
     let keys = [Key::new(key.clone(), session, AuthorizedKeys::default())];
@@ -77,7 +79,8 @@ async fn ask(in_process: &InProcessSigner, origin: Origin) -> (Result<Answer, Si
     let caller = Caller::new("a test".to_owned());
     let (key, payload) = (in_process.key.hash(), attestation(NEXT, 0, 1));
     let started = Instant::now();
-    let answer = in_process.signer.sign(Request { caller, key, payload, authentication: None, origin }).await;
+    let answer =
+        in_process.signer.sign(Request { caller, key, payload, authentication: None, version: None, origin }).await;
     (answer, started.elapsed())
 }
 

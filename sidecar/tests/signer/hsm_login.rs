@@ -187,7 +187,7 @@ fn a_pin_file_with_what_no_pin_has_is_named_and_never_sent() {
     let env = TestEnv::new();
     let module = FaultyModule::install(&env);
     let secret = "wrong-secret";
-    let file = env.config().hsm.pin_file;
+    let file = env.config().keystore.hsm().unwrap().pin_file.clone();
     let write = |bytes: &[u8]| {
         std::fs::write(&file, bytes).unwrap();
         permit(&file, 0o600);

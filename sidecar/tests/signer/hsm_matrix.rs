@@ -18,7 +18,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 use table::{Failure, Recovery, Results, table};
 use tezos_signer_core::config::KeyConfig;
-use tezos_signer_core::key::{Digest, Signature};
+use tezos_signer_core::key::{Message, Signature};
 
 /// Many wait most of their time. More than the machine has cores.
 const SIGNERS: usize = 40;
@@ -361,7 +361,7 @@ fn is_of_the_pin(code: u64) -> bool {
 fn right_signature(key: &KeyConfig, payload: &[u8], answer: &Answer) -> Result<String, String> {
     let text = answer.json()["signature"].as_str().unwrap_or_default().to_owned();
     let signature: Signature = text.parse().map_err(|_| format!("no signature: {answer:?}"))?;
-    if !key.public_key.verify(&Digest::of(payload), &signature) {
+    if !key.public_key.verify(&Message::new(payload), &signature) {
         return Err(format!("a wrong signature: {answer:?}"));
     }
     Ok(text)

@@ -32,7 +32,7 @@ fn ready(env: &TestEnv, habits: Habits) -> (Signer, FaultyModule) {
 /// Both keys sign, in all sessions, also after the sessions were lost; and `check` says so.
 fn signs_with(env: &TestEnv, habits: &Habits) -> (Signer, FaultyModule) {
     let (signer, module) = ready(env, habits.clone());
-    let sessions = u64::from(env.config().hsm.sessions);
+    let sessions = u64::from(env.config().keystore.hsm().unwrap().sessions);
     wait_for("the sessions", || (signer.metric("tezos_signer_hsm_sessions") == Some(sessions)).then_some(()));
     for key in [env.tz3(), env.tz2()] {
         for level in FLOOR + 1..FLOOR + 4 {

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tezos_signer::audit::AuditLog;
 use tezos_signer::keyring::Key;
-use tezos_signer::keystore::{Keystore, KeystoreError, Message};
+use tezos_signer::keystore::{Keystore, KeystoreError};
 use tezos_signer::metrics::Metrics;
 use tezos_signer::records::session::RecordSession;
 use tezos_signer::request::{Caller, Origin, Request};
@@ -23,7 +23,7 @@ use tezos_signer::store::{FileStore, Store as _};
 use tezos_signer_core::authentication::AuthorizedKeys;
 use tezos_signer_core::cause::Cause;
 use tezos_signer_core::config::{AuditConfig, KeyConfig};
-use tezos_signer_core::key::{PublicKeyHash, SigningCurve, SigningPublicKey, VerifiedSignature};
+use tezos_signer_core::key::{Curve, Message, PublicKeyHash, SigningPublicKey, VerifiedSignature};
 use tezos_signer_core::position::Level;
 use tezos_signer_core::record::Record;
 use tezos_signer_core::watermark::Refusal;
@@ -46,7 +46,7 @@ impl InMemory {
     pub(crate) fn new(secret: [u8; 32]) -> Self {
         let secret = SigningKey::from_slice(&secret).unwrap();
         let point = secret.verifying_key().to_sec1_point(true);
-        let public_key = SigningPublicKey::from_sec1(SigningCurve::P256, point.as_bytes()).unwrap();
+        let public_key = SigningPublicKey::from_bytes(Curve::P256, point.as_bytes()).unwrap();
         Self { secret, public_key, configured: Mutex::default() }
     }
 
@@ -67,7 +67,7 @@ impl Keystore for InMemory {
             return Err(KeystoreError::new(InMemoryError::NoKey(key), false));
         }
         let raw: p256::ecdsa::Signature = self.secret.sign_prehash(message.digest().as_bytes()).unwrap();
-        Ok(self.public_key.accept_token_signature(message.digest(), &raw.to_bytes()).unwrap())
+        Ok(self.public_key.accept_signature(message, &raw.to_bytes()).unwrap())
     }
 
     async fn try_candidate(&self, candidate: &KeyConfig, _deadline: Instant) -> Result<(), KeystoreError> {
@@ -116,7 +116,10 @@ fn keys_of_another_kind_of_keystore_sign_by_the_same_rules() {
         let sign = async |payload: &[u8]| {
             let (caller, payload) = (Caller::new("a test".to_owned()), payload.to_vec());
             let (key, authentication) = (key.hash(), None);
-            match signer.sign(Request { caller, key, payload, authentication, origin: Origin::Client }).await {
+            match signer
+                .sign(Request { caller, key, payload, authentication, version: None, origin: Origin::Client })
+                .await
+            {
                 Ok(Answer::Signature(signature)) => Ok(*signature.signature()),
                 Ok(Answer::Forwarded(answer)) => panic!("there are no others: {answer:?}"),
                 Err(error) => Err(error),
@@ -131,7 +134,7 @@ fn keys_of_another_kind_of_keystore_sign_by_the_same_rules() {
 
         signer.keystore().configure(std::slice::from_ref(&key));
         let signature = sign(&vote).await.unwrap();
-        assert!(key.public_key.verify(Message::new(&vote).digest(), &signature));
+        assert!(key.public_key.verify(&Message::new(&vote), &signature));
         assert_eq!(sign(&vote).await.unwrap(), signature);
         let refused = sign(&other).await.unwrap_err();
         assert!(matches!(refused, SignError::Watermark(Refusal::Conflict { .. })), "{refused}");

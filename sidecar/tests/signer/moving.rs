@@ -115,9 +115,9 @@ impl Baker {
         let status = answer.status().as_u16();
         if status == 200 {
             let text = answer.json::<Value>().unwrap()["signature"].as_str().unwrap().to_owned();
-            let digest = tezos_signer_core::key::Digest::of(&payload(level, round, salt));
-            let good = self.key.public_key.verify(&digest, &text.parse().unwrap());
-            assert!(good, "{name} {level} {round} {salt} {digest} {}: {text}", self.key.public_key);
+            let message = tezos_signer_core::key::Message::new(&payload(level, round, salt));
+            let good = self.key.public_key.verify(&message, &text.parse().unwrap());
+            assert!(good, "{name} {level} {round} {salt} {message:?} {}: {text}", self.key.public_key);
             self.given.entry((name, level, round)).or_default().push((salt, text));
         }
         Some(status)

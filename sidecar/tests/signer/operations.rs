@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tezos_signer::records::session::{LeaseTerms, RecordSessionError};
 use tezos_signer::signing::SignError;
-use tezos_signer_core::key::Digest;
+use tezos_signer_core::key::Message;
 use tezos_signer_core::record::Record;
 use tezos_signer_core::watermark::Refusal;
 
@@ -31,7 +31,7 @@ fn an_operation_is_committed_before_its_signature_leaves() {
         let (in_process, store, payload) = holder(&env).await;
         let (anchor, writes) = (env.row(&in_process.key, "audit"), store.writes());
         let signature = in_process.sign(&payload).await.unwrap();
-        assert!(in_process.key.public_key.verify(&Digest::of(&payload), &signature));
+        assert!(in_process.key.public_key.verify(&Message::new(&payload), &signature));
         assert_eq!(store.writes(), writes + 1);
         assert_ne!(env.row(&in_process.key, "audit"), anchor, "the commit moves the anchor");
     });

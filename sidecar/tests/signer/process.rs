@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tezos_signer_core::config::KeyConfig;
-use tezos_signer_core::key::{Digest, Signature};
+use tezos_signer_core::key::{Message, Signature};
 use tezos_signer_core::status::{KeyStatus, SignerStatus};
 
 /// The longest that anything waited for may take. Generous: the machine may be busy.
@@ -306,7 +306,7 @@ impl Answer {
         assert_eq!(self.status, 200, "{self:?}");
         let text = self.json()["signature"].as_str().unwrap().to_owned();
         let signature: Signature = text.parse().unwrap();
-        assert!(key.public_key.verify(&Digest::of(payload), &signature), "{self:?}");
+        assert!(key.public_key.verify(&Message::new(payload), &signature), "{self:?}");
         text
     }
 

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tezos_signer::audit::AuditLog;
 use tezos_signer::keyring::Key;
-use tezos_signer::keystore::Message;
 use tezos_signer::keystore::pkcs11::{Hsm, HsmMetrics};
 use tezos_signer::metrics::Metrics;
 use tezos_signer::records::session::{LeaseTerms, RecordSession, RecordSessionError};
@@ -50,7 +49,9 @@ impl InProcessSigner {
         deadline: Duration,
     ) -> Self {
         let (config, key) = (env.config(), env.tz3());
-        let hsm = Arc::new(Hsm::start(&config.hsm, std::slice::from_ref(&key), HsmMetrics::new().unwrap()).unwrap());
+        let hsm = Arc::new(
+            Hsm::start(config.keystore.hsm().unwrap(), std::slice::from_ref(&key), HsmMetrics::new().unwrap()).unwrap(),
+        );
         let session = Arc::new(RecordSession::new(key.record_name(), store.clone(), terms));
         let keys = [Key::new(key.clone(), session, AuthorizedKeys::default())];
         let audit = AuditLog::start(&AuditConfig::default(), "a-test").unwrap();
@@ -61,7 +62,7 @@ impl InProcessSigner {
 
     pub(crate) async fn sign(&self, payload: &[u8]) -> Result<Signature, SignError> {
         let (caller, key, payload) = (Caller::new("a test".to_owned()), self.key.hash(), payload.to_vec());
-        let request = Request { caller, key, payload, authentication: None, origin: Origin::Client };
+        let request = Request { caller, key, payload, authentication: None, version: None, origin: Origin::Client };
         self.signer.sign(request).await.map(|answer| match answer {
             Answer::Signature(signature) => *signature.signature(),
             Answer::Forwarded(answer) => panic!("there are no others: {answer:?}"),
@@ -88,16 +89,11 @@ impl InProcessSigner {
     async fn record_of_rival(&self, payload: &[u8]) -> (Record, Signature) {
         let (record, digest) = (self.record().await, Digest::of(payload));
         let (anybody, key) = (AuthorizedKeys::default(), self.key.hash());
-        let request = SigningRequest { key, payload, authentication: None };
+        let request = SigningRequest { key, payload, authentication: None, version: None };
         let request = admit(&self.key.admission_rules(&anybody), &request, &mut RequestFacts::default()).unwrap();
         let Ok(Decision::Advance(step)) = decide(&record, &request, 100) else { panic!("a higher one") };
-        let signature = self
-            .signer
-            .keystore()
-            .sign(self.key.hash(), &Message::from(&request), deadline())
-            .await
-            .unwrap()
-            .signature();
+        let signature =
+            self.signer.keystore().sign(self.key.hash(), request.message(), deadline()).await.unwrap().signature();
         let intent = AuditAnchor { log: LogId::from_bytes([9; 16]), sequence: 1, hash: digest };
         (step.apply_to(&record, signature, intent), signature)
     }

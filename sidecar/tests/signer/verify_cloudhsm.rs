@@ -22,8 +22,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use tezos_signer_core::config::{KeyConfig, KeySelector, SignerConfig, TokenSelector};
-use tezos_signer_core::key::{Digest, Signature};
+use tezos_signer_core::config::{KeyConfig, KeySelector, KeySource, SignerConfig, TokenSelector};
+use tezos_signer_core::key::{Digest, Message, Signature};
 
 /// The user's configuration file; only its section `hsm` is used.
 const CONFIG: &str = "VERIFY_CLOUDHSM_CONFIG";
@@ -86,7 +86,7 @@ fn probe_in_own_process() {
 fn it_works_on_softhsm() {
     let env = TestEnv::without_keys();
     let subject = Subject { env: &env, environment: Vec::new() };
-    let hsm = json!(env.config().hsm);
+    let hsm = json!(env.config().keystore.hsm().unwrap());
     let rows = subject.verify(&hsm, Duration::from_secs(1));
     print(&rows);
     for curve in CURVES {
@@ -121,7 +121,7 @@ fn it_works_where_cloudhsms_rules_hold_and_sees_a_node_that_is_lost() {
     module.set(&Control { point: PointOn::Public, ..rules.clone() });
     let environment = vec![("PKCS11_FAULTS_CONTROL".to_owned(), env.path.join("faults.json").display().to_string())];
     let subject = Subject { env: &env, environment };
-    let hsm = json!(env.config().hsm);
+    let hsm = json!(env.config().keystore.hsm().unwrap());
     subject.verify(&hsm, Duration::ZERO); // makes the keys, whose public half a token must show at that moment
     module.set(&rules);
     let rows = subject.probe();
@@ -304,7 +304,7 @@ fn milliseconds(time: Duration) -> String {
 }
 
 fn probe(config: &SignerConfig) -> Vec<Row> {
-    let library = Pkcs11::new(&config.hsm.module).unwrap();
+    let library = Pkcs11::new(&config.keystore.hsm().unwrap().module).unwrap();
     let begin = Instant::now();
     initialize(&library).unwrap_or_else(|error| panic!("C_Initialize: {}", code(&error)));
     let mut rows = vec![Row::new("C_Initialize", milliseconds(begin.elapsed()))];
@@ -347,18 +347,18 @@ fn slot(library: &Pkcs11, config: &SignerConfig, rows: &mut Vec<Row>) -> Slot {
         let token = library.get_token_info(slot).unwrap();
         let found = format!("label {:?}, serial number {:?}", token.label(), token.serial_number());
         rows.push(Row::new(format!("slot {}", slot.id()), found));
-        if match &config.hsm.token {
+        if match &config.keystore.hsm().unwrap().token {
             TokenSelector::Label(label) => token.label() == label,
             TokenSelector::Serial(serial) => token.serial_number() == serial,
         } {
             chosen = Some(slot);
         }
     }
-    chosen.unwrap_or_else(|| panic!("no token with the {}", config.hsm.token))
+    chosen.unwrap_or_else(|| panic!("no token with the {}", config.keystore.hsm().unwrap().token))
 }
 
 fn log_in(session: &Session, config: &SignerConfig) -> Duration {
-    let text = std::fs::read_to_string(&config.hsm.pin_file).unwrap();
+    let text = std::fs::read_to_string(&config.keystore.hsm().unwrap().pin_file).unwrap();
     let begin = Instant::now();
     let pin = AuthPin::new(text.trim_end_matches(['\r', '\n']).into());
     session.login(UserType::User, Some(&pin)).unwrap_or_else(|error| panic!("{}", code(&error)));
@@ -366,7 +366,7 @@ fn log_in(session: &Session, config: &SignerConfig) -> Duration {
 }
 
 fn objects(session: &Session, class: ObjectClass, key: &KeyConfig) -> Vec<ObjectHandle> {
-    let KeySelector::Label(label) = &key.selector else { panic!("the keys have labels") };
+    let KeySource::Pkcs11(KeySelector::Label(label)) = &key.source else { panic!("the keys have labels") };
     let wanted = [Attribute::Class(class), Attribute::Label(label.clone().into_bytes())];
     session.find_objects(&wanted).unwrap_or_else(|error| panic!("{}", code(&error)))
 }
@@ -390,12 +390,12 @@ fn probe_key(library: &Pkcs11, slot: Slot, session: &Session, key: &KeyConfig, c
 
     let (mut times, mut high, mut wrong) = (Vec::new(), 0, 0);
     for number in 0..SIGNATURES {
-        let digest = Digest::of(&number.to_be_bytes());
+        let message = Message::new(&number.to_be_bytes());
         let begin = Instant::now();
-        match session.sign(&Mechanism::Ecdsa, private, digest.as_bytes()) {
+        match session.sign(&Mechanism::Ecdsa, private, message.digest().as_bytes()) {
             Ok(raw) => {
                 times.push(begin.elapsed());
-                match key.public_key.accept_token_signature(&digest, &raw).map(|verified| verified.signature()) {
+                match key.public_key.accept_signature(&message, &raw).map(|verified| verified.signature()) {
                     // Changed where s was in the upper half.
                     Ok(Signature::P256(low) | Signature::Secp256k1(low)) => high += u32::from(low[..] != raw[..]),
                     _ => wrong += 1,

@@ -1,10 +1,14 @@
 //! The forms in which tokens show a curve (`CKA_EC_PARAMS`) and a public key (`CKA_EC_POINT`, `CKA_PUBLIC_KEY_INFO`).
 
-use tezos_signer_core::key::{SigningCurve, SigningPublicKey};
+use tezos_signer_core::key::{Curve, SigningPublicKey};
 use x509_cert::der::Decode as _;
 use x509_cert::der::asn1::ObjectIdentifier;
 
-pub(super) const CURVES: [SigningCurve; 2] = [SigningCurve::Secp256k1, SigningCurve::P256];
+/// The curves of the keys that a token signs with.
+const CURVES: [Curve; 3] = [Curve::Secp256k1, Curve::P256, Curve::Ed25519];
+
+/// Those of them whose keys can be recovered from signatures, and whose points are recognised by their coordinates.
+pub(super) const ECDSA_CURVES: [Curve; 2] = [Curve::Secp256k1, Curve::P256];
 
 /// A longer attribute shows no point.
 const LONGEST: usize = 1024;
@@ -13,7 +17,7 @@ const LONGEST: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ShownCurve {
     /// One that the signer signs on.
-    Supported(SigningCurve),
+    Supported(Curve),
     /// Another one: its object identifier, or its name.
     Other(String),
     /// Nothing that is understood here.
@@ -21,26 +25,31 @@ pub(super) enum ShownCurve {
 }
 
 /// The DER encoding of the curve's object identifier, as in `CKA_EC_PARAMS`.
-pub(super) fn oid(curve: SigningCurve) -> &'static [u8] {
+pub(super) fn oid(curve: Curve) -> &'static [u8] {
     match curve {
-        SigningCurve::Secp256k1 => &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a],
-        SigningCurve::P256 => &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07],
+        Curve::Secp256k1 => &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a],
+        Curve::P256 => &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07],
+        Curve::Ed25519 => &[0x06, 0x03, 0x2b, 0x65, 0x70],
+        // No token has keys on it.
+        Curve::Bls12381 => &[],
     }
 }
 
 /// Names of the curve, without what is neither letter nor digit.
-fn names(curve: SigningCurve) -> &'static [&'static str] {
+fn names(curve: Curve) -> &'static [&'static str] {
     match curve {
-        SigningCurve::Secp256k1 => &["secp256k1", "ansip256k1", "ansix9p256k1", "k256", "p256k", "p256k1"],
-        SigningCurve::P256 => {
+        Curve::Secp256k1 => &["secp256k1", "ansip256k1", "ansix9p256k1", "k256", "p256k", "p256k1"],
+        Curve::P256 => {
             &["secp256r1", "p256", "nistp256", "prime256v1", "x962prime256v1", "ansip256r1", "ansix9p256r1", "p256r1"]
         }
+        Curve::Ed25519 => &["edwards25519", "ed25519", "ided25519"],
+        Curve::Bls12381 => &[],
     }
 }
 
 /// The curve of `CKA_EC_PARAMS`: the curve's object identifier, with any tag or none, or its name.
 pub(super) fn curve(params: &[u8]) -> ShownCurve {
-    let has = |curve: &SigningCurve| {
+    let has = |curve: &Curve| {
         let bare = &oid(*curve)[2..];
         params.windows(bare.len()).any(|part| part == bare)
     };
@@ -78,9 +87,23 @@ pub(super) fn public_key(curve: &ShownCurve, shown: &[u8]) -> Option<SigningPubl
     }
     let uncompressed = |xy: &[u8]| {
         let sec1 = [&[0x04], xy].concat();
-        CURVES.into_iter().find_map(|curve| SigningPublicKey::from_sec1(curve, &sec1).ok())
+        ECDSA_CURVES.into_iter().find_map(|curve| SigningPublicKey::from_bytes(curve, &sec1).ok())
     };
+    if *curve == ShownCurve::Supported(Curve::Ed25519) {
+        return edwards(shown);
+    }
     shown.windows(64).rev().find_map(uncompressed).or_else(|| compressed(curve, shown))
+}
+
+/// An Ed25519 key: its 32 bytes as they are, as an OCTET STRING or BIT STRING, or at the end of a SubjectPublicKeyInfo.
+fn edwards(shown: &[u8]) -> Option<SigningPublicKey> {
+    let bytes = match shown {
+        bytes if bytes.len() == 32 => bytes,
+        [0x04, 0x20, bytes @ ..] | [0x03, 0x21, 0, bytes @ ..] if bytes.len() == 32 => bytes,
+        [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0, bytes @ ..] => bytes,
+        _ => return None,
+    };
+    SigningPublicKey::from_bytes(Curve::Ed25519, bytes).ok()
 }
 
 /// Half of all x are those of a point, on any curve: so the form must be right, and the curve known.
@@ -94,27 +117,27 @@ fn compressed(curve: &ShownCurve, shown: &[u8]) -> Option<SigningPublicKey> {
         | [0x03, 0x81, 0x22, 0, sec1 @ ..] => sec1.get(..33)?,
         _ => return None,
     };
-    SigningPublicKey::from_sec1(*curve, sec1).ok()
+    SigningPublicKey::from_bytes(*curve, sec1).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn keys() -> [(SigningCurve, Vec<u8>, Vec<u8>); 2] {
+    fn keys() -> [(Curve, Vec<u8>, Vec<u8>); 2] {
         let secret = secp256k1::SecretKey::from_secret_bytes([7; 32]).unwrap().public_key();
         let p256 = *p256::ecdsa::SigningKey::from_slice(&[7; 32]).unwrap().verifying_key();
         let sec1 = |compress| p256.to_sec1_point(compress).as_bytes().to_vec();
         [
-            (SigningCurve::Secp256k1, secret.serialize_uncompressed().to_vec(), secret.serialize().to_vec()),
-            (SigningCurve::P256, sec1(false), sec1(true)),
+            (Curve::Secp256k1, secret.serialize_uncompressed().to_vec(), secret.serialize().to_vec()),
+            (Curve::P256, sec1(false), sec1(true)),
         ]
     }
 
     #[test]
     fn a_point_is_read_in_whatever_form() {
         for (curve, point, short) in keys() {
-            let expected = SigningPublicKey::from_sec1(curve, &point).unwrap();
+            let expected = SigningPublicKey::from_bytes(curve, &point).unwrap();
             let (xy, named) = (&point[1..], ShownCurve::Supported(curve));
             let of = |parts: &[&[u8]]| parts.concat();
             for shown in [
@@ -154,6 +177,20 @@ mod tests {
     }
 
     #[test]
+    fn an_ed25519_key_is_read_in_its_forms_where_the_curve_is_known() {
+        let key: SigningPublicKey = "edpkufnz668CdgnVC4X5KRvJoXCMgicr29Tjmr5vxGzvMdipwkTZmM".parse().unwrap();
+        let (bytes, named) = (key.to_bytes(), ShownCurve::Supported(Curve::Ed25519));
+        let info = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0];
+        for head in [&[][..], &[4, 0x20], &[3, 0x21, 0], &info] {
+            let shown = [head, &bytes].concat();
+            assert_eq!(public_key(&named, &shown).as_ref(), Some(&key), "{}", hex::encode(&shown));
+            assert_eq!(public_key(&ShownCurve::Unknown, &shown), None);
+            assert_eq!(public_key(&named, &shown[..shown.len() - 1]), None);
+            assert_eq!(public_key(&named, &[&shown[..], &[0]].concat()), None);
+        }
+    }
+
+    #[test]
     fn a_curve_is_read_as_an_object_identifier_with_any_tag_and_as_a_name() {
         for curve_of in CURVES {
             let der = oid(curve_of);
@@ -179,12 +216,15 @@ mod tests {
             found[0].clone()
         };
         for name in ["secp256k1", "SECP256K1", "ansip256k1"] {
-            assert_eq!(named(name), ShownCurve::Supported(SigningCurve::Secp256k1));
+            assert_eq!(named(name), ShownCurve::Supported(Curve::Secp256k1));
         }
         for name in ["prime256v1", "secp256r1", "P-256", "NIST P-256"] {
-            assert_eq!(named(name), ShownCurve::Supported(SigningCurve::P256));
+            assert_eq!(named(name), ShownCurve::Supported(Curve::P256));
         }
-        for name in ["brainpoolP256r1", "secp384r1", "edwards25519"] {
+        for name in ["edwards25519", "Ed25519", "id-Ed25519"] {
+            assert_eq!(named(name), ShownCurve::Supported(Curve::Ed25519));
+        }
+        for name in ["brainpoolP256r1", "secp384r1", "edwards448"] {
             assert_eq!(named(name), ShownCurve::Other(name.to_owned()));
         }
         assert_eq!(curve(&[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22]), ShownCurve::Other("1.3.132.0.34".to_owned()));

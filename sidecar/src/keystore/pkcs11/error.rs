@@ -6,9 +6,9 @@ use cryptoki::error::{Error, RvError};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tezos_signer_core::cause::Cause;
-use tezos_signer_core::config::TokenSelector;
+use tezos_signer_core::config::{MechanismNumber, TokenSelector};
 use tezos_signer_core::json::quoted;
-use tezos_signer_core::key::{PublicKeyHash, TokenSignatureError};
+use tezos_signer_core::key::{PublicKeyHash, ReturnedSignatureError};
 
 /// Why the token did not sign, or cannot. The worker threads try again by themselves, by the steps of
 /// [`recovery`](crate::keystore::pkcs11::recovery); where only a person can help, the message says what to do. No error has a PIN or a part
@@ -120,6 +120,17 @@ pub enum HsmError {
         /// The address of the token's key.
         found: String,
     },
+    /// The token's list of mechanisms has none for Ed25519. A retry does not help before the configuration names one.
+    #[error(
+        "the token lists no mechanism for Ed25519 (CKM_EDDSA, or CloudHSM's CKM_CLOUDHSM_EDDSA): it cannot sign with tz1 keys, or set \
+         hsm.eddsaMechanism to the number of its mechanism"
+    )]
+    NoEddsa,
+    /// The configured number is no mechanism that can be used here. A retry does not help before the configuration is changed.
+    #[error(
+        "hsm.eddsaMechanism is {0}, which is neither CKM_EDDSA (0x00001057) nor the number of a vendor (0x80000000 and above)"
+    )]
+    EddsaMechanism(MechanismNumber),
     /// A key that was to be generated exists already.
     #[error("the token already has a key with label {label}: choose another label; nothing was generated", label = quoted(.0))]
     LabelTaken(String),
@@ -136,7 +147,7 @@ pub enum HsmError {
     },
     /// The token signed, but not what it was asked to. A retry on a new session may help.
     #[error("{0}; it was not released")]
-    BadSignature(#[from] TokenSignatureError),
+    BadSignature(#[from] ReturnedSignatureError),
     /// A thread has been in the library for so long that nobody waits for it any more. Another one, or the next process, tries again.
     #[error("the PKCS#11 library does not return from {0}")]
     Hangs(&'static str),
@@ -160,7 +171,14 @@ pub enum HsmError {
 impl HsmError {
     /// Whether the error concerns only one key of the configuration.
     pub(super) fn is_of_one_key(&self) -> bool {
-        matches!(self, Self::NoKey { .. } | Self::AmbiguousKey(_) | Self::WrongKey { .. })
+        matches!(
+            self,
+            Self::NoKey { .. }
+                | Self::AmbiguousKey(_)
+                | Self::WrongKey { .. }
+                | Self::NoEddsa
+                | Self::EddsaMechanism(_)
+        )
     }
 
     /// The names of the PKCS#11 function that failed and of the code that it returned. `None` for other errors.

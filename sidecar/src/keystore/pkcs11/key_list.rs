@@ -1,15 +1,15 @@
 //! The private keys of a token: listing and generating them.
 
-use crate::keystore::pkcs11::ec_forms::{self, CURVES, ShownCurve};
+use crate::keystore::pkcs11::ec_forms::{self, ECDSA_CURVES, ShownCurve};
 use crate::keystore::pkcs11::key_attributes::KeyObject;
 use crate::keystore::pkcs11::signing::PrivateKey;
 use crate::keystore::pkcs11::token::{OpenSession, Token};
 use crate::keystore::pkcs11::worker_slot::CallClock;
 use crate::keystore::pkcs11::{HsmError, TRIAL};
-use cryptoki::mechanism::Mechanism;
+use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
 use tezos_signer_core::config::HsmConfig;
-use tezos_signer_core::key::{Digest, PublicKeyHash, SigningCurve, SigningPublicKey};
+use tezos_signer_core::key::{Curve, Message, PublicKeyHash, SigningPublicKey};
 
 /// The second payload of two that are signed to learn a public key, as harmless as [`TRIAL`].
 const SECOND_TRIAL: &[u8] = b"tezos-signer: which key signs? This is no Tezos payload.";
@@ -18,14 +18,14 @@ const SECOND_TRIAL: &[u8] = b"tezos-signer: which key signs? This is no Tezos pa
 #[derive(Debug, Clone, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyEntry {
-    /// The public key in base58check, `sppk…` or `p2pk…`.
+    /// The public key in base58check, `edpk…`, `sppk…` or `p2pk…`.
     pub public_key: SigningPublicKey,
-    /// The hash of the public key in base58check, `tz2…` or `tz3…`.
+    /// The hash of the public key in base58check, `tz1…` to `tz3…`.
     pub public_key_hash: PublicKeyHash,
     /// The `CKA_LABEL` of the private key, empty if it has none.
     pub label: String,
     /// The curve of the key.
-    pub curve: SigningCurve,
+    pub curve: Curve,
     /// The `CKA_ID` of the private key in hex.
     pub id: Option<String>,
 }
@@ -158,10 +158,7 @@ fn usable_key(
 ) -> Result<Option<SigningPublicKey>, String> {
     let of_attribute = |error: HsmError| format!("its attributes cannot be read: {error}");
     match object.key_type().map_err(of_attribute)? {
-        None | Some(KeyType::EC) => {}
-        Some(KeyType::EC_EDWARDS) => {
-            return Err("it is an Ed25519 or Ed448 key: the signer signs with secp256k1 and P-256 keys".to_owned());
-        }
+        None | Some(KeyType::EC | KeyType::EC_EDWARDS) => {}
         Some(_) => return Ok(None),
     }
     if object.never_signs().map_err(of_attribute)? {
@@ -172,19 +169,29 @@ fn usable_key(
     }
     // A token that does not let its attributes be read may let it sign.
     if let Some(key) = object.public_key().ok().flatten().or_else(beside) {
+        if key.curve() == Curve::Ed25519 {
+            PrivateKey::new(session, object.handle, Curve::Ed25519, object.clock).map_err(|error| error.to_string())?;
+        }
         return Ok(Some(key));
     }
     let curves = match object.curve() {
+        Ok(ShownCurve::Supported(Curve::Ed25519)) => {
+            return Err(
+                "its public key cannot be read from the token, and an Ed25519 signature does not show it: store the public key in the token too"
+                    .to_owned(),
+            );
+        }
         Ok(ShownCurve::Supported(curve)) => vec![curve],
-        Ok(ShownCurve::Unknown) | Err(_) => CURVES.to_vec(),
+        Ok(ShownCurve::Unknown) | Err(_) => ECDSA_CURVES.to_vec(),
         Ok(ShownCurve::Other(curve)) => {
-            return Err(format!("its curve is {curve}: the signer signs with secp256k1 and P-256 keys"));
+            return Err(format!("its curve is {curve}: the signer signs with Ed25519, secp256k1 and P-256 keys"));
         }
     };
-    let (first, second) = (Digest::of(TRIAL), Digest::of(SECOND_TRIAL));
-    let mut private = PrivateKey::new(object.handle);
-    let mut sign = |digest| {
-        let signed = private.sign(session, digest, object.clock);
+    let (first, second) = (Message::new(TRIAL), Message::new(SECOND_TRIAL));
+    let mut private =
+        PrivateKey::new(session, object.handle, curves[0], object.clock).map_err(|error| error.to_string())?;
+    let mut sign = |message: &Message| {
+        let signed = private.sign(session, message.digest(), object.clock);
         signed.map_err(|error| {
             format!("its public key cannot be read from the token, nor learned by a trial signature: {error}")
         })
@@ -201,7 +208,7 @@ fn usable_key(
 
 /// Makes a key pair in the token: for signing only, never to leave it. Refuses a label that is taken. Returns what the token made, which may
 /// differ from what was asked for.
-pub fn generate(config: &HsmConfig, label: &str, curve: SigningCurve) -> Result<KeyEntry, HsmError> {
+pub fn generate(config: &HsmConfig, label: &str, curve: Curve) -> Result<KeyEntry, HsmError> {
     let clock = CallClock::default();
     let session = Token::new(config.clone()).open(&clock)?;
     let name = Attribute::Label(label.as_bytes().to_vec());
@@ -219,6 +226,12 @@ pub fn generate(config: &HsmConfig, label: &str, curve: SigningCurve) -> Result<
         name.clone(),
         id.clone(),
     ];
+    let mechanisms = if curve == Curve::Ed25519 { session.mechanisms(&clock)? } else { Vec::new() };
+    let mechanism = if mechanisms.contains(&MechanismType::ECC_EDWARDS_KEY_PAIR_GEN) {
+        Mechanism::EccEdwardsKeyPairGen
+    } else {
+        Mechanism::EccKeyPairGen
+    };
     let private = [
         Attribute::Token(true),
         Attribute::Private(true),
@@ -228,7 +241,7 @@ pub fn generate(config: &HsmConfig, label: &str, curve: SigningCurve) -> Result<
         name,
         id,
     ];
-    let (public, private) = session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)?;
+    let (public, private) = session.generate_key_pair(&mechanism, &public, &private)?;
     read_back(&session, public, private, curve, &clock)
         .map_err(|problem| HsmError::Generated { label: label.to_owned(), problem })
 }
@@ -238,7 +251,7 @@ fn read_back(
     session: &OpenSession,
     public: ObjectHandle,
     private: ObjectHandle,
-    curve: SigningCurve,
+    curve: Curve,
     clock: &CallClock,
 ) -> Result<KeyEntry, String> {
     let object = |handle| KeyObject { session, handle, clock };
@@ -247,7 +260,7 @@ fn read_back(
     match usable_key(session, object(private), &names, beside)? {
         Some(key) if key.curve() == curve => Ok(names.entry(key)),
         Some(key) => Err(format!("it is on the curve {}, not {curve}", key.curve())),
-        None => Err("its CKA_KEY_TYPE is not CKK_EC".to_owned()),
+        None => Err("its CKA_KEY_TYPE is neither CKK_EC nor CKK_EC_EDWARDS".to_owned()),
     }
 }
 
@@ -292,7 +305,7 @@ mod tests {
         let names = |label: &str, id: &[u8]| Names { label: label.to_owned(), id: id.to_vec() };
         let [one, two] = [1, 2].map(|secret| {
             let secret = secp256k1::SecretKey::from_secret_bytes([secret; 32]).unwrap();
-            SigningPublicKey::from_sec1(SigningCurve::Secp256k1, &secret.public_key().serialize()).unwrap()
+            SigningPublicKey::from_bytes(Curve::Secp256k1, &secret.public_key().serialize()).unwrap()
         });
         let beside = |own: usize, private: &[Names], public: &[(Names, &SigningPublicKey)]| {
             let public: Vec<_> = public.iter().map(|(names, key)| (names.clone(), (*key).clone())).collect();

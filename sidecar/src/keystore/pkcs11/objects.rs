@@ -1,6 +1,7 @@
 //! The configured keys in a token: finding them, and trying whether they sign.
 
 use crate::keystore::pkcs11::key_attributes::KeyObject;
+use crate::keystore::pkcs11::keys::{TokenKey, in_token};
 use crate::keystore::pkcs11::signing::PrivateKey;
 use crate::keystore::pkcs11::token::{OpenSession, Token};
 use crate::keystore::pkcs11::worker_slot::{CallClock, LibraryCall};
@@ -10,13 +11,13 @@ use cryptoki::session::Session;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tezos_signer_core::config::{HsmConfig, KeyConfig, KeySelector};
-use tezos_signer_core::key::{Digest, PublicKeyHash};
+use tezos_signer_core::key::{Message, PublicKeyHash};
 
 /// The private key that `key` selects. It makes only one search, because searches are slow. The first signature shows whether
 /// it is the configured key; if not, [`check_public_key`] finds the reason.
-pub(super) fn find(session: &Session, key: &KeyConfig, clock: &CallClock) -> Result<PrivateKey, HsmError> {
+pub(super) fn find(session: &OpenSession, key: &TokenKey, clock: &CallClock) -> Result<PrivateKey, HsmError> {
     match search(session, key, ObjectClass::PRIVATE_KEY, clock)?[..] {
-        [handle] => Ok(PrivateKey::new(handle)),
+        [handle] => PrivateKey::new(session, handle, key.public_key.curve(), clock),
         [] => Err(HsmError::NoKey { key: key.hash(), selector: key.selector.to_string() }),
         _ => Err(HsmError::AmbiguousKey(key.selector.to_string())),
     }
@@ -25,7 +26,7 @@ pub(super) fn find(session: &Session, key: &KeyConfig, clock: &CallClock) -> Res
 /// [`HsmError::WrongKey`] where the token shows that `private`, or the public key beside it, is another key than `key`.
 pub(super) fn check_public_key(
     session: &Session,
-    key: &KeyConfig,
+    key: &TokenKey,
     private: ObjectHandle,
     clock: &CallClock,
 ) -> Result<(), HsmError> {
@@ -48,7 +49,7 @@ pub(super) fn check_public_key(
 /// The objects of a class that `key` names. Whoever searches wants one, so no more than two are returned.
 fn search(
     session: &Session,
-    key: &KeyConfig,
+    key: &TokenKey,
     class: ObjectClass,
     clock: &CallClock,
 ) -> Result<Vec<ObjectHandle>, HsmError> {
@@ -83,7 +84,7 @@ const TRIALS: usize = 5;
 /// What was found of all.
 #[derive(Debug)]
 pub struct Examination {
-    /// In the order of the configuration; an error where the token could not be used.
+    /// Those that are in the token, in the order of the configuration; an error where the token could not be used.
     pub keys: Result<Vec<Examined>, HsmError>,
     /// A thread is still in the library: the process can end by [`crate::exit::end`] only.
     pub hangs: bool,
@@ -92,11 +93,12 @@ pub struct Examination {
 /// How often [`examine`] checks whether a call of the library lasts too long.
 const CHECK_PERIOD: Duration = Duration::from_millis(100);
 
-/// Logs in to the token, and tries each of `keys`. Where one call of the library does not return for `exitAfterHangSeconds`, what
+/// Logs in to the token, and tries each of `keys` that is in it. Where one call of the library does not return for `exitAfterHangSeconds`, what
 /// was not tried before is [`HsmError::Hangs`].
 pub fn examine(config: &HsmConfig, keys: &[KeyConfig]) -> std::io::Result<Examination> {
     let (sender, results) = crossbeam_channel::unbounded();
-    let (token, to_try) = (Token::new(config.clone()), keys.to_vec());
+    let keys = in_token(keys);
+    let (token, to_try) = (Token::new(config.clone()), keys.clone());
     let clock = Arc::new(CallClock::default());
     let of_thread = clock.clone();
     let thread = std::thread::Builder::new().name("hsm-check".to_owned()).spawn(move || {
@@ -130,14 +132,14 @@ pub fn examine(config: &HsmConfig, keys: &[KeyConfig]) -> std::io::Result<Examin
     Ok(Examination { keys, hangs: !thread.is_finished() })
 }
 
-fn time_to_sign(session: &OpenSession, key: &KeyConfig, clock: &CallClock) -> Result<Duration, HsmError> {
+fn time_to_sign(session: &OpenSession, key: &TokenKey, clock: &CallClock) -> Result<Duration, HsmError> {
     let mut private = clock.during(LibraryCall::Finding, || find(session, key, clock))?;
-    let digest = Digest::of(TRIAL);
+    let message = Message::new(TRIAL);
     let mut times = Vec::new();
     for _ in 0..TRIALS {
         let begin = Instant::now();
-        let raw = clock.during(LibraryCall::Signing, || private.sign(session, &digest, clock))?;
-        let accepted = key.public_key.accept_token_signature(&digest, &raw);
+        let raw = clock.during(LibraryCall::Signing, || private.sign(session, message.digest(), clock))?;
+        let accepted = key.public_key.accept_signature(&message, &raw);
         let took = begin.elapsed();
         if let Err(error) = accepted {
             clock.during(LibraryCall::Finding, || check_public_key(session, key, private.handle, clock))?;

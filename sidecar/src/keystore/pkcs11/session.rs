@@ -1,6 +1,7 @@
 //! A session that signs, with the keys that it has found. Handles belong to their session, so each session finds its keys
 //! itself: one after the other between requests, and at once the key of a waiting request.
 
+use crate::keystore::pkcs11::keys::TokenKey;
 use crate::keystore::pkcs11::signing::PrivateKey;
 use crate::keystore::pkcs11::token::OpenSession;
 use crate::keystore::pkcs11::worker_slot::{CallClock, LibraryCall, WorkerSlot};
@@ -8,8 +9,7 @@ use crate::keystore::pkcs11::{HsmError, TRIAL, objects};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tezos_signer_core::config::KeyConfig;
-use tezos_signer_core::key::{Digest, PublicKeyHash, VerifiedSignature};
+use tezos_signer_core::key::{Message, PublicKeyHash, VerifiedSignature};
 
 /// The interval at which a missing key is searched again, and the age at which a session that signs with some keys only is replaced by one
 /// that searches the others again. The first value is for searches without requests, which are rare because CloudHSM asks every HSM; the
@@ -24,7 +24,7 @@ pub(super) const RENEW_FACTOR: u32 = 4;
 pub(super) struct Ready {
     pub(super) session: OpenSession,
     /// Those that `keys` are of.
-    pub(super) configured: Arc<[KeyConfig]>,
+    pub(super) configured: Arc<[TokenKey]>,
     pub(super) keys: BTreeMap<PublicKeyHash, Found>,
     pub(super) opened: Instant,
     /// When the last round of trial signatures began.
@@ -38,7 +38,7 @@ pub(super) struct Ready {
 
 /// A key in a session.
 pub(super) struct Found {
-    pub(super) config: KeyConfig,
+    pub(super) config: TokenKey,
     /// `None`: it was not searched yet. An error: why only this key was not found.
     pub(super) handle: Option<Result<PrivateKey, HsmError>>,
     /// When the last search for it ended, and how long it took.
@@ -65,7 +65,7 @@ impl Round {
 }
 
 impl Found {
-    pub(super) fn new(config: &KeyConfig) -> Self {
+    pub(super) fn new(config: &TokenKey) -> Self {
         let searched = (Instant::now(), Duration::ZERO);
         Self { config: config.clone(), handle: None, searched, has_signed: false }
     }
@@ -85,14 +85,14 @@ impl Found {
     fn sign(
         &mut self,
         session: &OpenSession,
-        digest: &Digest,
+        message: &Message,
         clock: &CallClock,
     ) -> Result<VerifiedSignature, HsmError> {
         let Some(key) = &mut self.handle else {
             return Err(HsmError::NoKey { key: self.config.hash(), selector: "not looked for yet".to_owned() });
         };
-        let raw = key.as_mut().map_err(|error| error.clone())?.sign(session, digest, clock)?;
-        Ok(self.config.public_key.accept_token_signature(digest, &raw)?)
+        let raw = key.as_mut().map_err(|error| error.clone())?.sign(session, message.digest(), clock)?;
+        Ok(self.config.public_key.accept_signature(message, &raw)?)
     }
 
     /// Finds the key where that was not done, and has it sign a trial. Where `handle` is still `None` after an error, the error
@@ -108,7 +108,7 @@ impl Found {
                 found => Some(found),
             };
         }
-        let sign = || self.sign(session, &Digest::of(TRIAL), &slot.clock);
+        let sign = || self.sign(session, &Message::new(TRIAL), &slot.clock);
         let signed = slot.clock.during(LibraryCall::Signing, sign);
         match signed {
             Ok(signature) => {
@@ -137,8 +137,8 @@ impl Found {
 impl Ready {
     /// With keys that are still to be found, beginning at the `start`-th: so several sessions, each with a start of its own, find
     /// all keys sooner than each of them would.
-    pub(super) fn new(session: OpenSession, configured: Arc<[KeyConfig]>, start: usize) -> Self {
-        let mut left: VecDeque<_> = configured.iter().map(KeyConfig::hash).collect();
+    pub(super) fn new(session: OpenSession, configured: Arc<[TokenKey]>, start: usize) -> Self {
+        let mut left: VecDeque<_> = configured.iter().map(TokenKey::hash).collect();
         left.rotate_left(start.min(left.len()));
         let now = Instant::now();
         Self {
@@ -173,11 +173,11 @@ impl Ready {
         }
     }
 
-    /// Signs `digest` with `key`, which has signed a trial in this session before.
+    /// Signs `message` with `key`, which has signed a trial in this session before.
     pub(super) fn sign(
         &mut self,
         key: &PublicKeyHash,
-        digest: &Digest,
+        message: &Message,
         slot: &WorkerSlot,
     ) -> Result<VerifiedSignature, HsmError> {
         let Some(found) = self.keys.get_mut(key) else {
@@ -187,7 +187,7 @@ impl Ready {
         if !found.has_signed {
             found.try_in(&self.session, slot)?;
         }
-        slot.clock.during(LibraryCall::Signing, || found.sign(&self.session, digest, &slot.clock))
+        slot.clock.during(LibraryCall::Signing, || found.sign(&self.session, message, &slot.clock))
     }
 
     /// Begins another round, unless one is under way.
@@ -202,7 +202,7 @@ impl Ready {
     }
 
     /// Signs with `configured` from now on. Keys that were found are kept; new ones come first in the round.
-    pub(super) fn follow(&mut self, configured: Arc<[KeyConfig]>) {
+    pub(super) fn follow(&mut self, configured: Arc<[TokenKey]>) {
         let mut known = std::mem::take(&mut self.keys);
         for config in configured.iter() {
             let found = match known.remove(&config.hash()) {

@@ -10,12 +10,13 @@ use crate::keystore::pkcs11::unsent_pin::START_PAUSE;
 use crate::keystore::pkcs11::worker_slot::{CallClock, OneCallAtATime};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Function, Pkcs11};
 use cryptoki::error::{Error, RvError};
+use cryptoki::mechanism::MechanismType;
 use cryptoki::session::{Session, SessionState, UserType};
 use parking_lot::Mutex;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tezos_signer_core::config::HsmConfig;
+use tezos_signer_core::config::{HsmConfig, MechanismNumber};
 
 /// How long one thread waits for another that is opening a session.
 const TURN: Duration = Duration::from_secs(1);
@@ -60,6 +61,7 @@ pub(super) struct OpenSession {
     library: Pkcs11,
     slot: TokenSlot,
     logins: Arc<Logins>,
+    eddsa_mechanism: Option<MechanismNumber>,
     /// Dropped after the session, so that it is closed when it counts no more.
     _counted: Arc<()>,
 }
@@ -72,6 +74,16 @@ impl Deref for OpenSession {
 }
 
 impl OpenSession {
+    /// The mechanism for Ed25519 that the configuration names.
+    pub(super) fn eddsa_mechanism(&self) -> Option<MechanismNumber> {
+        self.eddsa_mechanism
+    }
+
+    /// What the token lists as its mechanisms.
+    pub(super) fn mechanisms(&self, clock: &CallClock) -> Result<Vec<MechanismType>, HsmError> {
+        Ok(clock.call(|| self.library.get_mechanism_list(self.slot.slot))?)
+    }
+
     /// Shows the PIN for the one signature that `C_SignInit` has begun.
     pub(super) fn log_in_for_signature(&self, clock: &CallClock) -> Result<(), HsmError> {
         self.log_in(UserType::ContextSpecific, clock)
@@ -132,7 +144,8 @@ impl Token {
             opened => opened?,
         };
         let logins = self.logins.clone();
-        let session = OpenSession { session, library, slot, logins, _counted: self.sessions.clone() };
+        let eddsa_mechanism = self.config.eddsa_mechanism;
+        let session = OpenSession { session, library, slot, logins, eddsa_mechanism, _counted: self.sessions.clone() };
         let is_logged_in = matches!(
             clock.call(|| session.get_session_info())?.session_state(),
             SessionState::RwUser | SessionState::RoUser

@@ -5,7 +5,7 @@
 //! requests, and at once the key of a waiting request.
 
 use crate::keystore::pkcs11::health::Health;
-use crate::keystore::pkcs11::keys::Keys;
+use crate::keystore::pkcs11::keys::{Keys, TokenKey};
 use crate::keystore::pkcs11::metrics::{HsmMetrics, Step};
 use crate::keystore::pkcs11::recovery::Recovery;
 use crate::keystore::pkcs11::search_limit::SearchLimit;
@@ -17,7 +17,6 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use cryptoki::error::RvError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tezos_signer_core::config::KeyConfig;
 use tezos_signer_core::key::{PublicKeyHash, VerifiedSignature};
 
 /// How often an idle session is probed.
@@ -203,14 +202,14 @@ impl Worker {
     /// What becomes of a request on the session that is open, and whether the session lacks its key.
     fn sign(&mut self, job: &Job) -> Option<(Result<VerifiedSignature, HsmError>, bool)> {
         let mut ready = self.session.take()?;
-        let signed = ready.sign(&job.key, &job.digest, &self.slot);
+        let signed = ready.sign(&job.key, &job.message, &self.slot);
         let lacks = ready.lacks(&job.key);
         self.session = Some(ready);
         Some((signed, lacks))
     }
 
     /// Whether the token signs with a key that is not configured. What is wrong with the session is another's matter to try.
-    fn try_candidate(&mut self, job: &Job, candidate: &KeyConfig, tries: u8) {
+    fn try_candidate(&mut self, job: &Job, candidate: &TokenKey, tries: u8) {
         let Some(ready) = &self.session else { return self.give_back(job) };
         match Found::new(candidate).try_in(&ready.session, &self.slot) {
             Err(error) if tries < TRIES && error.recovery() > Recovery::Wait => {
@@ -430,7 +429,7 @@ impl Worker {
     }
 
     /// With which key a new session begins: each of the sessions with another.
-    fn start_of(&mut self, configured: &[KeyConfig]) -> usize {
+    fn start_of(&mut self, configured: &[TokenKey]) -> usize {
         let spoilt = self.start_with.take();
         let after = configured.iter().position(|key| Some(key.hash()) == spoilt);
         let sessions = usize::from(self.shared.sessions.max(1));

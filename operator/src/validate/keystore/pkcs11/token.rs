@@ -33,6 +33,7 @@ pub(super) fn config(
     let hang = numbers.exit_after_hang_seconds;
     let exit_after_hang = number("exitAfterHangSeconds", hang, DEFAULT_EXIT_AFTER_HANG_SECONDS, 3, 3600)?;
     Ok(HsmConfig {
+        eddsa_mechanism: None,
         module,
         token,
         pin_file: names::pkcs11::PIN_FILE.into(),

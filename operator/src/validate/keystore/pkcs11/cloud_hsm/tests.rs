@@ -81,7 +81,7 @@ fn the_token_is_found_by_label_or_serial() {
         section.remove("token");
         section.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         let valid = validate(&serde_json::from_value(object).unwrap()).unwrap();
-        SignerConfig::from_yaml(&valid.config).unwrap().hsm
+        SignerConfig::from_yaml(&valid.config).unwrap().keystore.hsm().unwrap().clone()
     };
     let serial = [("serial", json!("ab12")), ("exitAfterSeconds", json!(30))];
     for signer in [example(), cloud_hsm_example()] {

@@ -114,7 +114,11 @@ fn mistakes_are_told_with_field_and_line() {
         ("label: baker-one", "label: baker-one\n  id: abcd", &["keys: key tz3", "either label or id"]),
         ("label: baker-one", "id: xyz", &["keys: id of key tz3", "hex"]),
         (KEY, "p2pk66Y3178eHvgWFA4CDsgGPhbkWtwrYCVUKJnsAi41eGP7MbHKv25", &["keys[0]", "publicKey", "checksum"]),
-        (KEY, "BLpk1vvYoUeVyjsZhdhtzuEEsUAbigzgvZ3Ms3v4MZoeinnJKRa3MKksHZgH7nYXFxSREebWo619", &["keys[0]", "tz4"]),
+        (
+            KEY,
+            "BLpk1vvYoUeVyjsZhdhtzuEEsUAbigzgvZ3Ms3v4MZoeinnJKRa3MKksHZgH7nYXFxSREebWo619",
+            &["keys", "label of key tz4", "sealed"],
+        ),
         ("mainnet", "NetX", &["keys[0]", "chain"]),
         ("mainnet", "mainnet\n  allow: []", &["keys: allow of key tz3"]),
         ("mainnet", "mainnet\n  allow: [revael]", &["keys[0]", "allow", "revael", "reveal", "attestation"]),

@@ -140,6 +140,10 @@ fn batch(branch: [u8; 32], contents: &[Encoded]) -> Vec<u8> {
     [0x03].into_iter().chain(branch).chain(contents).collect()
 }
 
+fn scheme() -> impl Strategy<Value = Curve> {
+    prop::sample::select(Curve::ALL.to_vec())
+}
+
 fn setting() -> impl Strategy<Value = UnknownSuffix> {
     prop_oneof![Just(UnknownSuffix::Refuse), Just(UnknownSuffix::OctezCompatible)]
 }
@@ -175,24 +179,25 @@ proptest! {
     #[test]
     fn arbitrary_bytes_are_decoded_or_refused(
         magic in prop_oneof![Just(0x03_u8), 0x11_u8..0x14, any::<u8>()],
-        bytes in proptest::collection::vec(any::<u8>(), 0..400), unknown in setting(),
+        bytes in proptest::collection::vec(any::<u8>(), 0..400), unknown in setting(), scheme in scheme(),
     ) {
-        let _ = decode(&[&[magic][..], &bytes].concat(), Curve::P256, unknown);
+        let _ = decode(&[&[magic][..], &bytes].concat(), scheme, unknown);
     }
 
     #[test]
     fn arbitrary_contents_are_decoded_or_refused(tag: u8, bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-        let _ = decode(&[&[0x03; 33][..], &[tag, 2], &bytes].concat(), UnknownSuffix::Refuse);
+        let _ = decode(&[&[0x03; 33][..], &[tag, 2], &bytes].concat(), Curve::P256, UnknownSuffix::Refuse);
     }
 
     /// The strict setting accepts nothing that the other does not, and the same otherwise.
     #[test]
     fn the_strict_setting_accepts_a_part_of_what_the_other_does(
-        magic in 0x11_u8..0x14, mut bytes in proptest::collection::vec(any::<u8>(), 47..120), tag in prop_oneof![20_u8..24, any::<u8>()],
+        magic in 0x11_u8..0x14, mut bytes in proptest::collection::vec(any::<u8>(), 47..120), tag in prop_oneof![20_u8..24, 40_u8..42, any::<u8>()],
+        scheme in scheme(),
     ) {
         bytes[36] = tag;
         let bytes = [&[magic][..], &bytes].concat();
-        match (decode(&bytes, Curve::P256, UnknownSuffix::Refuse), decode(&bytes, Curve::P256, UnknownSuffix::OctezCompatible)) {
+        match (decode(&bytes, scheme, UnknownSuffix::Refuse), decode(&bytes, scheme, UnknownSuffix::OctezCompatible)) {
             (Err(_), Ok(Payload::Consensus(found))) => prop_assert_ne!(found.shape, Shape::Known),
             (strict, compatible) => prop_assert_eq!(strict, compatible),
         }

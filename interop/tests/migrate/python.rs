@@ -1,7 +1,7 @@
 //! The Python signer's keys.json.
 
 use super::{TZ3, changes, keys_json, lost, migrate, parsed, why};
-use tezos_signer_core::config::KeySelector;
+use tezos_signer_core::config::{KeySelector, KeySource};
 use tezos_signer_core::key::ChainId;
 use tezos_signer_interop::migrate::Source;
 
@@ -10,10 +10,10 @@ fn the_python_signers_keys_json() {
     let migrated = keys_json();
     let config = parsed(&migrated);
     assert_eq!(config.listen.to_string(), "10.0.0.5:5000");
-    assert_eq!(config.hsm.module.to_str(), Some("/opt/cloudhsm/lib/libcloudhsm_pkcs11.so"));
+    assert_eq!(config.keystore.hsm().unwrap().module.to_str(), Some("/opt/cloudhsm/lib/libcloudhsm_pkcs11.so"));
     let [by_handle, by_label] = &config.keys[..] else { panic!("{:?}", config.keys) };
     assert_eq!(by_handle.public_key.to_string(), TZ3);
-    assert_eq!(by_label.selector, KeySelector::Label("baker-two".to_owned()));
+    assert_eq!(by_label.source, KeySource::Pkcs11(KeySelector::Label("baker-two".to_owned())));
     for key in &config.keys {
         let allow: Vec<_> = key.policy.allow.iter().map(ToString::to_string).collect();
         assert_eq!(allow, ["block", "preattestation", "attestation", "ballot"]);

@@ -1,7 +1,7 @@
 //! Signatory's configuration.
 
 use super::{TZ3, allowed, changes, lost, migrate, parsed, signatory_yaml, why};
-use tezos_signer_core::config::KeySelector;
+use tezos_signer_core::config::{KeySelector, KeySource};
 use tezos_signer_core::policy::PayloadKind;
 use tezos_signer_interop::migrate::{Migrated, Source};
 
@@ -16,9 +16,9 @@ fn signatorys_yaml() {
     assert_eq!(config.authorized_keys.hashes().count(), 2);
     let [one, two, default] = &config.keys[..] else { panic!("{:?}", config.keys) };
     assert_eq!(one.public_key.to_string(), TZ3);
-    assert_eq!(one.selector, KeySelector::Label("baker-one".to_owned()));
+    assert_eq!(one.source, KeySource::Pkcs11(KeySelector::Label("baker-one".to_owned())));
     assert_eq!(one.authorized_keys.hashes().count(), 1);
-    assert_eq!(two.selector, KeySelector::Id(vec![0x12, 0x34, 0xab, 0xcd]));
+    assert_eq!(two.source, KeySource::Pkcs11(KeySelector::Id(vec![0x12, 0x34, 0xab, 0xcd])));
     let allow = |key: usize| allowed(&config, key);
     assert_eq!(allow(0), ["block", "preattestation", "attestation", "ballot", "reveal", "stake"]);
     assert_eq!(config.keys[0].policy.ballot.iter().map(ToString::to_string).collect::<Vec<_>>(), ["pass", "yay"]);

@@ -77,6 +77,10 @@ pub struct Habits {
     pub shown: Vec<Shown>,
     /// Searches find no public key.
     pub hides_public_keys: bool,
+    /// The token's number for pure Ed25519, in place of `CKM_EDDSA`, which it does not know.
+    pub eddsa: Option<u64>,
+    /// The list of mechanisms lacks the one for Ed25519.
+    pub hides_eddsa: bool,
     /// `C_GenerateKeyPair` cuts labels to so many bytes.
     pub longest_label: Option<u64>,
 }

@@ -171,12 +171,14 @@ fn keys_that_cannot_sign_are_named_with_the_reason_and_not_signed_with() {
     let env = TestEnv::new();
     let module = FaultyModule::install(&env);
     let p384 = shown(EC_PARAMS, &[6, 5, 0x2b, 0x81, 4, 0, 0x22], ALL, &[]);
-    let ed25519 = shown(KEY_TYPE, &0x40_u64.to_ne_bytes(), ALL, &[]);
+    let ed448 = shown(EC_PARAMS, &[6, 3, 0x2b, 0x65, 0x71], ALL, &[]);
+    let ed25519 = shown(EC_PARAMS, &[6, 3, 0x2b, 0x65, 0x70], ALL, &[]);
     for (habit, reason) in [
         (p384, "its curve is 1.3.132.0.34"),
         (shown(EC_PARAMS, b"\x13\x0fbrainpoolP256r1", ALL, &[]), "its curve is brainpoolP256r1"),
         (shown(SIGN, &[0], ALL, &[]), "CKA_SIGN is false"),
-        (ed25519, "Ed25519"),
+        (ed448, "its curve is 1.3.101.113"),
+        (ed25519, "an Ed25519 signature does not show it"),
     ] {
         let habits = Habits { shown: vec![of_private("tz3", habit), missing(EC_POINT)], ..Habits::default() };
         let rules = vec![Rule::new("C_SignInit", KEY_FUNCTION_NOT_PERMITTED).of_key("tz3")];

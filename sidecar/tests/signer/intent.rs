@@ -47,6 +47,8 @@ fn where_the_intent_does_not_reach_the_disk_the_process_ends_before_the_commit()
 #[test]
 fn the_commit_waits_until_the_intent_is_on_disk() {
     let (env, log) = test_env();
+    // A busy disk takes its time too.
+    env.set_config(serde_json::json!({"requestDeadlineMilliseconds": 20_000}));
     let (key, vote) = (env.tz3(), attestation(FLOOR + 1, 0, 1));
     let signer = Signer::start(&env);
     let before = env.row(&key, "attestation");

@@ -56,6 +56,7 @@ mod hsm_matrix;
 mod hsm_network;
 mod hsm_one_key;
 mod hsm_tokens;
+mod hsm_tz1;
 mod intent;
 mod kept_sockets;
 mod kept_unix_socket;

@@ -91,7 +91,23 @@ pub(super) unsafe extern "C" fn get_mechanism_list(
     count: *mut CK_ULONG,
 ) -> CK_RV {
     let call = get!(begin("C_GetMechanismList"));
-    below!(call, C_GetMechanismList, slot, list, count)
+    let code = below!(call, C_GetMechanismList, slot, list, count);
+    let (own, hides) = {
+        let inner = call.module.inner();
+        (inner.control.habits.eddsa, inner.control.habits.hides_eddsa)
+    };
+    let shown = if hides { Some(CKM_ECDSA) } else { own };
+    if let Some(shown) = shown
+        && code == CKR_OK
+        && !list.is_null()
+        && !count.is_null()
+    {
+        // As many as the function below has just said.
+        let Ok(length) = usize::try_from(unsafe { *count }) else { return CKR_GENERAL_ERROR };
+        let mechanisms = unsafe { std::slice::from_raw_parts_mut(list, length) };
+        mechanisms.iter_mut().filter(|number| **number == CKM_EDDSA).for_each(|number| *number = shown);
+    }
+    code
 }
 
 pub(super) unsafe extern "C" fn get_mechanism_info(

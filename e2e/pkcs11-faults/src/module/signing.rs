@@ -16,6 +16,7 @@ pub(super) unsafe extern "C" fn sign_init(
 ) -> CK_RV {
     let (call, real) = get!(begin_in("C_SignInit", About::Object(session, key)));
     let Some(mut key) = object_below(&call, session, key) else { return CKR_KEY_HANDLE_INVALID };
+    let mut eddsa = CK_MECHANISM { mechanism: CKM_ECDSA, pParameter: std::ptr::null_mut(), ulParameterLen: 0 };
     let wrong = {
         let mut inner = call.module.inner();
         if inner.control.key_unavailable {
@@ -29,8 +30,15 @@ pub(super) unsafe extern "C" fn sign_init(
             inner.signed.push(Instant::now());
         }
         // Read only where the caller has given one.
-        if mechanism.is_null() || unsafe { (*mechanism).mechanism } != CKM_ECDSA {
-            call.module.violation(&mut inner, "C_SignInit with another mechanism than CKM_ECDSA".to_owned());
+        let number = if mechanism.is_null() { None } else { Some(unsafe { (*mechanism).mechanism }) };
+        let own_eddsa = inner.control.habits.eddsa.unwrap_or(CKM_EDDSA);
+        match number {
+            Some(CKM_ECDSA) => {}
+            Some(number) if number == own_eddsa => eddsa.mechanism = CKM_EDDSA,
+            Some(CKM_EDDSA) => return CKR_MECHANISM_INVALID,
+            _ => call
+                .module
+                .violation(&mut inner, "C_SignInit with a mechanism that is neither ECDSA nor EdDSA".to_owned()),
         }
         if let Some(open) = inner.handles.get(session) {
             open.has_shown_pin = false;
@@ -48,6 +56,7 @@ pub(super) unsafe extern "C" fn sign_init(
     {
         key = other;
     }
+    let mechanism = if eddsa.mechanism == CKM_EDDSA { &raw mut eddsa } else { mechanism };
     below!(call, C_SignInit, real, mechanism, key)
 }
 

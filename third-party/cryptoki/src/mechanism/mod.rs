@@ -1019,6 +1019,7 @@ impl TryFrom<CK_MECHANISM_TYPE> for MechanismType {
             CKM_HASH_SLH_DSA_SHA3_384 => Ok(MechanismType::HASH_SLH_DSA_SHA3_384),
             CKM_HASH_SLH_DSA_SHA3_512 => Ok(MechanismType::HASH_SLH_DSA_SHA3_512),
             CKM_HASH_SLH_DSA_SHAKE128 => Ok(MechanismType::HASH_SLH_DSA_SHAKE128),
+            vendor if vendor >= CKM_VENDOR_DEFINED => Ok(MechanismType { val: vendor }),
             other => {
                 error!("Mechanism type {other} is not supported.");
                 Err(Error::NotSupported)

@@ -11,6 +11,7 @@ use crate::process::Signer;
 use crate::test_env::TestEnv;
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::Error;
+use cryptoki::mechanism::vendor_defined::CKM_VENDOR_DEFINED;
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
@@ -99,6 +100,8 @@ fn it_works_on_softhsm() {
         assert!(found(&rows, &format!("{curve}: {SIGNATURES} signatures")).contains(" all right, "));
     }
     assert_eq!(found(&rows, "a read-only session"), "works");
+    assert_eq!(found(&rows, "CKM_ECDSA, CKM_EC_KEY_PAIR_GEN, CKM_EDDSA"), "yes, yes, yes");
+    assert_eq!(found(&rows, "mechanisms of the vendor"), "");
     assert!(found(&rows, "C_Finalize, C_Initialize, login, signature").starts_with("works"));
     assert!(found(&rows, "watched for 1 s").contains(" signed, 0 refused"), "{rows:?}");
     // A second run finds the keys of the first.
@@ -320,6 +323,11 @@ fn probe(config: &SignerConfig) -> Vec<Row> {
     rows.push(Row::new(
         "CKM_ECDSA, CKM_EC_KEY_PAIR_GEN, CKM_EDDSA",
         [MechanismType::ECDSA, MechanismType::ECC_KEY_PAIR_GEN, MechanismType::EDDSA].map(has).join(", "),
+    ));
+    let vendor = mechanisms.iter().map(|mechanism| **mechanism).filter(|number| *number >= CKM_VENDOR_DEFINED);
+    rows.push(Row::new(
+        "mechanisms of the vendor",
+        vendor.map(|number| format!("{number:#x}")).collect::<Vec<_>>().join(", "),
     ));
     rows.push(Row::new(
         "a read-only session",

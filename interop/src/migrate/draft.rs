@@ -110,9 +110,14 @@ pub(super) struct DraftKey {
     pub(super) allow_unknown: Option<String>,
     pub(super) ballot: Vec<Vote>,
     pub(super) authorized_keys: Vec<ClientKey>,
+    pub(super) allow_proof_of_possession: bool,
 }
 
 impl DraftKey {
+    fn is_tz4(&self) -> bool {
+        self.address().is_some_and(|hash| hash.curve() == Curve::Bls12381)
+    }
+
     fn address(&self) -> Option<PublicKeyHash> {
         self.public_key.as_ref().map(PublicKey::hash).or(self.hash)
     }
@@ -142,10 +147,6 @@ impl Draft {
     /// Takes a key, where one can be signed with here.
     pub(super) fn add(&mut self, key: DraftKey) {
         match key.address() {
-            Some(hash) if matches!(hash.curve(), Curve::Ed25519 | Curve::Bls12381) => self.change(
-                hash.to_string(),
-                "this signer signs with tz2 and tz3 keys only: this key has no equivalent and needs another signer",
-            ),
             Some(hash) if key.allow.is_empty() && key.allow_unknown.is_none() => {
                 self.change(hash.to_string(), "it may not sign anything there, so it was left out");
             }
@@ -248,14 +249,23 @@ impl DraftKey {
     fn render(&self, out: &mut Lines, chain: Option<ChainId>) {
         out.line(0, format_args!("- # {}", self.name()));
         let public_key = self.public_key.as_ref().map(ToString::to_string);
-        out.field(2, "publicKey", public_key.as_deref(), "p2pk…", "what `tezos-signer keys list` shows of this key");
-        match (&self.label, &self.id) {
-            (None, Some(id)) => out.line(2, format_args!("id: {}", quoted(id))),
-            (label, _) => {
-                let hint = self.label_hint.as_ref().map_or_else(String::new, |hint| format!("; {hint}"));
-                let sentence = format!("its CKA_LABEL in the token; or id, its CKA_ID in hexadecimal{hint}");
-                out.field(2, "label", label.as_deref(), "baker-one", &sentence);
+        if self.is_tz4() {
+            out.field(
+                2,
+                "publicKey",
+                public_key.as_deref(),
+                "BLpk…",
+                "what `tezos-signer keys seal` prints of this key",
+            );
+            let sentence = "what `tezos-signer keys seal --seal-with LABEL --secret-key FILE` makes of the BLsk… of this key (docs/tz4.md)";
+            out.open(2, "sealed", "v1.pkcs11.…", sentence);
+            if self.allow_proof_of_possession {
+                out.line(2, "allowProofOfPossession: true");
             }
+        } else {
+            let sentence = "what `tezos-signer keys list` shows of this key";
+            out.field(2, "publicKey", public_key.as_deref(), "p2pk…", sentence);
+            self.render_selector(out);
         }
         let chain = self.chain.or(chain).map(|chain| chain.to_string());
         out.field(
@@ -275,6 +285,20 @@ impl DraftKey {
         }
         if !self.authorized_keys.is_empty() {
             out.line(2, format_args!("authorizedKeys: {}", list(&self.authorized_keys)));
+        }
+    }
+}
+
+impl DraftKey {
+    /// How the key is found in the token.
+    fn render_selector(&self, out: &mut Lines) {
+        match (&self.label, &self.id) {
+            (None, Some(id)) => out.line(2, format_args!("id: {}", quoted(id))),
+            (label, _) => {
+                let hint = self.label_hint.as_ref().map_or_else(String::new, |hint| format!("; {hint}"));
+                let sentence = format!("its CKA_LABEL in the token; or id, its CKA_ID in hexadecimal{hint}");
+                out.field(2, "label", label.as_deref(), "baker-one", &sentence);
+            }
         }
     }
 }

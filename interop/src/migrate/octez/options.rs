@@ -87,7 +87,7 @@ pub(super) fn read(program: Program, words: &[Word], environment: &Environment) 
             }
             "--allow-to-prove-possession" => options.others.push((
                 option.to_owned(),
-                "only tz4 keys have a proof of possession, and this signer does not support them",
+                "set allowProofOfPossession: true for each tz4 key that is to prove its possession",
             )),
             _ if is_option => {
                 let name =

@@ -77,11 +77,8 @@ fn read_policy(draft: &mut Draft, hash: PublicKeyHash, policy: &Value) -> Result
                 "clients are not asked for tokens: they sign their requests instead (authorizedKeys)",
             );
         }
-        policy.lose(
-            draft,
-            "allow_proof_of_possession",
-            "only tz4 keys have one, and this signer does not support them",
-        );
+        key.allow_proof_of_possession =
+            policy.take("allow_proof_of_possession").and_then(serde_yaml::Value::as_bool) == Some(true);
         Ok(())
     })?;
     Ok(key)

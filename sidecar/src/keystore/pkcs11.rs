@@ -109,8 +109,8 @@ struct SupervisorThread {
     handle: JoinHandle<()>,
 }
 
-/// How many signatures may wait for a session, before requests are turned away with 502.
-const QUEUE: usize = 64;
+/// How many signatures may wait for a session: those of as many requests as `maxConcurrentRequests` allows at most, for a second session too.
+const QUEUE: usize = 2048;
 
 /// When a second session is asked for a signature that the first has not given.
 const SECOND_SESSION_AFTER: Duration = Duration::from_millis(500);

@@ -1,7 +1,7 @@
 //! Many keys in a token that searches slowly: each search returns, so nothing hangs, however long it takes to find all keys.
 
 use crate::faulty_module::FaultyModule;
-use crate::payload::attestation;
+use crate::payload::{attestation, block, preattestation};
 use crate::process::{Signer, wait_for};
 use crate::test_env::{FLOOR, TestEnv};
 use pkcs11_faults::control::{Control, Rule};
@@ -162,6 +162,49 @@ fn a_search_that_hangs_is_noticed_as_soon_as_any_call_and_other_keys_sign_meanwh
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(signer.ended().code(), Some(75), "{}", signer.log());
+}
+
+/// A token that makes 5 ms of each signature, as CloudHSM does, would be kept busy by trials of each key on each session.
+#[test]
+fn a_signer_that_nobody_asks_makes_a_signature_a_second_on_each_session_and_tries_each_key_in_turn() {
+    let (env, module) = many_keys();
+    let signer = module.start(&env);
+    wait_for("/startupz", || (signer.admin("/startupz").status == 200).then_some(()));
+    let count = Rule::new("C_Sign", 0);
+    module.set(&Control { rules: vec![count.clone()], serial: 1, ..Control::default() });
+    // What the sessions found last is tried by each of them.
+    std::thread::sleep(Duration::from_secs(2));
+    let before = module.state().struck;
+    std::thread::sleep(Duration::from_secs(3));
+    let made = module.state().struck - before;
+    assert!((4..=4 * 4).contains(&made), "{made} signatures in 3 s, of 4 sessions and {KEYS} keys");
+
+    // A key that stops signing is found when it is its turn on the first session; the others try it then.
+    let fails = Rule::new("C_SignInit", CKR_FUNCTION_FAILED).of_key("key-33");
+    module.set(&Control { rules: vec![fails], serial: 2, ..Control::default() });
+    wait_for("the key's reason", || signer.status().keys.iter().find_map(|key| key.hsm.clone()));
+    assert_eq!(signer.status().keys.iter().filter(|key| key.hsm.is_some()).count(), 1);
+    module.set(&Control { serial: 3, ..Control::default() });
+    wait_for("its recovery", || signer.status().keys.iter().all(|key| key.hsm.is_none()).then_some(()));
+}
+
+/// More requests at once than sessions, for as many keys: they wait for their turn, and none is sent away.
+#[test]
+fn many_requests_at_once_wait_for_a_session_and_are_all_signed() {
+    let (env, module) = many_keys();
+    env.set_config(json!({"maxConcurrentRequests": 256, "requestDeadlineMilliseconds": 30_000}));
+    let signer = module.start(&env);
+    wait_for("/startupz", || (signer.admin("/startupz").status == 200).then_some(()));
+    module.set(&Control { rules: vec![Rule::slow("C_Sign", 5)], ..Control::default() });
+    let keys = env.config().keys;
+    std::thread::scope(|scope| {
+        for key in &keys {
+            for kind in [block, preattestation, attestation] {
+                let signer = &signer;
+                scope.spawn(move || signer.signature(key, &kind(FLOOR + 1, 0, 1)));
+            }
+        }
+    });
 }
 
 /// Each of them is as quick as it has to be, all together are not.

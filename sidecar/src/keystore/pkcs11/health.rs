@@ -251,6 +251,13 @@ impl Health {
         }
     }
 
+    /// The keys that one session signs with and another does not: those that all sessions should try.
+    pub(super) fn disputed(&self) -> BTreeSet<PublicKeyHash> {
+        let state = self.state();
+        let signing: Vec<_> = state.slots.values().filter(|keys| !keys.is_empty()).collect();
+        state.keys.keys().filter(|key| signing.iter().any(|keys| !keys.contains(*key))).copied().collect()
+    }
+
     /// Whether some session signs.
     pub(super) fn any_session_signs(&self) -> bool {
         self.state().sessions() > 0
@@ -315,6 +322,16 @@ mod tests {
         health.signs(1, &b);
         assert_eq!(health.cause(&b), None);
         assert!(health.cause(&a).is_some());
+    }
+
+    #[test]
+    fn a_key_is_disputed_while_one_session_signs_with_it_and_another_with_others_only() {
+        let (health, [_, b]) = two_keys_on_two_seats();
+        assert!(health.disputed().is_empty());
+        health.fails(2, &b, &HsmError::Timeout);
+        assert_eq!(health.disputed(), BTreeSet::from([b]));
+        health.lost(2, &HsmError::Timeout, Instant::now());
+        assert!(health.disputed().is_empty(), "a session that signs with no key disputes none");
     }
 
     #[test]

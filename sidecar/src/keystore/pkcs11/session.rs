@@ -6,7 +6,7 @@ use crate::keystore::pkcs11::signing::PrivateKey;
 use crate::keystore::pkcs11::token::OpenSession;
 use crate::keystore::pkcs11::worker_slot::{CallClock, LibraryCall, WorkerSlot};
 use crate::keystore::pkcs11::{HsmError, TRIAL, objects};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tezos_signer_core::key::{Message, PublicKeyHash, VerifiedSignature};
@@ -34,6 +34,8 @@ pub(super) struct Ready {
     /// Whether it signs with some keys only, as far as they were tried.
     pub(super) is_partial: bool,
     pub(super) round: Round,
+    /// The number of the next key whose turn it is to be tried while nobody asks.
+    turn: usize,
 }
 
 /// A key in a session.
@@ -45,12 +47,16 @@ pub(super) struct Found {
     searched: (Instant, Duration),
     /// Whether it has signed a trial in this session.
     pub(super) has_signed: bool,
+    /// Whether its last signature in this session failed.
+    fails: bool,
 }
 
-/// One trial signature with each key, a key at a time.
+/// Trial signatures, one key at a time: with each key, or with those that fail and one of the others.
 #[derive(Default)]
 pub(super) struct Round {
     pub(super) left: VecDeque<PublicKeyHash>,
+    /// Whether keys that were well are left out.
+    pub(super) is_sample: bool,
     pub(super) any_signed: bool,
     /// Of several errors, the one against which most is done.
     pub(super) error: Option<HsmError>,
@@ -67,11 +73,15 @@ impl Round {
 impl Found {
     pub(super) fn new(config: &TokenKey) -> Self {
         let searched = (Instant::now(), Duration::ZERO);
-        Self { config: config.clone(), handle: None, searched, has_signed: false }
+        Self { config: config.clone(), handle: None, searched, has_signed: false, fails: false }
     }
 
     fn is_missing(&self) -> bool {
         matches!(self.handle, Some(Err(_)))
+    }
+
+    fn is_well(&self) -> bool {
+        self.has_signed && !self.fails && !self.is_missing()
     }
 
     /// One of `missing` keys: searched for again with the next try, if the last search is longer ago than `period`.
@@ -83,6 +93,17 @@ impl Found {
     }
 
     fn sign(
+        &mut self,
+        session: &OpenSession,
+        message: &Message,
+        clock: &CallClock,
+    ) -> Result<VerifiedSignature, HsmError> {
+        let signed = self.sign_once(session, message, clock);
+        self.fails = signed.is_err();
+        signed
+    }
+
+    fn sign_once(
         &mut self,
         session: &OpenSession,
         message: &Message,
@@ -150,6 +171,7 @@ impl Ready {
             found_in: None,
             is_partial: false,
             round: Round { left, ..Round::default() },
+            turn: start,
         }
     }
 
@@ -190,15 +212,28 @@ impl Ready {
         slot.clock.during(LibraryCall::Signing, || found.sign(&self.session, message, &slot.clock))
     }
 
-    /// Begins another round, unless one is under way.
-    pub(super) fn begin_round(&mut self) {
-        if self.round.left.is_empty() {
-            self.probed = Instant::now();
-            let missing = self.keys.values().filter(|found| found.is_missing()).count();
-            let missing = u32::try_from(missing).unwrap_or(u32::MAX / RENEW_FACTOR);
-            self.keys.values_mut().for_each(|found| found.search_again_after(RENEW_PERIOD, missing));
-            self.round = Round { left: self.keys.keys().copied().collect(), ..Round::default() };
+    /// Begins another round, unless one is under way: the keys that fail here or are `disputed`, and one of the others, which take turns.
+    /// So an idle session makes one signature a second, however many keys there are.
+    pub(super) fn begin_round(&mut self, disputed: &BTreeSet<PublicKeyHash>) {
+        if !self.round.left.is_empty() {
+            return;
         }
+        self.probed = Instant::now();
+        let missing = self.keys.values().filter(|found| found.is_missing()).count();
+        let missing = u32::try_from(missing).unwrap_or(u32::MAX / RENEW_FACTOR);
+        self.keys.values_mut().for_each(|found| found.search_again_after(RENEW_PERIOD, missing));
+        let (well, failing): (Vec<_>, Vec<_>) =
+            self.keys.iter().partition(|(key, found)| found.is_well() && !disputed.contains(*key));
+        let sample = well.get(self.turn % well.len().max(1));
+        let left: VecDeque<_> = sample.into_iter().chain(&failing).map(|(key, _)| **key).collect();
+        let is_sample = left.len() < self.keys.len();
+        self.turn = self.turn.wrapping_add(1);
+        self.round = Round { left, is_sample, ..Round::default() };
+    }
+
+    /// Begins a round with each key, in place of one that is over.
+    pub(super) fn begin_full_round(&mut self) {
+        self.round = Round { left: self.keys.keys().copied().collect(), ..Round::default() };
     }
 
     /// Signs with `configured` from now on. Keys that were found are kept; new ones come first in the round.

@@ -238,10 +238,10 @@ impl Worker {
         }
     }
 
-    /// Begins a round of trial signatures with each key.
+    /// Begins a round of trial signatures.
     fn probe(&mut self) {
         if let Some(ready) = &mut self.session {
-            ready.begin_round();
+            ready.begin_round(&self.shared.health.disputed());
         }
     }
 
@@ -251,7 +251,7 @@ impl Worker {
             && ready.is_partial
             && ready.probed.elapsed() >= PROBE_PERIOD
         {
-            ready.begin_round();
+            ready.begin_round(&self.shared.health.disputed());
         }
     }
 
@@ -302,6 +302,10 @@ impl Worker {
         let Some(ready) = &mut self.session else { return };
         ready.found_in.get_or_insert_with(|| ready.opened.elapsed());
         let round = std::mem::take(&mut ready.round);
+        // The session is to be judged by all of its keys.
+        if round.is_sample && !round.any_signed {
+            return ready.begin_full_round();
+        }
         ready.is_partial = round.error.is_some();
         match (round.any_signed, round.error) {
             (_, None) => self.was_busy = false,

@@ -76,6 +76,13 @@ pub enum Event {
         /// How long it took.
         microseconds: Microseconds,
     },
+    /// A proof of possession is given: that the signer has the secret key of a tz4 key. It signs nothing of a chain. Releases before 0.3 wrote
+    /// none.
+    ProofOfPossession {
+        /// For which key, for whom.
+        #[serde(flatten)]
+        request: Request,
+    },
     /// The newest positions that are proved of each record: by the lines before this one, and by what the process read of former logs at
     /// its start. A signer that reads a log backwards need not go on behind this line, so no amount of other lines hides them.
     Evidence {

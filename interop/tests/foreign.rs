@@ -15,7 +15,7 @@ use requests::Request;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use tezos_signer_core::admit::Admitted;
-use tezos_signer_core::key::{ChainId, PublicKeyHash};
+use tezos_signer_core::key::{ChainId, Curve, PublicKeyHash};
 use tezos_signer_core::position::{ConsensusKind, Level, Position};
 use tezos_signer_core::record::Record;
 use tezos_signer_core::watermark::{Decision, decide};
@@ -167,7 +167,7 @@ fn a_signature_of_octez_is_what_it_says() {
     );
     // So the identical block gets its signature again, as octez-signer would give it.
     let payload = hex::decode(block["payload"].as_str().unwrap()).unwrap();
-    let decision = decide(&record, &admitted(&payload), 100_000).unwrap();
+    let decision = decide(&record, &admitted(key(TZ3), &payload), 100_000).unwrap();
     assert!(
         matches!(decision, Decision::Replay(signature) if signature.to_string() == block["signature"].as_str().unwrap())
     );
@@ -270,7 +270,7 @@ fn the_mark_of_a_block_is_written_for_signatory_without_its_hash_and_those_of_vo
 
 /// The payload of `kind` at a position; `variant` tells two of one position apart. Sources remember `a`.
 fn at(kind: ConsensusKind, (level, round): Remembered, variant: char) -> Admitted {
-    admitted(&Request::of(kind, level, round, variant).payload())
+    admitted(key(TZ3), &Request::of(kind, level, round, variant).payload(Curve::P256))
 }
 
 /// What a source remembers of a kind: level, round, and what it signed there.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 pub struct AwsKmsConfig {
     /// The AWS region of the keys, such as `eu-west-1`.
     pub region: AwsRegion,
-    /// Where KMS is asked in place of the region's public endpoint: a VPC endpoint (PrivateLink), or a stand-in on this host. Default:
+    /// Where KMS is asked in place of the region's public endpoint: a VPC endpoint (`PrivateLink`), or a stand-in on this host. Default:
     /// the public endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<KmsEndpoint>,

@@ -119,6 +119,7 @@ impl std::fmt::Display for KeySelector {
 /// [`KeyConfig`] as it is written.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a field of the file, and says one thing")]
 struct KeyFields {
     public_key: SigningPublicKey,
     #[serde(default, skip_serializing_if = "Option::is_none")]

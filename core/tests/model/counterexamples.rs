@@ -2,11 +2,14 @@
 
 use crate::disk::Disk;
 use crate::promises::Promise;
+use crate::requests::Request;
 use crate::rules::Rules;
 use crate::scenario::Scenario;
 use crate::scenarios as in_;
 use crate::search::{Found, search};
+use crate::symbols::{SignatureId, Symbols};
 use crate::world::Cluster;
+use tezos_signer_core::key::Curve;
 
 /// A trace of `scenario` in which `promise` is broken, without the rules that `without` takes out. Printed.
 fn counterexample(what: &str, scenario: Scenario, promise: Promise, without: impl FnOnce(&mut Rules)) {
@@ -20,7 +23,7 @@ fn counterexample(what: &str, scenario: Scenario, promise: Promise, without: imp
 fn on_disk(what: &str, promise: Promise, without: impl FnOnce(&mut Rules)) {
     let mut rules = Rules::ALL;
     without(&mut rules);
-    print(what, "files on a disk", promise, search(&Disk::new(rules), &[promise]));
+    print(what, "files on a disk", promise, search(&Disk::new(rules, Curve::Secp256k1), &[promise]));
 }
 
 fn print(what: &str, scenario: &str, promise: Promise, found: Found) {
@@ -67,6 +70,10 @@ without! {
     /// And what it costs: the other cluster signs there too.
     ceiling_after_a_hand_over: "not one level above the ceiling is signed", HAND_OVER, OneSignature,
         rules => rules.obey_ceiling_exactly = false;
+    /// Both votes are of level 11 and round 0. Read two bytes too late, the second one is of a higher round, which is its block's hash.
+    layout: "INVARIANT D8: the layout of votes follows the scheme of the key", TZ4, OneSignature,
+        rules => rules.layout_of_scheme = false;
+    conflict_of_tz4: "another payload at the same place is refused", TZ4, OneSignature, rules => rules.refuse_conflict = false;
     one_row: "tags 21 and 23 have one row", TAGS, OneSignature, rules => rules.one_row_for_attestations = false;
 
     // The signing path.
@@ -134,6 +141,28 @@ without! {
 #[test]
 fn limit_a_restore_that_nobody_has_seen_more_than() {
     counterexample("(none: a limit)", in_::RESTORE_UNSEEN, Promise::OneSignature, |_| {});
+}
+
+/// Two rules keep the same payload from being signed twice. Keys of the other schemes obey them too, and their promise would be kept without.
+#[test]
+fn only_ecdsa_makes_two_signatures_of_one_payload() {
+    for scheme in Curve::ALL {
+        let is_broken = |scenario: Scenario, rules| {
+            search(&Cluster::new(scenario.of(scheme), rules), &[Promise::OneSignature]).counterexample.is_some()
+        };
+        let is_ecdsa = matches!(scheme, Curve::Secp256k1 | Curve::P256);
+        let signs_again = Rules { replay_stored: false, release_committed_only: false, ..Rules::ALL };
+        assert_eq!(is_broken(in_::CALM, signs_again), is_ecdsa, "{scheme}");
+        let signs_what_another_has_signed = Rules { refuse_digest_without_signature: false, ..Rules::ALL };
+        assert_eq!(is_broken(in_::IMPORTED, signs_what_another_has_signed), is_ecdsa, "{scheme}");
+
+        let symbols = Symbols::new(Rules::ALL, scheme);
+        let (request, other) = (Request::Attestation(11, 0, 'a'), Request::Attestation(11, 0, 'b'));
+        let [first, second] = [0, 1].map(|number| symbols.signature(SignatureId { request, nonce: number }));
+        assert_eq!((symbols.is_deterministic(), first == second), (!is_ecdsa, !is_ecdsa), "{scheme}");
+        assert!(first != symbols.signature(symbols.made(other, 0)) && symbols.verifies(symbols.made(request, 1)));
+        assert!(!symbols.verifies(SignatureId::wrong(request)) && !symbols.accepts(SignatureId::wrong(request)));
+    }
 }
 
 /// The rules of the files. `failed_rename` was a hole until the model showed it: a rename that reported an error may have happened,

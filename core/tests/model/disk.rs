@@ -11,6 +11,7 @@ use crate::rules::Rules;
 use crate::search::{Model, Step};
 use crate::symbols::{RecordId, SignatureId, Symbols, Verdict};
 use crate::world::insert;
+use tezos_signer_core::key::Curve;
 use tezos_signer_core::position::Level;
 use tezos_signer_core::record::Record;
 
@@ -82,8 +83,8 @@ const ASKS: [(Request, u8); 3] = [
 ];
 
 impl Disk {
-    pub(crate) fn new(rules: Rules) -> Self {
-        Self { rules, symbols: Symbols::new(rules) }
+    pub(crate) fn new(rules: Rules, scheme: Curve) -> Self {
+        Self { rules, symbols: Symbols::new(rules, scheme) }
     }
 
     fn opens(&self, host: &mut Host, process: usize) -> Option<String> {
@@ -134,7 +135,7 @@ impl Disk {
                     format!("answers {signature}")
                 }
                 Verdict::Sign => {
-                    let signature = SignatureId { request, nonce: host.made };
+                    let signature = self.symbols.made(request, host.made);
                     host.made += 1;
                     host.processes[process].phase = Phase::Signed(signature);
                     format!("the HSM makes {signature}")

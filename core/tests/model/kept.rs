@@ -1,12 +1,15 @@
-//! With all rules on no promise is broken: in no state of any scenario.
+//! With all rules on no promise is broken: in no state of any scenario, with a key of any scheme.
 
 use crate::disk::Disk;
 use crate::promises::Promise;
+use crate::requests::Request;
 use crate::rules::Rules;
+use crate::scenario::Scenario;
 use crate::scenarios as in_;
 use crate::search::{Found, Model, search};
 use crate::world::Cluster;
 use std::time::Instant;
+use tezos_signer_core::key::Curve;
 
 /// One test for each scenario, so that they are searched side by side.
 macro_rules! kept {
@@ -28,6 +31,7 @@ kept! {
     blocks: BLOCKS;
     rounds: ROUNDS;
     tags: TAGS;
+    tz4: TZ4;
     pauses: PAUSES;
     crashes: CRASHES;
     lease_faults: LEASE_FAULTS;
@@ -57,7 +61,77 @@ kept! {
 
 #[test]
 fn disk() {
-    kept("files on a disk", &Disk::new(Rules::ALL));
+    kept("files on a disk", &Disk::new(Rules::ALL, Curve::Secp256k1));
+}
+
+/// The scenarios above with a key of another scheme. The first have small bounds.
+const SMALL: [Scenario; 15] = [
+    in_::CALM,
+    in_::RIVALS,
+    in_::BLOCKS,
+    in_::ROUNDS,
+    in_::TAGS,
+    in_::RESUMED,
+    in_::DAMAGE,
+    in_::RESTORE_LOGGED,
+    in_::AGAIN,
+    in_::IMPORTED,
+    in_::ABSURD,
+    in_::CLIENTS_GO,
+    in_::DEAD_CONNECTION,
+    in_::LYING_HSM,
+    in_::EMPTY_VERSION,
+];
+
+const LARGE: [Scenario; 15] = [
+    in_::FAULTS,
+    in_::THREE,
+    in_::KINDS,
+    in_::PAUSES,
+    in_::CRASHES,
+    in_::LEASE_FAULTS,
+    in_::THREE_HOLDERS,
+    in_::COMMITTED_AFTER_ALL,
+    in_::BLOCKS_WITH_A_FAULT,
+    in_::DISPLACED,
+    in_::OPERATOR,
+    in_::SUSPENDED,
+    in_::RESTORE,
+    in_::FRESH,
+    in_::HAND_OVER,
+];
+
+fn kept_by(scheme: Curve, scenarios: &[Scenario]) {
+    // Votes of tz4 keys have no DAL part.
+    let has_dal = |scenario: &Scenario| {
+        scenario.asks.iter().any(|(request, _)| matches!(request, Request::AttestationWithDal(..)))
+    };
+    for scenario in scenarios.iter().filter(|scenario| scheme != Curve::Bls12381 || !has_dal(scenario)) {
+        kept(&format!("{scheme}: {}", scenario.name), &Cluster::new(scenario.of(scheme), Rules::ALL));
+    }
+}
+
+/// Two tests for each of the other schemes.
+macro_rules! kept_by {
+    ($($small:ident, $large:ident: $scheme:ident;)+) => {$(
+        #[test]
+        fn $small() {
+            kept_by(Curve::$scheme, &SMALL);
+        }
+
+        #[test]
+        #[ignore = "takes minutes: make model"]
+        fn $large() {
+            kept_by(Curve::$scheme, &LARGE);
+            kept(&format!("{}: files on a disk", Curve::$scheme), &Disk::new(Rules::ALL, Curve::$scheme));
+        }
+    )+};
+}
+
+kept_by! {
+    small_of_ed25519, large_of_ed25519: Ed25519;
+    small_of_p256, large_of_p256: P256;
+    small_of_bls12_381, large_of_bls12_381: Bls12381;
 }
 
 fn kept(name: &str, model: &impl Model) {
@@ -67,5 +141,5 @@ fn kept(name: &str, model: &impl Model) {
         panic!("{name}:\n{trace}");
     }
     let seconds = started.elapsed().as_secs_f32();
-    println!("{name:<48} {states:>8} states {transitions:>9} transitions {depth:>3} deep {seconds:>5.1} s");
+    println!("{name:<60} {states:>8} states {transitions:>9} transitions {depth:>3} deep {seconds:>5.1} s");
 }

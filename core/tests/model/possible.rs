@@ -6,6 +6,7 @@ use crate::scenario::{Edit, Scenario};
 use crate::scenarios as in_;
 use crate::search::reaches;
 use crate::world::{Cluster, World};
+use tezos_signer_core::key::Curve;
 
 /// Whether clients can get signatures of all of `requests` in one run, each from the cluster that stands beside it.
 fn can_sign(scenario: Scenario, requests: &[(Request, usize)]) -> bool {
@@ -29,6 +30,15 @@ fn every_kind_is_signed_and_each_higher_round() {
     let operation_is_committed = |world: &World| world.asks.last() == Some(&0) && world.processes[0].task.is_none();
     assert_eq!(in_::OPERATOR.asks.last(), Some(&(Operation, 1)));
     assert!(reaches(&Cluster::new(in_::OPERATOR, Rules::ALL), operation_is_committed));
+}
+
+#[test]
+fn a_key_of_each_scheme_signs() {
+    for scheme in Curve::ALL {
+        let votes = [(Preattestation(11, 1, 'a'), 0), (Attestation(11, 0, 'a'), 0), (Attestation(11, 1, 'b'), 0)];
+        assert!(can_sign(in_::ROUNDS.of(scheme), &votes), "{scheme}");
+        assert!(can_sign(in_::BLOCKS.of(scheme), &[(Block(11, 0, 'a'), 0), (Block(11, 1, 'b'), 0)]), "{scheme}");
+    }
 }
 
 /// After the hand-over the destination signs above the ceiling, and the source signs up to it and nothing above.

@@ -1,8 +1,8 @@
-//! What clients ask for, as the bytes that Octez would send, and what the protocol reads in those bytes. The promises are checked
-//! by this reading, not by the decoder of `core`.
+//! What clients ask for, as the bytes that Octez would send for a key of each scheme, and what the protocol reads in those bytes. The
+//! promises are checked by this reading, not by the decoder of `core`.
 
 use std::fmt;
-use tezos_signer_core::key::ChainId;
+use tezos_signer_core::key::{ChainId, Curve};
 use tezos_signer_core::position::ConsensusKind;
 
 /// One payload. The numbers are level and round; the letter tells two payloads of one position apart.
@@ -10,11 +10,11 @@ use tezos_signer_core::position::ConsensusKind;
 pub(crate) enum Request {
     /// 0x11.
     Block(u32, u32, char),
-    /// 0x12, tag 20.
+    /// 0x12, tag 20; of a tz4 key tag 40.
     Preattestation(u32, u32, char),
-    /// 0x13, tag 21.
+    /// 0x13, tag 21; of a tz4 key tag 41.
     Attestation(u32, u32, char),
-    /// 0x13, tag 23.
+    /// 0x13, tag 23. Votes of tz4 keys have no DAL part: such a key admits none.
     AttestationWithDal(u32, u32, char),
     /// 0x03.
     Operation,
@@ -45,24 +45,30 @@ impl Request {
         }
     }
 
-    pub(crate) fn payload(self) -> Vec<u8> {
+    /// The bytes for a key of `scheme`.
+    pub(crate) fn payload(self, scheme: Curve) -> Vec<u8> {
+        // A tag, and a slot. Votes of tz4 keys have no slot: 78 bytes in all.
+        let tagged = |tag, tz4_tag| if scheme == Curve::Bls12381 { vec![tz4_tag] } else { vec![tag, 0, 7] };
         match self {
             Self::Block(level, round, letter) => block(level, round, letter),
-            Self::Preattestation(level, round, letter) => vote(0x12, 20, level, round, letter),
-            Self::Attestation(level, round, letter) => vote(0x13, 21, level, round, letter),
-            Self::AttestationWithDal(level, round, letter) => [vote(0x13, 23, level, round, letter), vec![0]].concat(),
+            Self::Preattestation(level, round, letter) => vote(0x12, &tagged(20, 40), level, round, letter),
+            Self::Attestation(level, round, letter) => vote(0x13, &tagged(21, 41), level, round, letter),
+            Self::AttestationWithDal(level, round, letter) => {
+                [vote(0x13, &[23, 0, 7], level, round, letter), vec![0]].concat()
+            }
             // A delegation that is taken back: tag 110, source, five numbers, no baker.
             Self::Operation => [&[0x03][..], &[0x11; 32], &[110], &[0; 21], &[1, 1, 1, 1, 0]].concat(),
         }
     }
 
-    /// What must have one signature at most, by the protocol. `None` for what has no position.
-    pub(crate) fn place(self) -> Option<Place> {
-        let payload = self.payload();
+    /// What must have one signature at most, by the protocol, of a key of `scheme`. `None` for what has no position.
+    pub(crate) fn place(self, scheme: Curve) -> Option<Place> {
+        let payload = self.payload(scheme);
         let number = |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().unwrap());
         let (level, round) = match payload[0] {
             0x03 => return None,
             0x11 => (number(5), number(116)),
+            _ if scheme == Curve::Bls12381 => (number(38), number(42)),
             _ => (number(40), number(44)),
         };
         Some(Place { magic: payload[0], level, round })
@@ -77,8 +83,8 @@ pub(crate) struct Place {
     pub(crate) round: u32,
 }
 
-fn vote(magic: u8, tag: u8, level: u32, round: u32, letter: char) -> Vec<u8> {
-    let head = [&[magic][..], ChainId::MAINNET.as_bytes(), &[0x11; 32], &[tag, 0, 7]].concat();
+fn vote(magic: u8, tagged: &[u8], level: u32, round: u32, letter: char) -> Vec<u8> {
+    let head = [&[magic][..], ChainId::MAINNET.as_bytes(), &[0x11; 32], tagged].concat();
     [&head[..], &level.to_be_bytes(), &round.to_be_bytes(), &salt(letter)].concat()
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Rules {
     pub(crate) limit_jump: bool,
     /// Tags 21 and 23 are one kind, with one row.
     pub(crate) one_row_for_attestations: bool,
+    /// INVARIANT D8: The scheme of the key decides where level and round of a vote are read.
+    pub(crate) layout_of_scheme: bool,
     /// A record with `suspend` signs nothing.
     pub(crate) obey_suspend: bool,
     /// INVARIANT S8: A record with `suspend` signs no generic operation either.
@@ -111,6 +113,7 @@ impl Rules {
         refuse_digest_without_signature: true,
         limit_jump: true,
         one_row_for_attestations: true,
+        layout_of_scheme: true,
         obey_suspend: true,
         obey_suspend_for_operations: true,
         obey_ceiling_exactly: true,

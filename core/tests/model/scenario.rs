@@ -2,6 +2,7 @@
 
 use crate::requests::Request;
 use crate::world::Left;
+use tezos_signer_core::key::Curve;
 
 /// The record at the beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub(crate) enum Edit {
 #[allow(clippy::struct_excessive_bools)]
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
+    /// Of the key.
+    pub(crate) scheme: Curve,
     /// Of the first cluster.
     pub(crate) processes: usize,
     /// Whether there is a second one, with one process and no record.
@@ -68,6 +71,7 @@ impl Scenario {
     /// Nothing goes wrong.
     pub(crate) const QUIET: Self = Self {
         name: "",
+        scheme: Curve::Secp256k1,
         processes: 1,
         second_cluster: false,
         start: Start::Above(10),
@@ -80,4 +84,9 @@ impl Scenario {
         connections_die: false,
         audit_log: false,
     };
+
+    /// The same with a key of `scheme`.
+    pub(crate) const fn of(self, scheme: Curve) -> Self {
+        Self { scheme, ..self }
+    }
 }

@@ -3,6 +3,7 @@
 use crate::requests::Request::{Attestation, AttestationWithDal, Block, Operation, Preattestation};
 use crate::scenario::{Edit, Scenario, Start};
 use crate::world::Left;
+use tezos_signer_core::key::Curve;
 
 const NOTHING: Left = Scenario::QUIET.left;
 
@@ -75,6 +76,17 @@ pub(crate) const TAGS: Scenario = Scenario {
     name: "attestations with DAL and without",
     processes: 2,
     asks: &[(Attestation(11, 0, 'a'), 2), (AttestationWithDal(11, 0, 'a'), 2)],
+    left: Left { crashes: 1, ..NOTHING },
+    ..Scenario::QUIET
+};
+
+/// Two votes of a key whose votes have no slot. The record is fresh, so that no level is too high.
+pub(crate) const TZ4: Scenario = Scenario {
+    name: "two signers, two votes of a tz4 key",
+    scheme: Curve::Bls12381,
+    processes: 2,
+    start: Start::Fresh,
+    asks: &[(Attestation(11, 0, 'a'), 2), (Attestation(11, 0, 'b'), 1)],
     left: Left { crashes: 1, ..NOTHING },
     ..Scenario::QUIET
 };

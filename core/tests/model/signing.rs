@@ -221,7 +221,8 @@ impl Cluster {
         }
     }
 
-    /// A signature that the HSM has never made: ECDSA is randomised there. Those that nobody knows any more come again.
+    /// A signature that the HSM has never made, where there is another one: ECDSA is randomised there. Those that nobody knows any more
+    /// come again.
     fn fresh(&self, world: &World, request: Request) -> SignatureId {
         let known = |id: SignatureId| {
             world.committed.iter().any(|(committed, _)| *committed == id)
@@ -240,7 +241,10 @@ impl Cluster {
                         })
                 })
         };
-        (0..u8::MAX).map(|nonce| SignatureId { request, nonce }).find(|id| !known(*id)).expect("there are enough")
+        if self.symbols.is_deterministic() {
+            return self.symbols.made(request, 0);
+        }
+        (0..u8::MAX).map(|number| self.symbols.made(request, number)).find(|id| !known(*id)).expect("there are enough")
     }
 
     fn send_signed(

@@ -4,13 +4,14 @@
 use crate::admitted::admitted;
 use crate::requests::{Place, Request};
 use crate::rules::Rules;
+use crate::secret::{Secret, returned};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use tezos_signer_core::admit::Admitted;
 use tezos_signer_core::anchor::{AuditAnchor, LogId};
 use tezos_signer_core::audit::evidence::{EvidenceSet, EvidenceSource, SigningEvidence};
-use tezos_signer_core::key::{ChainId, Curve, Digest, Signature, SigningPublicKey};
+use tezos_signer_core::key::{ChainId, Curve, Digest, Message, Signature, SigningPublicKey};
 use tezos_signer_core::policy::Permitted;
 use tezos_signer_core::position::{ConsensusKind, Level, Position};
 use tezos_signer_core::record::{Record, Stored};
@@ -20,7 +21,7 @@ use tezos_signer_interop::interchange::ExportedRecord;
 /// `maxLevelJump` of the model's key.
 pub(crate) const MAX_JUMP: u32 = 100;
 
-/// Of which request, and which of the many signatures that an HSM can make of it.
+/// Of which request, and which of the signatures that an HSM can make of it: see [`Symbols::made`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct SignatureId {
     pub(crate) request: Request,
@@ -69,12 +70,15 @@ pub(crate) struct Orders {
 /// The tables.
 pub(crate) struct Symbols {
     rules: Rules,
-    secret: secp256k1::SecretKey,
+    scheme: Curve,
+    secret: Secret,
     key: SigningPublicKey,
     /// Requests as the model's key has admitted them.
     requests: RefCell<HashMap<Request, Admitted>>,
     places: RefCell<HashMap<Request, Option<Place>>>,
     signatures: RefCell<HashMap<SignatureId, Signature>>,
+    verified: RefCell<HashMap<SignatureId, bool>>,
+    accepted: RefCell<HashMap<SignatureId, bool>>,
     records: RefCell<Vec<Record>>,
     numbers: RefCell<HashMap<BTreeMap<String, String>, RecordId>>,
     verdicts: RefCell<HashMap<(RecordId, Request), Verdict>>,
@@ -87,16 +91,18 @@ pub(crate) struct Symbols {
 }
 
 impl Symbols {
-    pub(crate) fn new(rules: Rules) -> Self {
-        let secret = secp256k1::SecretKey::from_secret_bytes([7; 32]).unwrap();
-        let key = SigningPublicKey::from_bytes(Curve::Secp256k1, &secret.public_key().serialize()).unwrap();
+    pub(crate) fn new(rules: Rules, scheme: Curve) -> Self {
+        let secret = Secret::new(scheme, 7);
         Self {
             rules,
+            scheme,
+            key: secret.public_key(),
             secret,
-            key,
             requests: RefCell::default(),
             places: RefCell::default(),
             signatures: RefCell::default(),
+            verified: RefCell::default(),
+            accepted: RefCell::default(),
             records: RefCell::default(),
             numbers: RefCell::default(),
             verdicts: RefCell::default(),
@@ -130,7 +136,7 @@ impl Symbols {
 
     /// [`Request::place`].
     pub(crate) fn place(&self, request: Request) -> Option<Place> {
-        *self.places.borrow_mut().entry(request).or_insert_with(|| request.place())
+        *self.places.borrow_mut().entry(request).or_insert_with(|| request.place(self.scheme))
     }
 
     /// What stands in a record beside its rows.
@@ -152,28 +158,58 @@ impl Symbols {
 
     fn known(&self, request: Request) -> Admitted {
         let mut requests = self.requests.borrow_mut();
-        let known = requests.entry(request).or_insert_with(|| {
-            // Without the rule: a row of its own for each tag. The other kind, which such a scenario does not use, is taken for it.
-            let payload = match request {
-                Request::AttestationWithDal(level, round, letter) if !self.rules.one_row_for_attestations => {
-                    Request::of(ConsensusKind::Preattestation, level, round, letter).payload()
-                }
-                request => request.payload(),
-            };
-            admitted(&payload)
-        });
+        let known = requests
+            .entry(request)
+            .or_insert_with(|| admitted(self.key.hash(), &self.read_as(request).payload(self.scheme)));
         known.clone()
     }
 
+    /// What a signer without some rule takes `request` for. What it signs are the bytes of the request all the same.
+    fn read_as(&self, request: Request) -> Request {
+        match request {
+            // A row of its own for each tag. The other kind, which such a scenario does not use, is taken for it.
+            Request::AttestationWithDal(level, round, letter) if !self.rules.one_row_for_attestations => {
+                Request::of(ConsensusKind::Preattestation, level, round, letter)
+            }
+            // A vote without a slot, read as if it had one: two bytes too late.
+            Request::Attestation(.., letter) if !self.rules.layout_of_scheme => {
+                let payload = request.payload(self.scheme);
+                let number = |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().unwrap());
+                Request::Attestation(number(40), number(44), letter)
+            }
+            request => request,
+        }
+    }
+
+    /// What a client sent.
+    fn message(&self, request: Request) -> Message {
+        Message::new(&request.payload(self.scheme))
+    }
+
+    /// Whether the key makes one signature only of each payload.
+    pub(crate) fn is_deterministic(&self) -> bool {
+        self.secret.is_deterministic()
+    }
+
+    /// The signature that the HSM makes of `request` when it has made `number` others of it.
+    ///
+    /// Of ECDSA each is another one. Two signatures of one block are then two blocks of one position, because the hash of a block covers its
+    /// signature: that is what one signature for each position is promised for, also where the payload is the same. Of Ed25519 and BLS two
+    /// signatures of one payload are the same bytes, and have the same number: there, only two payloads can break the promise.
+    pub(crate) fn made(&self, request: Request, number: u8) -> SignatureId {
+        SignatureId { request, nonce: if self.is_deterministic() { 0 } else { number } }
+    }
+
     /// A real signature.
-    fn signature(&self, id: SignatureId) -> Signature {
-        let digest = *self.known(id.request).digest().as_bytes();
+    pub(crate) fn signature(&self, id: SignatureId) -> Signature {
         let mut signatures = self.signatures.borrow_mut();
         *signatures.entry(id).or_insert_with(|| {
-            let digest = if id.nonce == u8::MAX { digest.map(|byte| !byte) } else { digest };
-            let message = secp256k1::Message::from_digest(digest);
-            let signature = secp256k1::ecdsa::sign_with_noncedata(message, &self.secret, &[id.nonce; 32]);
-            Signature::Secp256k1(signature.serialize_compact())
+            let message = self.message(id.request);
+            if id.nonce == u8::MAX {
+                let other = Message::new(&[message.bytes(), b"something else"].concat());
+                return self.secret.sign(&other, 0);
+            }
+            self.secret.sign(&message, id.nonce)
         })
     }
 
@@ -185,13 +221,18 @@ impl Symbols {
 
     /// Whether it verifies, over what it is said to be of.
     pub(crate) fn verifies(&self, id: SignatureId) -> bool {
-        self.key.verify(self.known(id.request).message(), &self.signature(id))
+        let mut verified = self.verified.borrow_mut();
+        *verified.entry(id).or_insert_with(|| self.key.verify(&self.message(id.request), &self.signature(id)))
     }
 
     /// What the signing path makes of what the HSM returned.
     pub(crate) fn accepts(&self, id: SignatureId) -> bool {
-        let Signature::Secp256k1(raw) = self.signature(id) else { return false };
-        self.key.accept_signature(self.known(id.request).message(), &raw).is_ok()
+        let mut accepted = self.accepted.borrow_mut();
+        *accepted.entry(id).or_insert_with(|| {
+            let signature = self.signature(id);
+            let accepted = self.key.accept_signature(&self.message(id.request), &returned(&signature));
+            accepted.is_ok_and(|accepted| accepted.signature() == signature)
+        })
     }
 
     /// What `core` decides, by the rules that hold.
@@ -310,7 +351,7 @@ impl Symbols {
 
     /// A record whose attestation row came from another signer: signed, and its signature is not known.
     pub(crate) fn imported(&self, request: Request) -> RecordId {
-        let level = request.place().expect("a vote").level;
+        let level = request.place(self.scheme).expect("a vote").level;
         let digest = self.known(request).digest().to_string();
         let floor = Record::starting_above(Level::try_from(i64::from(level) - 1).unwrap());
         self.number(&edited(&floor, ConsensusKind::Attestation, |words| {

@@ -185,7 +185,7 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn new(scenario: Scenario, rules: Rules) -> Self {
-        let symbols = Symbols::new(rules);
+        let symbols = Symbols::new(rules, scenario.scheme);
         let begin = match scenario.start {
             Start::Above(level) => symbols.number(&Record::starting_above(Level::try_from(i64::from(level)).unwrap())),
             Start::Fresh => symbols.number(&Record::fresh()),
@@ -315,7 +315,7 @@ impl Model for Cluster {
         let scenario = &self.scenario;
         // What another signer answered is known here by its digest only.
         let elsewhere = match scenario.start {
-            Start::Imported(request) => Some((SignatureId { request, nonce: u8::MAX - 1 }, 0)),
+            Start::Imported(request) => Some((self.symbols.made(request, u8::MAX - 1), 0)),
             Start::Above(_) | Start::Fresh => None,
         };
         World {

@@ -2,9 +2,10 @@
 
 use crate::admitted::admitted;
 use crate::requests::Request;
-use crate::{DIGEST_A, DIGEST_B, anchor, at, record, signature};
+use crate::{DIGEST_A, DIGEST_B, anchor, at, key, record, signature};
 use std::collections::BTreeMap;
 use tezos_signer_core::admit::Admitted;
+use tezos_signer_core::key::Curve;
 use tezos_signer_core::policy::Permitted;
 use tezos_signer_core::position::{ConsensusKind, Level};
 use tezos_signer_core::record::Record;
@@ -155,7 +156,7 @@ fn a_record_that_went_back_is_noticed() {
 /// moves the anchor.
 #[test]
 fn a_generic_operation_moves_the_anchor_and_nothing_else() {
-    let request = admitted(&Request::Operation.payload());
+    let request = admitted(key(Curve::P256), &Request::Operation.payload(Curve::P256));
     assert_eq!(request.permitted(), Permitted::Operation);
     let before = record(&[("ceiling", "100")]);
     let Ok(Decision::Advance(step)) = decide(&before, &request, 0) else { panic!() };

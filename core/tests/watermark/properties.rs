@@ -1,11 +1,11 @@
-//! Properties of the decision and of the text form, on records and requests that are generated.
+//! Properties of the decision and of the text form, on records and requests that are generated, of keys of every scheme.
 
-use crate::{anchor, at, place, record, signature};
+use crate::{anchor, at_of, place, record, signature, signatures};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use tezos_signer_core::admit::Admitted;
 use tezos_signer_core::anchor::{AuditAnchor, LogId};
-use tezos_signer_core::key::{Digest, Signature};
+use tezos_signer_core::key::{Curve, Digest, Signature};
 use tezos_signer_core::position::{ConsensusKind, Level, Position, Round};
 use tezos_signer_core::record::{Record, Row, Stored};
 use tezos_signer_core::watermark::{DEFAULT_MAX_LEVEL_JUMP, Decision, decide};
@@ -24,25 +24,39 @@ fn any_place() -> impl Strategy<Value = (u32, u32)> {
     (levels, prop::sample::select(vec![0, 1, 2, 2_147_483_647]))
 }
 
-fn any_variant() -> impl Strategy<Value = char> {
+pub(crate) fn any_variant() -> impl Strategy<Value = char> {
     prop::sample::select(vec!['a', 'b', 'c'])
 }
 
+pub(crate) fn any_scheme() -> impl Strategy<Value = Curve> {
+    prop::sample::select(Curve::ALL.to_vec())
+}
+
+/// What `strategy` makes for a key of some scheme: a record and the requests that meet it are of one key.
+fn of_one_key<S: Strategy>(strategy: impl Fn(Curve) -> S) -> impl Strategy<Value = S::Value> {
+    any_scheme().prop_flat_map(strategy)
+}
+
+fn any_signature() -> impl Strategy<Value = Signature> {
+    (0_u8..3).prop_flat_map(|byte| prop::sample::select(signatures(byte).to_vec()))
+}
+
 /// A row of `kind`; what it says was signed is something that [`any_request`] asks for too.
-fn any_row(kind: ConsensusKind) -> impl Strategy<Value = Row> {
-    (any_place(), any_variant(), 0_u8..3, 0_u8..3).prop_map(move |((level, round), variant, stored, byte)| {
-        let digest = at(kind, level, round, variant).digest();
+fn any_row(scheme: Curve, kind: ConsensusKind) -> impl Strategy<Value = Row> {
+    let row = (any_place(), any_variant(), 0_u8..3, any_signature());
+    row.prop_map(move |((level, round), variant, stored, signature)| {
+        let digest = at_of(scheme, kind, level, round, variant).digest();
         let stored = match stored {
             0 => Stored::Floor,
             1 => Stored::Digest(digest),
-            _ => Stored::Signature { digest, signature: signature(byte) },
+            _ => Stored::Signature { digest, signature },
         };
         Row { position: position(level, round), stored }
     })
 }
 
-fn any_record() -> impl Strategy<Value = Record> {
-    let rows = ConsensusKind::ALL.map(|kind| prop::option::weighted(0.9, any_row(kind)));
+fn any_record(scheme: Curve) -> impl Strategy<Value = Record> {
+    let rows = ConsensusKind::ALL.map(|kind| prop::option::weighted(0.9, any_row(scheme, kind)));
     let anchor = (any::<u64>(), any_variant()).prop_map(|(sequence, variant)| AuditAnchor {
         log: LogId::from_bytes([7; 16]),
         sequence,
@@ -57,22 +71,23 @@ fn any_record() -> impl Strategy<Value = Record> {
     })
 }
 
-fn any_request() -> impl Strategy<Value = Admitted> {
-    (any_kind(), any_place(), any_variant()).prop_map(|(kind, (level, round), variant)| at(kind, level, round, variant))
+fn any_request(scheme: Curve) -> impl Strategy<Value = Admitted> {
+    let request = (any_kind(), any_place(), any_variant());
+    request.prop_map(move |(kind, (level, round), variant)| at_of(scheme, kind, level, round, variant))
 }
 
-fn any_kind() -> impl Strategy<Value = ConsensusKind> {
+pub(crate) fn any_kind() -> impl Strategy<Value = ConsensusKind> {
     prop::sample::select(ConsensusKind::ALL.to_vec())
 }
 
 proptest! {
     /// Whatever is asked, in whatever order: a position gets one digest at most, and the record never forgets.
     #[test]
-    fn no_position_is_ever_given_twice(requests in prop::collection::vec((any_kind(), 101_u32..106, 0_u32..3, any_variant()), 0..60)) {
+    fn no_position_is_ever_given_twice(scheme in any_scheme(), requests in prop::collection::vec((any_kind(), 101_u32..106, 0_u32..3, any_variant()), 0..60)) {
         let mut record = record(&[]);
         let mut given: BTreeMap<(ConsensusKind, (u32, u32)), (Digest, Signature)> = BTreeMap::new();
         for (i, (kind, level, round, variant)) in requests.into_iter().enumerate() {
-            let request = at(kind, level, round, variant);
+            let request = at_of(scheme, kind, level, round, variant);
             let (position, digest) = ((level, round), request.digest());
             match decide(&record, &request, DEFAULT_MAX_LEVEL_JUMP) {
                 Ok(Decision::Advance(step)) => {
@@ -93,7 +108,7 @@ proptest! {
 
     /// What is allowed, said once more and in other words: all of it, and nothing else.
     #[test]
-    fn what_is_signed_and_what_is_replayed((record, request) in (any_record(), any_request())) {
+    fn what_is_signed_and_what_is_replayed((record, request) in of_one_key(|scheme| (any_record(scheme), any_request(scheme)))) {
         let ((kind, position), digest) = (place(&request), request.digest());
         let row = record.rows.get(kind).copied();
         let level = i64::from(position.level.get());
@@ -115,7 +130,7 @@ proptest! {
     /// After a step: the same request is answered with its signature, nothing at or below its place is signed, and nothing
     /// else of the record has changed.
     #[test]
-    fn a_step_changes_its_row_only((record, request, other) in (any_record(), any_request(), any_request())) {
+    fn a_step_changes_its_row_only((record, request, other) in of_one_key(|scheme| (any_record(scheme), any_request(scheme), any_request(scheme)))) {
         let Ok(Decision::Advance(step)) = decide(&record, &request, DEFAULT_MAX_LEVEL_JUMP) else { return Ok(()) };
         let next = step.apply_to(&record, signature(9), anchor(9));
         prop_assert_eq!(next.forgets(&record), None);
@@ -133,7 +148,7 @@ proptest! {
 
     /// Nothing is signed at or below a level that a record was raised to; and it still knows what it knew.
     #[test]
-    fn a_raised_record_knows_more((record, level, request) in (any_record(), any_position(), any_request())) {
+    fn a_raised_record_knows_more((record, level, request) in of_one_key(|scheme| (any_record(scheme), any_position(), any_request(scheme)))) {
         let level = level.level;
         let raised = record.raised_to(level);
         prop_assert_eq!(raised.forgets(&record), None);
@@ -150,7 +165,7 @@ proptest! {
 
     /// "Knows at least as much" is an order of the rows: what went back is noticed, over any number of records between.
     #[test]
-    fn to_forget_nothing_is_an_order(a in any_record(), b in any_record(), c in any_record()) {
+    fn to_forget_nothing_is_an_order((a, b, c) in of_one_key(|scheme| (any_record(scheme), any_record(scheme), any_record(scheme)))) {
         prop_assert_eq!(a.forgets(&a), None);
         if a.forgets(&b).is_none() && b.forgets(&a).is_none() {
             prop_assert_eq!(a.rows, b.rows);
@@ -163,7 +178,7 @@ proptest! {
     /// Who has seen a record does not sign anew what that record has answered, whatever record is there later: either it is
     /// noticed that it went back, or the answer is the same, or a refusal.
     #[test]
-    fn what_was_answered_is_not_signed_again(seen in any_record(), later in any_record(), request in any_request()) {
+    fn what_was_answered_is_not_signed_again((seen, later, request) in of_one_key(|scheme| (any_record(scheme), any_record(scheme), any_request(scheme)))) {
         let Ok(Decision::Replay(answer)) = decide(&seen, &request, DEFAULT_MAX_LEVEL_JUMP) else { return Ok(()) };
         if later.forgets(&seen).is_none() {
             match decide(&later, &request, DEFAULT_MAX_LEVEL_JUMP) {
@@ -176,13 +191,13 @@ proptest! {
 
     /// One state has one text, and the text says all of it.
     #[test]
-    fn a_record_has_one_text(record in any_record()) {
+    fn a_record_has_one_text(record in of_one_key(any_record)) {
         prop_assert_eq!(&Record::from_data(&record.to_data()).unwrap(), &record);
     }
 
     /// Whatever is changed in a text, by whomever: it is not understood, or it is the text of what it is understood as.
     #[test]
-    fn no_other_text_is_understood(record in any_record(), name in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), with in "[ -~]{0,2}", cut in 0_usize..3) {
+    fn no_other_text_is_understood(record in of_one_key(any_record), name in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(), with in "[ -~]{0,2}", cut in 0_usize..3) {
         let mut data = record.to_data();
         let name = name.get(&data.keys().cloned().collect::<Vec<_>>()).clone();
         let text = data.get_mut(&name).unwrap();

@@ -1,8 +1,8 @@
 //! The text form of records, rows and leases: what is read, what is refused and named, what is written.
 
-use crate::{DIGEST_A, at, record, signature};
+use crate::{DIGEST_A, at, key, record, signature, signatures};
 use std::collections::BTreeMap;
-use tezos_signer_core::key::{ChainId, Digest, PublicKeyHash};
+use tezos_signer_core::key::{ChainId, Curve, Digest, PublicKeyHash};
 use tezos_signer_core::position::{ConsensusKind, FloorLevel, FloorLevelError, Level};
 use tezos_signer_core::record::{
     HOLDER_ADDRESS_ANNOTATION, LEASE_ANNOTATION, Lease, Record, RecordError, RecordName, Stored,
@@ -43,7 +43,7 @@ fn a_row_that_stands_twice_in_a_file_is_an_error_that_names_it_whichever_is_the_
 #[test]
 fn texts_that_are_not_understood_are_errors_that_name_the_row() {
     let good = Record::starting_above(Level::try_from(100).unwrap()).to_data();
-    let signature = signature(7).to_string();
+    let [edsig, _, signature, blsig, _] = signatures(7).map(|signature| signature.to_string());
     for (key, value) in [
         ("block", String::new()),
         ("block", "100 0 -".to_owned()),
@@ -57,6 +57,11 @@ fn texts_that_are_not_understood_are_errors_that_name_the_row() {
         ("block", format!("100 0 - {signature}")),
         ("block", format!("100 0 {} -", &DIGEST_A[1..])),
         ("block", format!("100 0 {DIGEST_A} {}", signature.replace('p', "q"))),
+        ("block", format!("100 0 {DIGEST_A} {}", &edsig[..edsig.len() - 1])),
+        ("block", format!("100 0 {DIGEST_A} {edsig}1")),
+        ("block", format!("100 0 {DIGEST_A} {}", blsig.replace("BLsig", "edsig"))),
+        ("block", format!("100 0 {DIGEST_A} {}", &blsig[..blsig.len() - 1])),
+        ("block", format!("100 0 {DIGEST_A} {} {}", &blsig[..96], &blsig[96..])),
         ("preattestation", "x 0 - -".to_owned()),
         ("attestation", "0 x - -".to_owned()),
         ("ceiling", "-5".to_owned()),
@@ -83,11 +88,31 @@ fn texts_that_are_not_understood_are_errors_that_name_the_row() {
 }
 
 #[test]
+fn a_row_holds_signatures_of_every_scheme() {
+    let prefixes = ["edsig", "spsig1", "p2sig", "BLsig", "sig"];
+    for (prefix, signature) in prefixes.into_iter().zip(signatures(7)) {
+        let text = format!("200 3 {DIGEST_A} {signature}");
+        assert!(text.contains(&format!(" {prefix}")), "{text}");
+        let record = record(&[("attestation", &text)]);
+        let row = record.rows.get(ConsensusKind::Attestation).unwrap();
+        assert_eq!(row.stored, Stored::Signature { digest: DIGEST_A.parse().unwrap(), signature });
+        assert_eq!(record.to_data()["attestation"], text);
+    }
+}
+
+#[test]
 fn a_record_has_one_name_of_63_characters() {
-    let key: PublicKeyHash = "tz3ZxowXGSjiVq227GQcwKdz87rKhq62rY4t".parse().unwrap();
-    let name = RecordName::new(&key, &ChainId::MAINNET);
-    assert_eq!(name.as_str().len(), 63);
-    assert!(name.as_str().starts_with("watermark-tz3-") && name.as_str().ends_with("-7a06a770"));
+    let tz3: PublicKeyHash = "tz3ZxowXGSjiVq227GQcwKdz87rKhq62rY4t".parse().unwrap();
+    assert!(RecordName::new(&tz3, &ChainId::MAINNET).as_str().starts_with("watermark-tz3-"));
+    for scheme in Curve::ALL {
+        let name = RecordName::new(&key(scheme), &ChainId::MAINNET);
+        let hash = "07".repeat(20);
+        assert_eq!(name.as_str(), format!("watermark-{}-{hash}-7a06a770", scheme.address_prefix()));
+        assert_eq!(name.as_str().len(), 63);
+        assert_eq!(name.as_str().parse::<RecordName>().unwrap(), name);
+    }
+    let of_no_scheme = RecordName::new(&tz3, &ChainId::MAINNET).as_str().replace("tz3", "tz5");
+    assert!(of_no_scheme.parse::<RecordName>().is_err());
 }
 
 #[test]

@@ -12,7 +12,7 @@ mod octez;
 mod python;
 mod signatory;
 
-use draft::{Address, Draft, DraftKey};
+use draft::{Address, Draft, DraftKey, DraftPlace};
 use std::str::FromStr;
 use tezos_signer_core::cause::Cause;
 use tezos_signer_core::key::ChainId;

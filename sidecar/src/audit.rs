@@ -139,8 +139,17 @@ impl AuditLog {
         replaces: Option<AuditAnchor>,
         deadline: Instant,
     ) -> Result<AuditAnchor, AuditError> {
+        self.durable(Event::Intent { request, record, replaces }, deadline).await
+    }
+
+    /// Writes that a proof of possession is given. When this returns, the line is durable.
+    pub async fn proof(&self, request: Request, deadline: Instant) -> Result<(), AuditError> {
+        self.durable(Event::ProofOfPossession { request }, deadline).await.map(|_| ())
+    }
+
+    async fn durable(&self, event: Event, deadline: Instant) -> Result<AuditAnchor, AuditError> {
         let (reply, answer) = oneshot::channel();
-        let entry = Entry::Awaited(Event::Intent { request, record, replaces }, reply);
+        let entry = Entry::Awaited(event, reply);
         self.queue.try_send(entry).map_err(|error| match error {
             TrySendError::Full(_) => AuditError::Busy,
             TrySendError::Disconnected(_) => AuditError::Unwritable("its thread has ended".into()),

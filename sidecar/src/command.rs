@@ -12,14 +12,17 @@ use std::path::PathBuf;
 use tezos_signer::chain_check::NodeError;
 use tezos_signer::config_file::{self, ConfigFile, ConfigFileError};
 use tezos_signer::exit;
-use tezos_signer::keystore::pkcs11::HsmError;
+use tezos_signer::keystore::pkcs11::{HsmError, unseal_process};
+use tezos_signer::keystore::sealed::sealer::SealError;
+use tezos_signer::keystore::sealed::secret_text::SecretTextError;
 use tezos_signer::net::kept_sockets::PassedSockets;
 use tezos_signer::own_stdout;
+use tezos_signer::process_memory;
 use tezos_signer::serve::{self, ServeError};
 use tezos_signer::store::StoreError;
 use tezos_signer_core::cause::Cause;
 use tezos_signer_core::config::{HsmConfig, SignerConfig};
-use tezos_signer_core::key::PublicKeyHash;
+use tezos_signer_core::key::{Curve, PublicKeyHash};
 use tezos_signer_core::position::Level;
 use tezos_signer_core::record::RecordName;
 use tezos_signer_core::text::TextError;
@@ -28,7 +31,7 @@ use tezos_signer_interop::interchange::foreign::Format;
 use tezos_signer_interop::migrate::MigrateError;
 use tracing_subscriber::EnvFilter;
 
-/// Remote signer for Tezos bakers, with tz2 and tz3 keys in an HSM. It never signs two different payloads for one level and round.
+/// Remote signer for Tezos bakers, with keys in an HSM, and tz4 keys sealed by it. It never signs two different payloads for one level and round.
 #[derive(Parser)]
 #[command(
     version,
@@ -80,6 +83,9 @@ Examples:
 
 Exit status: 0 if the configuration was written, even if values are to be completed or settings were lost; 1 if the file cannot be parsed.")]
     Migrate(migrate::Migrate),
+    /// Open sealed keys for the signer that has started this process.
+    #[command(name = unseal_process::COMMAND, hide = true)]
+    Unseal,
     /// Exit with the given status.
     #[command(name = exit::COMMAND, hide = true)]
     End { status: u8 },
@@ -146,6 +152,23 @@ pub(crate) enum CommandError {
     /// Not a payload.
     #[error("the payload is not hex: {0}")]
     Hex(#[source] hex::FromHexError),
+    /// Keys of KMS are not created by the signer.
+    #[error(
+        "the signer does not create keys in AWS KMS. Create the key as somebody who may, and name it by its ARN or an alias:\n\n{commands}\n\n\
+         Then `{next} (docs/kms.md)"
+    )]
+    KmsGenerates {
+        /// What creates the key.
+        commands: String,
+        /// The next command here, and what it does.
+        next: String,
+    },
+    /// KMS has no keys of this scheme.
+    #[error("AWS KMS has no keys of {0}")]
+    NoKmsScheme(Curve),
+    /// The option is about keys of KMS.
+    #[error("--kms-key names a key of AWS KMS, and the configuration has hsm in place of awsKms")]
+    NoKms,
     /// The standard output cannot be used.
     #[error("the standard output cannot be written: {0}")]
     Stdout(#[source] std::io::Error),
@@ -217,6 +240,24 @@ pub(crate) enum CommandError {
     /// The HSM cannot be used.
     #[error(transparent)]
     Hsm(#[from] HsmError),
+    /// No key was sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// A secret key cannot be read.
+    #[error("the secret key in {} cannot be sealed: {source}", path.display())]
+    SecretKey { path: PathBuf, source: SecretTextError },
+    /// There is nobody to ask for a password.
+    #[error("the password cannot be read from the terminal ({0}): use --password-file")]
+    NoTerminal(#[source] std::io::Error),
+    /// It has no proof of possession.
+    #[error(
+        "the configuration has no sealed key {0}: only sealed keys, which are tz4 keys, prove possession. Add it under keys, with publicKey and \
+         sealed"
+    )]
+    NoSealedKey(PublicKeyHash),
+    /// The options of `keys generate` contradict each other.
+    #[error("{0}")]
+    GenerateOptions(&'static str),
     /// People are not who writes records, until they say that they mean it.
     #[error(
         "the API server denies access: {0}. People read and change records as the group tezos-signer:break-glass, with as and \
@@ -257,6 +298,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), CommandError> {
     match arguments.command {
         Command::Serve(argument) => {
             log_as_json();
+            process_memory::keep_private();
             // Before the runtime has threads, which could read the environment meanwhile.
             let sockets = PassedSockets::from_environment().map_err(ServeError::from)?;
             let config = argument.load_file()?;
@@ -264,11 +306,13 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), CommandError> {
             block_on(async { Ok(serve::serve(config, sockets).await?) })
         }
         Command::Check { config, output } => {
+            process_memory::keep_private();
             let config = config.load_file()?;
             keep_stdout()?;
             block_on(check::run(&config, output.output))
         }
         Command::Keys(command) => {
+            process_memory::keep_private();
             keep_stdout()?;
             keys::run(command)
         }
@@ -276,6 +320,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), CommandError> {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Audit(command) => audit::run(command),
         Command::Migrate(arguments) => migrate::run(&arguments),
+        Command::Unseal => unseal_process::run().map_err(CommandError::Stdout),
         Command::End { status } => std::process::exit(status.into()),
     }
 }

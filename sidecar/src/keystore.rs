@@ -2,7 +2,11 @@
 //! configured key, or reports why it cannot. It knows neither HTTP nor watermark records, and the signing path knows no kind:
 //! commit and release are the same for all. The type [`VerifiedSignature`] ensures that the configured key has signed.
 
+pub mod aws_kms;
+mod combined;
+pub mod open;
 pub mod pkcs11;
+pub mod sealed;
 
 use async_trait::async_trait;
 use std::error::Error;
@@ -11,9 +15,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tezos_signer_core::cause::Cause;
 use tezos_signer_core::config::KeyConfig;
-use tezos_signer_core::key::{Message, PublicKeyHash, VerifiedSignature};
+use tezos_signer_core::key::{Message, PublicKeyHash, Signature, VerifiedSignature};
 use tezos_signer_core::status::SealedStatus;
 use tokio::time::Instant;
+
+/// What is signed where nobody asks for a signature. No node accepts a signature over it as anything: what Tezos signs begins
+/// with a magic byte (0x03, 0x05, 0x11 to 0x13), this with `t`, so the digests differ unless `BLAKE2b` is broken. The
+/// signature is verified and forgotten.
+pub(crate) const TRIAL: &[u8] = b"tezos-signer: does the HSM sign? This is no Tezos payload.";
 
 /// Why a keystore has not signed: an error of its kind, which is the `source`. The same request may succeed later, so that it is answered with
 /// 502.
@@ -68,6 +77,14 @@ pub trait Keystore: Send + Sync {
         message: &Message,
         deadline: Instant,
     ) -> Result<VerifiedSignature, KeystoreError>;
+
+    /// The proof that it has the secret of `key`, a tz4 key, within `deadline`.
+    async fn prove_possession(&self, key: &PublicKeyHash, _deadline: Instant) -> Result<Signature, KeystoreError> {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{0} is no sealed key: only sealed keys, which are tz4 keys, prove possession")]
+        struct NotSealed(PublicKeyHash);
+        Err(KeystoreError::new(NotSealed(*key), false))
+    }
 
     /// Whether it can sign with `candidate`, which need not be configured yet. It makes a trial signature, which is discarded.
     async fn try_candidate(&self, candidate: &KeyConfig, deadline: Instant) -> Result<(), KeystoreError>;

@@ -30,6 +30,7 @@ pub mod metrics;
 pub mod net;
 pub mod own_stdout;
 pub mod peer;
+pub mod process_memory;
 mod readiness;
 pub mod records;
 mod reload;

@@ -37,6 +37,18 @@ pub fn duplicate() -> io::Result<OwnedFd> {
     }
 }
 
+/// Writes bytes to our standard output, without keeping a copy.
+///
+/// # Errors
+///
+/// They cannot be written, such as to a pipe whose reader has ended.
+pub fn write_bytes(bytes: &[u8]) -> io::Result<()> {
+    match KEPT.get() {
+        Some(mut kept) => kept.write_all(bytes),
+        None => io::stdout().write_all(bytes),
+    }
+}
+
 /// Writes a line to our standard output.
 ///
 /// # Errors

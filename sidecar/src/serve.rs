@@ -8,7 +8,7 @@ use crate::file_permissions;
 use crate::file_permissions::Exposure;
 use crate::http::{self, admin, routes};
 use crate::keyring::registry::Records;
-use crate::keystore::pkcs11::{Hsm, HsmMetrics};
+use crate::keystore::open::{self, OpenError};
 use crate::lease;
 use crate::metrics::Metrics;
 use crate::metrics::connections::{ConnectionMetrics, TlsMetrics};
@@ -96,6 +96,9 @@ pub enum ServeError {
     /// The HSM cannot be used, and nothing helps that this process could do.
     #[error("{0}; exiting, because a new process may reach the HSM")]
     HsmGivenUp(#[source] Cause),
+    /// There is no such keystore.
+    #[error(transparent)]
+    Keystore(#[from] OpenError),
     /// The system refused a thread or a signal handler.
     #[error("a thread could not be started, or a signal handler not be installed: {0}")]
     System(#[from] std::io::Error),
@@ -162,9 +165,8 @@ pub async fn serve(from: ConfigFile, sockets: PassedSockets) -> Result<(), Serve
     let mut records = Records::new(store, terms, audit.evidence_found().clone());
     let keys = records.keys_of(&config);
     let deadline = Duration::from_millis(config.request_deadline_milliseconds.into());
-    let hsm = config.keystore.hsm().ok_or(ServeError::Config("awsKms is not supported by this build"))?;
-    let hsm = Arc::new(Hsm::start(hsm, &config.keys, HsmMetrics::new()?.register(metrics.registry())?)?);
-    let signer = Signer::new(keys, hsm, audit, metrics, deadline).limited_to(config.max_concurrent_requests);
+    let keystore = open::keystore(&config, metrics.registry())?;
+    let signer = Signer::new(keys, keystore, audit, metrics, deadline).limited_to(config.max_concurrent_requests);
     let signer = Arc::new(match &peers {
         Some(peers) => signer.forwarding_to(Peers::new(peers.tls.clone())),
         None => signer,

@@ -3,11 +3,13 @@
 mod answer;
 pub mod concurrency_limit;
 mod error;
+mod proof;
 mod report;
 mod trace;
 
 pub use answer::Answer;
 pub use error::SignError;
+pub use proof::ProofError;
 
 use crate::audit::AuditLog;
 use crate::keyring::{Key, Keys, expected};
@@ -300,6 +302,8 @@ impl Signer {
             return Err(RecordSessionError::HeldElsewhere { holder }.into());
         }
         let (mut attempts, mut read_anew) = (0, false);
+        // What the keystore has made for this request, which was verified: it need not be once more.
+        let mut made = None;
         loop {
             let current = times.during(Stage::Record, pace, record.current(deadline)).await?;
             trace.record_known();
@@ -313,7 +317,7 @@ impl Signer {
             }
             let step = match decision? {
                 Decision::Replay(signature) => {
-                    if !key.config.public_key.verify(admitted.message(), &signature) {
+                    if made != Some(signature) && !key.config.public_key.verify(admitted.message(), &signature) {
                         return Err(SignError::StoredSignature);
                     }
                     let signature = record.releasable(signature)?;
@@ -333,6 +337,7 @@ impl Signer {
                 async { times.during(Stage::Token, pace, signature).await.map_err(SignError::Keystore) },
             )?;
             let signature = signature.of(&admitted.key(), &admitted.digest()).ok_or_else(KeystoreError::of_another)?;
+            made = Some(signature);
             trace.signed(intent);
             // INVARIANT S2: After a pause, another signer may have taken over, and a write would show it this signature.
             if record.is_silent() {

@@ -13,7 +13,8 @@ pub struct Control {
     pub serial: u64,
     /// Faults of single functions; the first that fits is what happens.
     pub rules: Vec<Rule>,
-    /// CloudHSM's rules: read-write sessions only, no notify callback, no `C_SetAttributeValue`, at most 1024 sessions.
+    /// CloudHSM's rules: read-write sessions only, no notify callback, no `C_SetAttributeValue`, at most 1024 sessions; AES-GCM encrypts
+    /// with an initialisation vector of the token's own, which it writes into the caller's buffer, and that must be zeros.
     pub cloud_hsm: bool,
     /// Handles are valid only in the session that found them.
     pub handles_per_session: bool,
@@ -28,6 +29,8 @@ pub struct Control {
     pub needs_reinitialising: bool,
     /// What is wrong with signatures.
     pub signature: Option<WrongSignature>,
+    /// What is wrong with what `C_Decrypt` returns.
+    pub plaintext: Option<WrongSignature>,
     /// Where `CKA_EC_POINT` is shown.
     pub point: PointOn,
     /// Without the DER OCTET STRING around it.
@@ -81,6 +84,8 @@ pub struct Habits {
     pub eddsa: Option<u64>,
     /// The list of mechanisms lacks the one for Ed25519.
     pub hides_eddsa: bool,
+    /// With CloudHSM's rules: AES-GCM encrypts with the zeros that it was given.
+    pub leaves_iv: bool,
     /// `C_GenerateKeyPair` cuts labels to so many bytes.
     pub longest_label: Option<u64>,
 }
@@ -216,7 +221,7 @@ impl Rule {
     }
 }
 
-/// What `C_Sign` returns instead of a right signature.
+/// What `C_Sign` returns instead of a right signature, and `C_Decrypt` instead of a right plaintext.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum WrongSignature {

@@ -10,6 +10,7 @@ mod call;
 mod library;
 mod login;
 mod objects;
+mod sealing;
 mod shown;
 mod signing;
 mod token_info;
@@ -102,6 +103,12 @@ fn own_functions(version: CK_VERSION) -> CK_FUNCTION_LIST {
         C_SignInit: Some(signing::sign_init),
         C_Sign: Some(signing::sign),
         C_GenerateKeyPair: Some(objects::generate_key_pair),
+        C_GenerateKey: Some(sealing::generate_key),
+        C_GenerateRandom: Some(sealing::generate_random),
+        C_EncryptInit: Some(sealing::encrypt_init),
+        C_Encrypt: Some(sealing::encrypt),
+        C_DecryptInit: Some(sealing::decrypt_init),
+        C_Decrypt: Some(sealing::decrypt),
         ..CK_FUNCTION_LIST::default()
     }
 }

@@ -18,9 +18,56 @@ pub(super) struct Draft {
     pub(super) open_tls: bool,
     pub(super) require_authentication: bool,
     pub(super) authorized_keys: Vec<ClientKey>,
-    pub(super) module: Option<String>,
+    pub(super) place: DraftPlace,
     pub(super) keys: Vec<DraftKey>,
     lost: Vec<Loss>,
+}
+
+/// Where the keys are.
+pub(super) enum DraftPlace {
+    /// In a token of this PKCS#11 library.
+    Token {
+        module: Option<String>,
+    },
+    AwsKms {
+        region: Option<String>,
+    },
+}
+
+impl Default for DraftPlace {
+    fn default() -> Self {
+        Self::Token { module: None }
+    }
+}
+
+impl DraftPlace {
+    fn render(&self, out: &mut Lines) {
+        match self {
+            Self::Token { module } => {
+                out.line(0, "hsm:");
+                let module = module.as_deref();
+                let sentence = "the PKCS#11 library of the HSM";
+                out.field(2, "module", module, "/opt/cloudhsm/lib/libcloudhsm_pkcs11.so", sentence);
+                out.open(
+                    2,
+                    "token",
+                    "hsm1",
+                    "the label of the token; for CloudHSM see docs/cloudhsm.md. A slot number is not supported, because it may change",
+                );
+                out.open(
+                    2,
+                    "pinFile",
+                    "$CREDENTIALS_DIRECTORY/pin",
+                    "this is for the service of the Debian package, whose PIN is in /etc/tezos-signer/pin; otherwise, a file with the PIN \
+                     that only the signer can read",
+                );
+            }
+            Self::AwsKms { region } => {
+                out.line(0, "awsKms:");
+                out.field(2, "region", region.as_deref(), "eu-west-1", "the AWS region of the keys");
+            }
+        }
+    }
 }
 
 /// Where a port is.
@@ -213,22 +260,7 @@ impl Draft {
                 "the public keys of the clients that may request signatures; without this field, all clients may",
             );
         }
-        out.line(0, "hsm:");
-        let module = self.module.as_deref();
-        out.field(2, "module", module, "/opt/cloudhsm/lib/libcloudhsm_pkcs11.so", "the PKCS#11 library of the HSM");
-        out.open(
-            2,
-            "token",
-            "hsm1",
-            "the label of the token; for CloudHSM see docs/cloudhsm.md. A slot number is not supported, because it may change",
-        );
-        out.open(
-            2,
-            "pinFile",
-            "$CREDENTIALS_DIRECTORY/pin",
-            "this is for the service of the Debian package, whose PIN is in /etc/tezos-signer/pin; otherwise, a file with the PIN \
-             that only the signer can read",
-        );
+        self.place.render(out);
         if self.keys.is_empty() {
             out.line(0, "keys: []");
             out.fill_in.push("keys: what `tezos-signer keys list` shows of the token".to_owned());
@@ -236,7 +268,7 @@ impl Draft {
             out.line(0, "keys:");
         }
         for key in &self.keys {
-            key.render(out, chain);
+            key.render(out, &self.place, chain);
         }
         out.line(0, "watermarks: {file: /var/lib/tezos-signer/watermarks}   # on a cluster: {configMap: {}}");
         let (first, then): (Vec<_>, Vec<_>) = self.lost.into_iter().partition(|loss| loss.changes_signing);
@@ -246,7 +278,7 @@ impl Draft {
 }
 
 impl DraftKey {
-    fn render(&self, out: &mut Lines, chain: Option<ChainId>) {
+    fn render(&self, out: &mut Lines, place: &DraftPlace, chain: Option<ChainId>) {
         out.line(0, format_args!("- # {}", self.name()));
         let public_key = self.public_key.as_ref().map(ToString::to_string);
         if self.is_tz4() {
@@ -258,14 +290,21 @@ impl DraftKey {
                 "what `tezos-signer keys seal` prints of this key",
             );
             let sentence = "what `tezos-signer keys seal --seal-with LABEL --secret-key FILE` makes of the BLsk… of this key (docs/tz4.md)";
-            out.open(2, "sealed", "v1.pkcs11.…", sentence);
+            let example = match place {
+                DraftPlace::Token { .. } => "v1.pkcs11.…",
+                DraftPlace::AwsKms { .. } => "v1.awskms.…",
+            };
+            out.open(2, "sealed", example, sentence);
             if self.allow_proof_of_possession {
                 out.line(2, "allowProofOfPossession: true");
             }
         } else {
-            let sentence = "what `tezos-signer keys list` shows of this key";
+            let sentence = match place {
+                DraftPlace::Token { .. } => "what `tezos-signer keys list` shows of this key",
+                DraftPlace::AwsKms { .. } => "what `tezos-signer keys list --kms-key` shows of this key",
+            };
             out.field(2, "publicKey", public_key.as_deref(), "p2pk…", sentence);
-            self.render_selector(out);
+            self.render_selector(out, place);
         }
         let chain = self.chain.or(chain).map(|chain| chain.to_string());
         out.field(
@@ -291,11 +330,15 @@ impl DraftKey {
 
 impl DraftKey {
     /// How the key is found in the token.
-    fn render_selector(&self, out: &mut Lines) {
-        match (&self.label, &self.id) {
-            (None, Some(id)) => out.line(2, format_args!("id: {}", quoted(id))),
-            (label, _) => {
-                let hint = self.label_hint.as_ref().map_or_else(String::new, |hint| format!("; {hint}"));
+    fn render_selector(&self, out: &mut Lines, place: &DraftPlace) {
+        let hint = self.label_hint.as_ref().map_or_else(String::new, |hint| format!("; {hint}"));
+        match (place, &self.label, &self.id) {
+            (DraftPlace::AwsKms { .. }, ..) => {
+                let sentence = format!("the ARN of the key in AWS KMS, or alias/NAME{hint}");
+                out.open(2, "kmsKey", "alias/baker-one", &sentence);
+            }
+            (DraftPlace::Token { .. }, None, Some(id)) => out.line(2, format_args!("id: {}", quoted(id))),
+            (DraftPlace::Token { .. }, label, _) => {
                 let sentence = format!("its CKA_LABEL in the token; or id, its CKA_ID in hexadecimal{hint}");
                 out.field(2, "label", label.as_deref(), "baker-one", &sentence);
             }

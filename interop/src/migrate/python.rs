@@ -2,7 +2,7 @@
 //! and of their fork for IBM's GREP11).
 
 use super::object::{Object, json_value};
-use super::{Address, Draft, DraftKey, MigrateError, START_ANEW};
+use super::{Address, Draft, DraftKey, DraftPlace, MigrateError, START_ANEW};
 use serde_yaml::Value;
 use tezos_signer_core::key::{PublicKey, PublicKeyHash};
 use tezos_signer_core::payload::operation::{OperationKind, Vote};
@@ -200,7 +200,7 @@ fn read_rest(draft: &mut Draft, config: &mut Object<'_>) -> Result<(), MigrateEr
     let host = config.text("bind_addr")?.unwrap_or_else(|| "127.0.0.1".to_owned());
     let port = config.text("bind_port")?.unwrap_or_else(|| "5000".to_owned());
     draft.listen = Address::of(Some(&host), Some(&port));
-    draft.module = config.text("hsm_lib")?;
+    draft.place = DraftPlace::Token { module: config.text("hsm_lib")? };
     config.lose(draft, "hsm_slot", "this signer finds a token by its label, not by its slot number");
     config.lose(
         draft,

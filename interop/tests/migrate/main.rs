@@ -46,6 +46,7 @@ fn all() -> Vec<Migrated> {
         signatory_yaml(),
         octez_service(),
         other(Source::Signatory, include_str!("../configurations/signatory-old.yaml")),
+        other(Source::Signatory, include_str!("../configurations/signatory-awskms.yaml")),
         other(Source::Octez, include_str!("../configurations/octez/tezos-signer-http.service")),
         other(Source::Octez, include_str!("../configurations/octez/before-15.service")),
         other(Source::Octez, "octez-signer launch https signer $CERTIFICATE /key -a \"$HOST\" -M \"$BYTES\""),
@@ -65,6 +66,8 @@ fn filled_in(migrated: &Migrated) -> String {
             "pinFile" => "/etc/tezos-signer/pin",
             "publicKey" => public_keys.next().unwrap(),
             "label" => "baker",
+            "region" => "eu-west-1",
+            "kmsKey" => "alias/baker",
             "chain" => "mainnet",
             "listen" => "\"[::]:6732\"",
             "allow" => "[block, preattestation, attestation]",
@@ -162,4 +165,6 @@ fn page(migrated: &Migrated) -> String {
 fn a_migration_is_a_page_that_can_be_read() {
     insta::assert_snapshot!("signatory", page(&signatory_yaml()));
     insta::assert_snapshot!("octez", page(&octez_service()));
+    let of_kms = migrate(Source::Signatory, include_str!("../configurations/signatory-awskms.yaml"), None).unwrap();
+    insta::assert_snapshot!("signatory_awskms", page(&of_kms));
 }

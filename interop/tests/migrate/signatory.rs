@@ -1,7 +1,7 @@
 //! Signatory's configuration.
 
 use super::{TZ3, allowed, changes, lost, migrate, parsed, signatory_yaml, why};
-use tezos_signer_core::config::{KeySelector, KeySource};
+use tezos_signer_core::config::{KeySelector, KeySource, KeystoreConfig};
 use tezos_signer_core::policy::PayloadKind;
 use tezos_signer_interop::migrate::{Migrated, Source};
 
@@ -31,7 +31,7 @@ fn signatorys_yaml() {
         [
             "server.jwt",
             "policy_hook",
-            "vaults.kms (aws)",
+            "vaults.kms",
             "tz3UoffC7FG7zfpmvmjUmUeAaHvzdcUvAj6r: drain_delegate",
             "tz3UoffC7FG7zfpmvmjUmUeAaHvzdcUvAj6r: generic: burn_everything",
             "tz2FCNBrERXtaTtNX6iimR1UJ5JSDxvdHM93: attestation",
@@ -202,4 +202,32 @@ fn a_policy_is_read_as_signatory_reads_it() {
         named.config.starts_with("listen: \"signer.internal:6732\"   # FILL IN: the IP address of signer.internal")
     );
     assert!(named.config.contains("admin: \"ADDRESS:PORT\"   # FILL IN: the IP address, and the port number"));
+}
+
+#[test]
+fn a_vault_of_aws_kms_names_a_region_and_its_keys_are_to_be_named() {
+    let text = include_str!("../configurations/signatory-awskms.yaml");
+    let migrated = of(text);
+    let config = parsed(&migrated);
+    let KeystoreConfig::AwsKms(kms) = &config.keystore else { panic!("{config:?}") };
+    assert_eq!((kms.region.as_str(), kms.credentials_file.is_none()), ("us-west-2", true));
+    assert!(config.keys.iter().all(|key| key.source.to_string() == "alias/baker"));
+    assert_eq!(config.keys.len(), 2, "tz1 keys are signed with too");
+    assert_eq!(changes(&migrated), ["vaults.aws: every key of the account", "vaults.hsm"]);
+    for what in [
+        "vaults.aws.access_key_id",
+        "vaults.aws.secret_access_key",
+        "vaults.aws.user_name",
+        "vaults.aws.kms_key_id: 1234abcd-12ab-34cd-56ef-1234567890ab",
+    ] {
+        assert!(lost(&migrated).contains(&what), "{what}: {:#?}", lost(&migrated));
+    }
+    // Whichever comes first; and two vaults of one region are one.
+    let other_way = "vaults: {h: {driver: pkcs11}, a: {driver: awskms, config: {region: eu-west-1}}}\ntezos: {}";
+    assert!(why(&of(other_way), "vaults.a").contains("run another signer for the keys of this vault"));
+    let two =
+        "vaults: {a: {driver: awskms, region: eu-west-1}, b: {driver: aws, config: {region: eu-west-1}}}\ntezos: {}";
+    assert!(of(two).config.contains("awsKms:\n  region: \"eu-west-1\"\n"), "{}", of(two).config);
+    let without = "vaults: {a: {driver: awskms, config: {}}}\ntezos: {}";
+    assert!(of(without).config.contains("# region: eu-west-1   # FILL IN"), "{}", of(without).config);
 }

@@ -1,18 +1,20 @@
 //! `check`: checks everything that signing needs, and reports each item and each key. It signs only trial digests, and
 //! changes no record.
 
+mod place;
+
 use super::watermarks::read_all;
-use super::{CommandError, Output, hsm, print_line, print_table};
+use super::{CommandError, Output, print_line, print_table};
+use place::Place;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tezos_signer::audit::evidence;
 use tezos_signer::config_file::ConfigFile;
-use tezos_signer::keystore::pkcs11;
 use tezos_signer::records::session::RecordSessionError;
 use tezos_signer::serve::ServeError;
 use tezos_signer::{exit, file_permissions};
-use tezos_signer_core::config::{HsmConfig, KeyConfig, SignerConfig, WatermarkConfig};
+use tezos_signer_core::config::{KeyConfig, SignerConfig, WatermarkConfig};
 use tezos_signer_core::position::ConsensusKind;
 use tezos_signer_core::record::Record;
 
@@ -33,18 +35,14 @@ struct Finding {
 
 pub(super) async fn run(from: &ConfigFile, output: Output) -> Result<(), CommandError> {
     let config = &from.config;
-    let hsm = hsm(config)?;
     // Everything is checked before anything is printed, so that all problems are reported at once.
-    let pkcs11::Examination { keys: examined, hangs } =
-        pkcs11::examine(hsm, &config.keys).map_err(CommandError::Runtime)?;
+    let Place { finding: of_place, signed, hangs } = place::examine(config).await?;
     let records = read_all(config).await;
     let witness = evidence::read(&config.audit).map_err(ServeError::from)?;
 
     let tried = config.keys.iter().enumerate().map(|(i, key)| {
-        let signed = match &examined {
-            Ok(examined) => examined[i].time_to_sign.clone().map_err(|error| error.to_string()),
-            Err(_) => Err("the token cannot be used".to_owned()),
-        };
+        let signed = signed.get(&key.hash()).cloned();
+        let signed = signed.unwrap_or_else(|| Err("it was not tried".to_owned()));
         let record = match &records {
             Ok(records) => records[i].1.as_ref().map_err(ToString::to_string).and_then(|snapshot| {
                 let forgotten = witness.of(&key.record_name()).forgotten_by(&snapshot.record);
@@ -57,7 +55,7 @@ pub(super) async fn run(from: &ConfigFile, output: Output) -> Result<(), Command
     });
     let tried: Vec<Tried<'_>> = tried.collect();
 
-    let mut findings = vec![of_token(hsm, examined.as_ref().err()), of_store(config, records.as_ref().err())];
+    let mut findings = vec![of_place, of_store(config, records.as_ref().err())];
     if !file_permissions::are_of_a_pod() {
         findings.extend(file_permissions::examine(&from.config, &from.file).iter().map(of_file));
     }
@@ -78,11 +76,6 @@ pub(super) async fn run(from: &ConfigFile, output: Output) -> Result<(), Command
         exit::end(status);
     }
     result
-}
-
-fn of_token(hsm: &HsmConfig, error: Option<&pkcs11::HsmError>) -> Finding {
-    let message = error.map_or_else(|| hsm.token.to_string(), ToString::to_string);
-    Finding { what: "token", fit: error.is_none(), message }
 }
 
 fn of_store(config: &SignerConfig, error: Option<&CommandError>) -> Finding {

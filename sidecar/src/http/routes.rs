@@ -23,7 +23,7 @@ pub fn router(signer: &Arc<Signer>, config: &SignerConfig) -> Router {
         .merge(
             Router::new()
                 .route("/known_keys", listing)
-                .route("/bls_prove_possession/{key}", get(refuse_proof))
+                .route("/bls_prove_possession/{key}", get(signing::proof_of_possession))
                 .with_state(signer.clone()),
         )
         .method_not_allowed_fallback(wrong_method);
@@ -44,15 +44,9 @@ async fn known_keys(State(signer): State<Arc<Signer>>) -> Response {
     Json(json!({ "known_keys": keys })).into_response()
 }
 
-// The two messages are those of octez-signer.
-
+/// In the words of octez-signer.
 async fn refuse_listing() -> Response {
     refusal(StatusCode::FORBIDDEN, "List known keys request not allowed.")
-}
-
-/// Only tz4 keys have such proofs, and this signer has none.
-async fn refuse_proof() -> Response {
-    refusal(StatusCode::FORBIDDEN, "Request to prove possession is not allowed.")
 }
 
 pub(crate) async fn wrong_method(

@@ -43,6 +43,40 @@ async fn public_key(State(signer): State<Arc<Signer>>, Path(key): Path<String>) 
     Ok(Json(json!({ "public_key": key.config.public_key })).into_response())
 }
 
+/// The query parameters of a request for a proof of possession.
+#[derive(serde::Deserialize)]
+pub(crate) struct ProofQuery {
+    bls_pk: Option<String>,
+}
+
+/// The proof that this signer has the secret of a tz4 key, for a change of the consensus or companion key.
+pub(crate) async fn proof_of_possession(
+    State(signer): State<Arc<Signer>>,
+    Extension(client): Extension<Client>,
+    Extension(request_id): Extension<RequestId>,
+    Path(key): Path<String>,
+    query: Result<Query<ProofQuery>, QueryRejection>,
+) -> Result<Response, Refused> {
+    let caller = Caller { client: client.to_string(), request_id };
+    let asked = parse_hash(&key).and_then(|key| {
+        let Query(query) = query.map_err(|rejection| Refused::unread(&rejection.body_text()))?;
+        Ok((key, query.bls_pk))
+    });
+    let (key, over) = asked.inspect_err(|refused| refused.account_for(&signer, caller.clone()))?;
+    match signer.prove_possession(caller, key, over.as_deref()).await {
+        Ok(proof) => Ok(Json(json!({ "bls_prove_possession": proof })).into_response()),
+        Err(error) => {
+            let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let message = excerpt(&error.to_string());
+            Ok(if status == StatusCode::BAD_REQUEST {
+                (status, message).into_response()
+            } else {
+                refusal(status, &message)
+            })
+        }
+    }
+}
+
 /// The query parameters of a signing request; others are ignored. Like Octez' server, invalid, empty and duplicate values of these two are
 /// refused with 400.
 #[derive(serde::Deserialize)]
@@ -123,7 +157,7 @@ fn parse_hash(text: &str) -> Result<PublicKeyHash, Refused> {
 }
 
 /// A request that gets no signature.
-enum Refused {
+pub(crate) enum Refused {
     /// 400: not understood at all.
     Body(String),
     /// The request was decoded, and no signature was given.

@@ -19,23 +19,32 @@ mod metrics;
 mod objects;
 mod pin;
 mod recovery;
+mod sealing;
 mod search_limit;
 mod session;
+mod sessions;
 mod signing;
 mod slot;
 mod supervisor;
 mod token;
+pub mod unseal_process;
+mod unsealer;
 mod unsent_pin;
 mod worker;
 mod worker_slot;
 
 pub use error::HsmError;
 pub use key_list::{KeyEntry, KeyList, UnusableKey, generate, list};
+pub(crate) use login::Logins;
 pub use metrics::HsmMetrics;
 pub use objects::{Examination, Examined, examine};
+pub(crate) use sealing::TokenSealer;
+pub use sealing::generate_sealing_key;
+pub(crate) use sessions::Sessions;
+pub(crate) use unsealer::TokenUnsealer;
 pub use unsent_pin::{PinGuard, PinProblem};
 
-use crate::keystore::{Keystore, KeystoreError};
+use crate::keystore::{Keystore, KeystoreError, TRIAL};
 use async_trait::async_trait;
 use crossbeam_channel::{Sender, TrySendError};
 use health::Health;
@@ -52,11 +61,6 @@ use tezos_signer_core::key::{Message, PublicKeyHash, VerifiedSignature};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use worker::Shared;
-
-/// What is signed where nobody asks for a signature. No node accepts a signature over it as anything: what Tezos signs begins
-/// with a magic byte (0x03, 0x05, 0x11 to 0x13), this with `t`, so the digests differ unless `BLAKE2b` is broken. The
-/// signature is verified and forgotten.
-const TRIAL: &[u8] = b"tezos-signer: does the HSM sign? This is no Tezos payload.";
 
 /// One signature to make. Clones are the same job.
 #[derive(Clone)]
@@ -119,6 +123,17 @@ impl Hsm {
     /// Starts the threads, one for each session. They reach for the token by themselves, and go on trying: a signer waits
     /// for its HSM, it does not crash for it.
     pub fn start(config: &HsmConfig, keys: &[KeyConfig], metrics: HsmMetrics) -> std::io::Result<Self> {
+        Self::start_with(config, keys, metrics, Arc::new(Logins::of_service(config.clone())))
+    }
+
+    /// The same, in a process that logs in elsewhere too.
+    pub(crate) fn start_with(
+        config: &HsmConfig,
+        keys: &[KeyConfig],
+        metrics: HsmMetrics,
+        logins: Arc<Logins>,
+    ) -> std::io::Result<Self> {
+        logins.has_sessions();
         let (jobs, queue) = crossbeam_channel::bounded(QUEUE);
         let (go_on, stop) = crossbeam_channel::bounded(0);
         let (exit_reason, given_up) = watch::channel(None);
@@ -126,7 +141,7 @@ impl Hsm {
         let health = Arc::new(Health::new(keys.iter().map(TokenKey::hash), metrics.clone()));
         let keys = Arc::new(Keys::new(&keys));
         let shared = Shared {
-            token: Arc::new(token::Token::of_service(config.clone())),
+            token: Arc::new(token::Token::with_logins(config.clone(), logins)),
             keys: keys.clone(),
             queue,
             back: jobs.clone(),

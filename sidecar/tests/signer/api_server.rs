@@ -135,7 +135,7 @@ const SHORTEST_REQUEST: usize = 64;
 
 impl Proxy {
     async fn start(server: String) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(crate::ports::free()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let fault = Arc::new(Mutex::new(watch::Sender::new(ConnectionFault::Works)));
         let (awaited_connections, lost_requests) = (AtomicUsize::new(0), AtomicUsize::new(0));

@@ -115,7 +115,7 @@ impl Scripted {
         status: u16,
         before: impl Fn() -> F + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(crate::ports::free()).await.unwrap();
         let (address, asked) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
         let count = asked.clone();
         tokio::spawn(async move {

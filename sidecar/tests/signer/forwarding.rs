@@ -176,7 +176,7 @@ fn the_peer_port_signs_only_for_those_who_mean_this_very_holder() {
 /// Somebody at a holder's address, who answers each connection's first request with `answer`, and closes it without a word when
 /// another comes.
 fn answering_server(answer: &str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind(crate::ports::free()).unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let answer = answer.to_owned();
     // Both kinds of thread end with the test's process.

@@ -55,7 +55,7 @@ impl Host {
 
 /// What the host's commands `systemctl` and `aws` ask. Lives as long as the test program.
 fn answer_commands(host: Arc<Mutex<Host>>) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind(crate::ports::free()).unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         for stream in listener.incoming() {

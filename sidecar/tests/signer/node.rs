@@ -27,7 +27,7 @@ pub(crate) struct Node {
 impl Node {
     /// Of a chain in whose blocks nobody votes that we know.
     pub(crate) fn start(chain: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind(crate::ports::free()).unwrap();
         let node = Self { address: listener.local_addr().unwrap(), answers: Arc::default(), asked: Arc::default() };
         node.answer_with("head/header", json!({"chain_id": chain, "level": HEAD, "proto": 24}));
         for level in NEXT..NEXT + 100 {

@@ -33,3 +33,10 @@ pub(crate) fn reserve<const N: usize>() -> [u16; N] {
     });
     std::array::from_fn(|_| ports.next().expect("a free port"))
 }
+
+/// An address for a listener of a test. A port that the kernel picks could be one that a program of another test still asks at, though
+/// whoever listened there has ended.
+pub(crate) fn free() -> (&'static str, u16) {
+    let [port] = reserve();
+    ("127.0.0.1", port)
+}

@@ -90,7 +90,7 @@ impl ScriptedApi {
 
     /// Starts one, and writes a kubeconfig that names it.
     async fn start(path: &Path) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(crate::ports::free()).await.unwrap();
         let kubeconfig = json!({
             "apiVersion": "v1",
             "kind": "Config",

@@ -72,6 +72,22 @@ impl TestEnv {
         env
     }
 
+    /// Without a token, and with these fields in the configuration: for keys that are elsewhere.
+    pub(crate) fn without_token(fields: Value) -> Self {
+        let directory = directory_on_disk();
+        let env = Self { path: directory.path().to_owned(), _directory: Some(directory) };
+        std::fs::create_dir(env.records()).unwrap();
+        permit(&env.records(), 0o700);
+        let config = serde_json::json!({
+            "listen": "127.0.0.1:0",
+            "admin": "127.0.0.1:0",
+            "watermarks": {"file": env.records()},
+        });
+        std::fs::write(env.config_file(), config.to_string()).unwrap();
+        env.set_config(fields);
+        env
+    }
+
     /// Makes a token with [`PIN`].
     pub(crate) fn add_token(&self, label: &str) {
         let made = Command::new("softhsm2-util")

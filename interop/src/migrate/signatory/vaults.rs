@@ -1,8 +1,9 @@
-//! Signatory's vaults. Only those with the driver `pkcs11` are of use here (`pkg/vault/pkcs11/vault.go`, `docs/pkcs11.md`): they name the
-//! library, and may name keys.
+//! Signatory's vaults. Those with the driver `pkcs11` (`pkg/vault/pkcs11/vault.go`, `docs/pkcs11.md`) name the library, and may name keys;
+//! those with `awskms` (`pkg/vault/aws/awskms.go`, `docs/aws_kms.md`) name the region, and no keys: Signatory takes every key of the account.
+//! The first of both is taken over, because a signer has one place of keys.
 
 use super::super::object::{Object, shown};
-use super::super::{Draft, DraftKey, MigrateError};
+use super::super::{Draft, DraftKey, DraftPlace, MigrateError};
 use serde_yaml::Value;
 use tezos_signer_core::key::{PublicKey, PublicKeyHash};
 
@@ -10,15 +11,19 @@ use tezos_signer_core::key::{PublicKey, PublicKeyHash};
 #[derive(Default)]
 pub(super) struct VaultKeys {
     keys: Vec<VaultKey>,
-    library: Option<Library>,
+    place: Option<Place>,
 }
 
-/// The token of the first vault, which is the one that is taken over.
+/// Where the keys of the first vault are, which is the one that is taken over.
 #[derive(PartialEq, Eq)]
-struct Library {
-    path: Option<String>,
-    slot: Option<String>,
+enum Place {
+    Library { path: Option<String>, slot: Option<String> },
+    AwsKms { region: Option<String> },
 }
+
+/// What is said of a vault that is not the first.
+const ONE_PLACE: &str =
+    "a signer has one token or one region of AWS KMS: run another signer for the keys of this vault";
 
 struct VaultKey {
     path: String,
@@ -33,9 +38,11 @@ impl VaultKeys {
         Object::read(draft, "vaults", vaults, |draft, vaults| {
             for (name, vault) in vaults.rest() {
                 let path = vaults.at(&name);
-                let unusable = "this signer supports only PKCS#11 tokens: the keys of this vault cannot be used";
+                let unusable =
+                    "this signer supports only PKCS#11 tokens and AWS KMS: the keys of this vault cannot be used";
                 match vault.get("driver").and_then(Value::as_str) {
-                    Some("pkcs11") => self.read_pkcs11(draft, &path, vault)?,
+                    Some("pkcs11") => self.read_vault(draft, &path, vault, Self::read_token)?,
+                    Some("awskms" | "aws") => self.read_vault(draft, &path, vault, Self::read_kms)?,
                     Some(driver) => draft.change(format!("{path} ({})", shown(driver)), unusable),
                     None => draft.change(format!("{path} (no driver)"), unusable),
                 }
@@ -45,35 +52,78 @@ impl VaultKeys {
     }
 
     /// The reference has the fields in `config`, the examples beside `driver`.
-    fn read_pkcs11(&mut self, draft: &mut Draft, path: &str, vault: &Value) -> Result<(), MigrateError> {
+    fn read_vault(
+        &mut self,
+        draft: &mut Draft,
+        path: &str,
+        vault: &Value,
+        read_fields: fn(&mut Self, &mut Draft, &str, &mut Object<'_>) -> Result<(), MigrateError>,
+    ) -> Result<(), MigrateError> {
         Object::read(draft, path, Some(vault), |draft, beside| {
             beside.take("driver");
             let inner = beside.take("config").filter(|inner| !inner.is_null());
             if inner.is_none() {
-                return self.read_fields(draft, path, beside);
+                return read_fields(self, draft, path, beside);
             }
-            Object::read(draft, path, inner, |draft, inner| self.read_fields(draft, path, inner))
+            Object::read(draft, path, inner, |draft, inner| read_fields(self, draft, path, inner))
         })
     }
 
-    fn read_fields(&mut self, draft: &mut Draft, path: &str, vault: &mut Object<'_>) -> Result<(), MigrateError> {
-        let library = Library { path: vault.text("library_path")?, slot: vault.text("slot")? };
-        if self.library.as_ref().is_some_and(|first| *first != library) {
-            draft.change(path, "a signer has one token: run another signer for the keys of this vault");
+    /// Whether this vault is taken over: it is the first, or names the same place.
+    fn is_taken(&mut self, draft: &mut Draft, path: &str, vault: &mut Object<'_>, place: Place) -> bool {
+        if self.place.as_ref().is_some_and(|first| *first != place) {
+            draft.change(path, ONE_PLACE);
             vault.rest();
+            return false;
+        }
+        self.place = Some(place);
+        true
+    }
+
+    fn read_kms(&mut self, draft: &mut Draft, path: &str, vault: &mut Object<'_>) -> Result<(), MigrateError> {
+        let region = vault.text("region")?;
+        if !self.is_taken(draft, path, vault, Place::AwsKms { region: region.clone() }) {
             return Ok(());
         }
-        if library.path.is_none() {
+        for field in ["access_key_id", "secret_access_key"] {
+            vault.lose(
+                draft,
+                field,
+                "the configuration of this signer has no credentials: they come from EKS Pod Identity, IRSA, the instance profile, or the \
+                 file of awsKms.credentialsFile (docs/kms.md). Remove them from Signatory's configuration",
+            );
+        }
+        vault.lose(draft, "user_name", "the name of the IAM user is not needed");
+        draft.change(
+            format!("{path}: every key of the account"),
+            "Signatory lists the keys of the region; this signer uses those that it is told: fill in kmsKey of each key",
+        );
+        draft.place = DraftPlace::AwsKms { region };
+        // Of the first releases.
+        if let Some(id) = vault.text("kms_key_id")? {
+            draft.lose(
+                format!("{path}.kms_key_id: {id}"),
+                "kmsKey is the ARN of a key, which ends in its id, or an alias",
+            );
+        }
+        Ok(())
+    }
+
+    fn read_token(&mut self, draft: &mut Draft, path: &str, vault: &mut Object<'_>) -> Result<(), MigrateError> {
+        let (library, slot) = (vault.text("library_path")?, vault.text("slot")?);
+        if !self.is_taken(draft, path, vault, Place::Library { path: library.clone(), slot: slot.clone() }) {
+            return Ok(());
+        }
+        if library.is_none() {
             draft.lose(
                 format!("{path}.library_path"),
                 "missing, so Signatory took it from the variable PKCS11_PATH of its environment",
             );
         }
-        if library.slot.is_some() {
+        if slot.is_some() {
             draft.lose(format!("{path}.slot"), "this signer finds a token by its label, not by its slot number");
         }
-        draft.module.clone_from(&library.path);
-        self.library = Some(library);
+        draft.place = DraftPlace::Token { module: library };
         vault.lose(
             draft,
             "pin",

@@ -95,15 +95,14 @@ pub(super) fn public_key(curve: &ShownCurve, shown: &[u8]) -> Option<SigningPubl
     shown.windows(64).rev().find_map(uncompressed).or_else(|| compressed(curve, shown))
 }
 
-/// An Ed25519 key: its 32 bytes as they are, as an OCTET STRING or BIT STRING, or at the end of a SubjectPublicKeyInfo.
+/// What stands in front of the 32 bytes of an Ed25519 key: nothing, or the head of an OCTET STRING, of a BIT STRING, or of a
+/// `SubjectPublicKeyInfo`.
+const EDWARDS_HEADS: [&[u8]; 4] =
+    [&[], &[0x04, 0x20], &[0x03, 0x21, 0], &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0]];
+
 fn edwards(shown: &[u8]) -> Option<SigningPublicKey> {
-    let bytes = match shown {
-        bytes if bytes.len() == 32 => bytes,
-        [0x04, 0x20, bytes @ ..] | [0x03, 0x21, 0, bytes @ ..] if bytes.len() == 32 => bytes,
-        [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0, bytes @ ..] => bytes,
-        _ => return None,
-    };
-    SigningPublicKey::from_bytes(Curve::Ed25519, bytes).ok()
+    let bytes = |head: &&[u8]| shown.strip_prefix(*head).filter(|bytes| bytes.len() == 32);
+    SigningPublicKey::from_bytes(Curve::Ed25519, EDWARDS_HEADS.iter().find_map(bytes)?).ok()
 }
 
 /// Half of all x are those of a point, on any curve: so the form must be right, and the curve known.

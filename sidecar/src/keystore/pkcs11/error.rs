@@ -82,6 +82,15 @@ pub enum HsmError {
         /// What is striking about the PIN file.
         remark: Option<&'static str>,
     },
+    /// The token refused the PIN when a sealed key was to be opened. A retry helps once the file has changed.
+    #[error("{0}")]
+    PinRefusedElsewhere(#[source] Cause),
+    /// The PIN is not sent, because it may be wrong. Another call than `C_Login` may show meanwhile that the HSM is away.
+    #[error(
+        "the PIN was sent, and the answer may mean that it is wrong, so it is not sent again for now: check the PIN; a changed PIN file is \
+         tried at once"
+    )]
+    LoginHeld,
     /// The PIN may be wrong, or the HSM failing. It is sent again as [`login_policy`](super::login_policy) says.
     #[error(
         "the token did not accept the PIN (C_Login returned {}){}, which may mean that it is wrong, or that the HSM fails: check the PIN. So that \
@@ -145,6 +154,41 @@ pub enum HsmError {
         /// Why it cannot be used.
         problem: String,
     },
+    /// The sealing key of a sealed key is not in the token. A retry helps once it is there.
+    #[error(
+        "the token has no AES key with label {label}, which the sealed key names{}: restore the sealing key, or its label, or make one with \
+         `tezos-signer keys generate-sealing-key` and seal the key again",
+        other.as_ref().map(|other| format!(" (what has this label is {other})")).unwrap_or_default(),
+        label = quoted(label)
+    )]
+    NoSealingKey {
+        /// The label of the search.
+        label: String,
+        /// What else has the label.
+        other: Option<String>,
+    },
+    /// More than one AES key has the label. A retry does not help before one is removed.
+    #[error("more than one AES key of the token has label {label}: which one has sealed is not known, so none is used", label = quoted(.0))]
+    AmbiguousSealingKey(String),
+    /// The sealing key works, and does not open this text. A retry does not help.
+    #[error(
+        "the sealing key with label {label} does not open this sealed text ({}): the text is of another publicKey, was altered, or was \
+         sealed by another key with the same label. Copy it again from where it was made, or seal the key again",
+        code_name(*code),
+        label = quoted(label)
+    )]
+    NotAuthentic {
+        /// The label of the sealing key.
+        label: String,
+        /// What `C_Decrypt` returned.
+        code: RvError,
+    },
+    /// The token encrypts with the zeros that it should have replaced.
+    #[error(
+        "the token accepts no initialisation vector of ours, and does not write one of its own: it cannot be used to seal; nothing was \
+         sealed"
+    )]
+    ZeroNonce,
     /// The token signed, but not what it was asked to. A retry on a new session may help.
     #[error("{0}; it was not released")]
     BadSignature(#[from] ReturnedSignatureError),

@@ -63,6 +63,16 @@ impl KeyObject<'_> {
         Ok(self.attribute(AttributeType::Sign)? == Some(Attribute::Sign(false)))
     }
 
+    /// Whether the token says that the key can leave it.
+    pub(super) fn is_extractable(self) -> Result<bool, HsmError> {
+        Ok(self.attribute(AttributeType::Extractable)? == Some(Attribute::Extractable(true)))
+    }
+
+    /// Whether the token says that it shows the key's value.
+    pub(super) fn is_readable(self) -> Result<bool, HsmError> {
+        Ok(self.attribute(AttributeType::Sensitive)? == Some(Attribute::Sensitive(false)))
+    }
+
     pub(super) fn curve(self) -> Result<ShownCurve, HsmError> {
         Ok(ec_forms::curve(&self.bytes(AttributeType::EcParams)?))
     }

@@ -24,6 +24,7 @@ use cryptoki::context::Function;
 use cryptoki::error::RvError;
 use cryptoki::slot::TokenInfo;
 use std::time::{Duration, Instant};
+use tezos_signer_core::cause::Cause;
 
 /// When a PIN is sent a second time whose first answer may mean that it is wrong.
 const SECOND_TRY: Duration = Duration::from_mins(1);
@@ -171,6 +172,18 @@ impl LoginPolicy {
         error
     }
 
+    /// Another process of ours has sent the PIN, and the token has refused it.
+    pub(super) fn refused_elsewhere(&mut self, credential: Credential, cause: Cause, now: Instant) {
+        let error = HsmError::PinRefusedElsewhere(cause);
+        let meaning = Meaning::Refused;
+        self.failed = Some(Failed { credential, meaning, error, first: now, last: now, times: 1, was_away: false });
+    }
+
+    /// Whether the token has ever said anything of a PIN.
+    pub(super) fn has_answer(&self) -> bool {
+        self.accepted.is_some() || self.failed.is_some()
+    }
+
     /// The last failure had nothing to do with the PIN.
     pub(super) fn forget_failure(&mut self) {
         self.failed = None;
@@ -189,6 +202,7 @@ pub(super) fn is_of_the_pin(error: &HsmError) -> bool {
     matches!(
         error,
         HsmError::PinRefused { .. }
+            | HsmError::PinRefusedElsewhere(_)
             | HsmError::PinUnclear { .. }
             | HsmError::PinGuarded(_)
             | HsmError::PinContent { .. }

@@ -21,6 +21,11 @@ pub(super) struct Credential {
 impl Credential {
     /// What a person enters at the token.
     pub(super) const KEYPAD: Self = Self { file: 0, pin: 0 };
+
+    /// Whether both are of the same PIN, whenever the file was written.
+    pub(super) fn has_same_pin(self, other: Self) -> bool {
+        self.pin == other.pin
+    }
 }
 
 /// What the file holds.

@@ -6,7 +6,6 @@ use crate::keystore::pkcs11::HsmError;
 use crate::keystore::pkcs11::login::{At, Logins};
 use crate::keystore::pkcs11::recovery::Recovery;
 use crate::keystore::pkcs11::slot::{self, TokenSlot};
-use crate::keystore::pkcs11::unsent_pin::START_PAUSE;
 use crate::keystore::pkcs11::worker_slot::{CallClock, OneCallAtATime};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Function, Pkcs11};
 use cryptoki::error::{Error, RvError};
@@ -100,13 +99,20 @@ impl Token {
         Self::with_start_pause(config, Duration::ZERO)
     }
 
-    /// For a process that signs, which may have been started by a program, again and again.
-    pub(super) fn of_service(config: HsmConfig) -> Self {
-        Self::with_start_pause(config, START_PAUSE)
+    /// For a process where the first login waits so long if the token says that the last one was wrong.
+    pub(super) fn with_start_pause(config: HsmConfig, start_pause: Duration) -> Self {
+        let logins = Arc::new(Logins::new(config.clone(), start_pause));
+        Self::with_logins(config, logins)
     }
 
-    fn with_start_pause(config: HsmConfig, start_pause: Duration) -> Self {
-        let logins = Arc::new(Logins::new(config.clone(), start_pause));
+    /// Whose sessions are never logged in.
+    pub(super) fn without_login(config: HsmConfig) -> Self {
+        let logins = Arc::new(Logins::held(config.clone()));
+        Self::with_logins(config, logins)
+    }
+
+    /// With the logins of this process.
+    pub(super) fn with_logins(config: HsmConfig, logins: Arc<Logins>) -> Self {
         Self { config, state: Mutex::default(), logins, one_call: Arc::default(), sessions: Arc::new(()) }
     }
 

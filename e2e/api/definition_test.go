@@ -219,7 +219,7 @@ func TestWhatTheAPIServerRefuses(t *testing.T) {
 		"two keys and which":     {func(spec object) { second(spec); octez(spec)["delegate"] = "tz3LUdmLdpj2ZpVY7uTQfYuxarVykqYXxvPA" }, ""},
 		"a key twice":            {func(spec object) { spec["keys"] = []any{key(spec), key(spec)} }, "Duplicate value"},
 		"17 keys":                {func(spec object) { spec["keys"] = make([]any, 17) }, "keys"},
-		"no delegate's address":  {func(spec object) { octez(spec)["delegate"] = "tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb" }, "tz2… or tz3…"},
+		"no delegate's address":  {func(spec object) { octez(spec)["delegate"] = "tz5VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb" }, "tz1… to tz4…"},
 		"a node's name":          {func(spec object) { octez(spec)["nodeEndpoint"] = "node:8732" }, "expected http://HOST:PORT"},
 		"a password":             {func(spec object) { octez(spec)["dalNode"] = "http://me:secret@node" }, "expected http://HOST:PORT"},
 		"a vote":                 {func(spec object) { octez(spec)["liquidityBakingVote"] = "maybe" }, "liquidityBakingVote"},

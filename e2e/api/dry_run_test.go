@@ -49,7 +49,7 @@ func (s *apiServer) startOperator(t *testing.T) {
 	})
 }
 
-// signer is a TezosSigner with that template, whose key has no record yet.
+// signer is a TezosSigner with that template, whose key has no record yet, and with more fields of the spec; nil: without that one.
 func signer(template object, more object) string {
 	spec := object{
 		"chain":            "mainnet",
@@ -60,6 +60,9 @@ func signer(template object, more object) string {
 	}
 	for name, value := range more {
 		spec[name] = value
+		if value == nil {
+			delete(spec, name)
+		}
 	}
 	text, _ := json.Marshal(object{
 		"apiVersion": "signer.tezos.io/v1alpha1", "kind": "TezosSigner", "metadata": object{"name": "one", "namespace": namespace}, "spec": spec,
@@ -165,6 +168,10 @@ func TestPodsAreTriedBeforeAnythingIsWritten(t *testing.T) {
 	for _, c := range []struct {
 		manifest, sentence string
 	}{
+		// What the API server cannot say of keys.
+		{signer(template(nil), object{"keys": []any{object{"publicKey": ofTz4, "sealed": byHSM}}}), "spec.keys[0].sealed: the sealed key was altered or is incomplete"},
+		{signer(template(nil), object{"hsm": nil, "awsKms": object{"region": "eu-central-1"}, "keys": []any{object{"publicKey": ofTz4, "sealed": byKMSElsewhere}}}),
+			"spec.keys[0].sealed: the key is in eu-west-1, and awsKms.region is eu-central-1"},
 		{signer(template(object{"contaienrs": []any{}}), nil), "spec.baker.template.spec.contaienrs: unknown field"},
 		{signer(template(object{"restartPolicy": "Never"}), nil), "spec.baker.template.spec.restartPolicy: "},
 		// The signer's own stands before it.

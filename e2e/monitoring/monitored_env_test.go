@@ -18,6 +18,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"net/http"
 	"os"
@@ -51,6 +52,7 @@ type monitoredEnv struct {
 	keys     []*octezclient.PublicKey
 	client   *http.Client // that believes every certificate: who is asked is known here
 	signers  []signer
+	kms      kmsSigner
 	operator string // where its metrics are
 	pods     []pod
 	level    int32
@@ -103,6 +105,7 @@ func newMonitoredEnv(t *testing.T) *monitoredEnv {
 	for _, name := range []string{"signers-a", "signers-b"} {
 		s.startSigner(name)
 	}
+	s.startKMSSigner()
 	s.startOperator()
 	return s
 }
@@ -132,6 +135,11 @@ func (s *monitoredEnv) addKey(curve *octezclient.Curve) {
 		s.t.Fatal(err)
 	}
 	s.keys = append(s.keys, key)
+	s.addRecord(key)
+}
+
+func (s *monitoredEnv) addRecord(key *octezclient.PublicKey) {
+	s.t.Helper()
 	floor := fmt.Sprint(initialLevel, " 2147483647 - -")
 	s.create("/api/v1/namespaces/"+fixture.RecordsNamespace+"/configmaps", object{
 		"metadata": object{"name": fixture.RecordName(key)},
@@ -194,12 +202,20 @@ func (s *monitoredEnv) startSigner(name string) {
 	for i, key := range s.keys {
 		keys = append(keys, object{"publicKey": key.String(), "label": curves[i].Name, "chain": "NetXdQprcVkpaWU"})
 	}
+	s.signers = append(s.signers, s.runSigner(name, "signers", object{"hsm": s.hsm(), "keys": keys}))
+}
+
+// runSigner starts a pod of that TezosSigner, with more in its configuration.
+func (s *monitoredEnv) runSigner(name, tezosSigner string, more object) signer {
+	s.t.Helper()
 	certificate := object{"certificateFile": s.dir + "/tls.crt", "privateKeyFile": s.dir + "/tls.key"}
 	ofPeers := object{"certificateFile": s.dir + "/tls.crt", "privateKeyFile": s.dir + "/tls.key", "caFile": s.dir + "/ca.crt"}
-	config := s.write(name+".json", object{
+	configuration := object{
 		"listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "tls": certificate, "peer": object{"listen": "127.0.0.1:0", "tls": ofPeers},
-		"hsm": s.hsm(), "keys": keys, "watermarks": object{"configMap": object{"leaseDurationSeconds": 5}},
-	})
+		"watermarks": object{"configMap": object{"leaseDurationSeconds": 5}},
+	}
+	maps.Copy(configuration, more)
+	config := s.write(name+".json", configuration)
 	log := s.start(name, program("tezos-signer", "TEZOS_SIGNER"), []string{"serve", "--config", config}, "POD_UID="+name, "POD_IP=127.0.0.1")
 	one := signer{}
 	s.eventually(name+" is ready", func() bool {
@@ -207,10 +223,10 @@ func (s *monitoredEnv) startSigner(name string) {
 		_, status := s.get(one.admin + "/readyz")
 		return status == http.StatusOK
 	})
-	s.signers = append(s.signers, one)
 	s.pods = append(s.pods, pod{"bakers", name, one.admin, "signer-admin", map[string]string{
-		"app.kubernetes.io/name": "tezos-signer", "app.kubernetes.io/managed-by": "tezos-signer-operator", "app.kubernetes.io/instance": "signers",
+		"app.kubernetes.io/name": "tezos-signer", "app.kubernetes.io/managed-by": "tezos-signer-operator", "app.kubernetes.io/instance": tezosSigner,
 	}})
+	return one
 }
 
 // startOperator starts it with two TezosSigners: one that it deploys, whose pods nobody makes here, and a paused one.
@@ -326,6 +342,7 @@ func (s *monitoredEnv) signOnce() {
 			for _, one := range s.signers {
 				s.ask(one, key, wanted)
 			}
+			s.ask(s.kms.signer, s.kms.key, wanted)
 			if kind == "block" {
 				s.ask(s.signers[0], key, payload.AnotherBlock(wanted))
 			}

@@ -23,10 +23,10 @@ func TestOnARealPrometheus(t *testing.T) {
 	}
 	s := newMonitoredEnv(t)
 	p := s.startPrometheus()
-	s.eventually("two signers and the operator are scraped", func() bool {
+	s.eventually("three signers and the operator are scraped", func() bool {
 		s.signOnce()
 		up, err := p.query(`up == 1`)
-		return err == nil && len(up) == 3
+		return err == nil && len(up) == 4
 	})
 
 	run := func(name string, test func(t *testing.T)) {
@@ -99,7 +99,7 @@ func TestOnARealPrometheus(t *testing.T) {
 		want := firing{
 			Labels: map[string]string{"alertname": "TezosSignerHsmDown", "namespace": "bakers", "tezossigner": "signers", "severity": "critical"},
 			Annotations: map[string]string{
-				"summary":     "The HSM does not sign with any key.",
+				"summary":     "The HSM or AWS KMS does not sign with any key.",
 				"description": "No signer of bakers/signers can sign with any key. Nothing is signed.",
 				"runbook_url": "docs/runbooks/TezosSignerHsmDown.md",
 			},
@@ -112,10 +112,29 @@ func TestOnARealPrometheus(t *testing.T) {
 		}
 		s.eventually("the alert ends", func() bool { return p.firing()["TezosSignerHsmDown"] == nil })
 	})
+	run("an alert while a sealed key is refused, and one while nobody can be asked", func(t *testing.T) {
+		ofSealed := func(alert string) bool {
+			return slices.ContainsFunc(p.firing()[alert], func(a firing) bool { return a.Labels["key"] == s.kms.sealed.Hash() })
+		}
+		if err := s.kms.kms.Disable(t.Context(), s.kms.sealing); err != nil {
+			t.Fatal(err)
+		}
+		s.eventually("TezosSignerSealedKeyRefused fires", func() bool { return ofSealed("TezosSignerSealedKeyRefused") })
+		if err := s.kms.kms.Enable(t.Context(), s.kms.sealing); err != nil {
+			t.Fatal(err)
+		}
+		s.eventually("it ends", func() bool { return !ofSealed("TezosSignerSealedKeyRefused") })
+		s.kms.kms.Stop()
+		s.eventually("TezosSignerSealedKeyUnreachable fires", func() bool { return ofSealed("TezosSignerSealedKeyUnreachable") })
+		s.eventually("and so does TezosSignerKmsErrors", func() bool { return p.firing()["TezosSignerKmsErrors"] != nil })
+		if ofSealed("TezosSignerSealedKeyRefused") || ofSealed("TezosSignerKeyUnusable") {
+			t.Error("the key signs on, and there is an alert that it does not")
+		}
+	})
 	// After an error of the HSM, or one metric would be missing.
 	run("the documentation has every metric", func(t *testing.T) {
 		var ofSigners string
-		for _, one := range s.signers {
+		for _, one := range append(slices.Clone(s.signers), s.kms.signer) {
 			text, _ := s.get(one.admin + "/metrics")
 			ofSigners += text
 		}

@@ -1,5 +1,6 @@
 //! The names of the objects that the operator makes, and the labels by which it finds them.
 
+pub mod aws_kms;
 pub mod pkcs11;
 
 use crate::identity::Identity;
@@ -12,8 +13,9 @@ pub const SIGNER_CONTAINER: &str = "signer";
 pub const OWN_CONTAINERS: [&str; 3] = [SIGNER_CONTAINER, pkcs11::CLIENT_CONTAINER, pkcs11::CONFIGURE_CONTAINER];
 
 /// The volumes that the operator adds to the pod; only its own containers mount them.
-pub const OWN_VOLUMES: [&str; 7] = [
+pub const OWN_VOLUMES: [&str; 8] = [
     CONFIG_VOLUME,
+    aws_kms::CREDENTIALS_VOLUME,
     pkcs11::PIN_VOLUME,
     TOKEN_VOLUME,
     pkcs11::CLIENT_VOLUME,

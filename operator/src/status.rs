@@ -7,6 +7,7 @@ mod events;
 mod keys;
 mod paused;
 mod replicas;
+mod sealed;
 mod suspension;
 
 pub(crate) use events::event;
@@ -23,6 +24,7 @@ use crate::observe::Observed;
 use crate::validate::Invalid;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use std::collections::BTreeSet;
+use tezos_signer_core::status::HsmStatus;
 
 /// How far the pipeline came.
 #[derive(Debug)]
@@ -402,14 +404,25 @@ fn watermark(claims: &[ClaimedRecord], pod_observation: &PodObservation) -> Cond
 
 fn hsm(pod_observation: &PodObservation) -> ConditionDraft {
     match pod_observation {
-        PodObservation::Answer { status, .. } if status.hsm.ready => {
-            draft(HSM, "True", "LoggedIn", "logged in; all keys were found and match their publicKey")
-        }
-        PodObservation::Answer { status, .. } => {
-            let reason = status.hsm.reason.as_deref().unwrap_or("the signer has not logged in yet");
-            draft(HSM, "False", "NotUsable", format!("the HSM cannot be used: {reason}"))
+        PodObservation::Answer { pod, status } => {
+            let signer = || [(pod.as_str(), status)].into_iter();
+            sealed::refused(signer()).unwrap_or_else(|| match &status.hsm {
+                HsmStatus { ready: true, .. } => usable(signer()),
+                HsmStatus { reason, .. } => {
+                    let reason = reason.as_deref().unwrap_or("the signer has not logged in yet");
+                    draft(HSM, "False", "NotUsable", format!("the HSM or AWS KMS cannot be used: {reason}"))
+                }
+            })
         }
         _ => unknown(HSM),
+    }
+}
+
+/// `HsmReady` of signers that sign with every key.
+fn usable<'a>(signers: impl Iterator<Item = (&'a str, &'a SignerObservation)>) -> ConditionDraft {
+    match sealed::unreachable(signers) {
+        Some(unreachable) => draft(HSM, "True", sealed::UNREACHABLE, unreachable),
+        None => draft(HSM, "True", "LoggedIn", "all keys were found and match their publicKey"),
     }
 }
 
@@ -439,7 +452,8 @@ fn ready(
     }
     let Some(NotReady { progress, reason }) = beside else {
         // `kubectl get` shows the pod in the next column.
-        return draft(READY, "True", "Signing", bounds::signing(claims));
+        let ready = draft(READY, "True", "Signing", bounds::signing(claims));
+        return sealed::signing_on(ready, [(pod, status)].into_iter());
     };
     match progress {
         Progress::Starting => draft(READY, "False", STARTING, format!("pod {pod} can sign, and is starting: {reason}")),

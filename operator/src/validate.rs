@@ -10,30 +10,31 @@ mod service;
 mod template;
 
 pub use baker::{Baker, OctezBaker};
-pub use keystore::{CloudHsmClient, ClusterAddress, Keystore, Library, MountedLibrary, Pkcs11};
+pub use keystore::{AwsKms, CloudHsmClient, ClusterAddress, Keystore, Library, MountedLibrary, Pkcs11};
 pub use placement::Placement;
 pub use pod::PodAdditions;
 pub use service::{Authorities, AuthoritiesSource, DEFAULT_REPLICAS, ServiceCertificate, ServiceWorkload};
 pub use template::Template;
 
-use crate::api::{InitialWatermarkSpec, KeySpec, ResourcesSpec, TezosSigner};
+use crate::api::{InitialWatermarkSpec, KeySpec, ResourcesSpec, TezosSigner, TezosSignerSpec};
 use crate::identity::Identity;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 use tezos_signer_core::authentication::AuthorizedKeys;
 use tezos_signer_core::cause::Cause;
 use tezos_signer_core::config::{
-    ADMIN_PORT, AuditConfig, ConfigMapConfig, DEFAULT_MAX_CONCURRENT_REQUESTS, DEFAULT_MAX_CONNECTIONS, KeyConfig,
-    KeystoreConfig, NodeEndpoint, NodeEndpointError, PeerConfig, SIGNING_PORT, SealedTerms, SignerConfig, TlsConfig,
-    WatermarkConfig,
+    ADMIN_PORT, AuditConfig, ConfigError, ConfigMapConfig, DEFAULT_MAX_CONCURRENT_REQUESTS, DEFAULT_MAX_CONNECTIONS,
+    DEFAULT_SEALED_CHECK_SECONDS, DEFAULT_SEALED_GRACE_SECONDS, KeyConfig, KeySource, KeystoreConfig, NodeEndpoint,
+    NodeEndpointError, PeerConfig, SIGNING_PORT, SealedTerms, SignerConfig, TlsConfig, WatermarkConfig,
 };
-use tezos_signer_core::key::{ChainId, SigningPublicKey};
+use tezos_signer_core::key::{ChainId, Curve, SigningPublicKey};
 use tezos_signer_core::payload::operation::{Mutez, OperationKind};
 use tezos_signer_core::policy::PayloadKind;
-use tezos_signer_core::position::Level;
+use tezos_signer_core::position::{ConsensusKind, Level};
 use tezos_signer_core::record::{RECORDS_NAMESPACE, RecordName};
 
 /// How long one request may take, in milliseconds. The Octez client asks again on a 502.
@@ -154,11 +155,11 @@ pub fn validate(signer: &TezosSigner) -> Result<Valid, Invalid> {
         let reason = "only with service; with baker, only the baker's pod can reach the signer";
         return Err(Invalid::new(format!("spec.keys[{i}].authorizedKeys"), reason));
     }
+    let keystore = keystore::validate(spec)?;
     let keys = keys(&spec.keys, chain)?;
     let placement = placement::validate(spec)?;
     let additions = pod::validate(spec)?;
     let initial = spec.initial_watermark.as_ref().map(initial_watermark).transpose()?;
-    let keystore = keystore::validate(spec)?;
     let (workload, ports) = match (&spec.baker, &spec.service) {
         (Some(baker), None) => {
             let baker = baker::validate(baker, &keys, &keystore.reserved())?;
@@ -177,7 +178,7 @@ pub fn validate(signer: &TezosSigner) -> Result<Valid, Invalid> {
     let node = spec.node_endpoint.as_deref().map(str::parse).transpose();
     let node = node.map_err(|error: NodeEndpointError| Invalid::of("spec.nodeEndpoint", error))?;
     let nodes = nodes(node.as_ref(), &workload);
-    let config = config(keys.clone(), keystore.config(), ports, node, spec.lease_duration_seconds)?;
+    let config = config(spec, keys.clone(), keystore.config(), ports, node)?;
     Ok(Valid {
         identity,
         keys,
@@ -238,6 +239,12 @@ fn keys(specs: &[KeySpec], chain: ChainId) -> Result<Vec<KeyConfig>, Invalid> {
             let reason = format!("{} is listed twice", key.hash());
             return Err(Invalid::new(format!("spec.keys[{i}].publicKey"), reason));
         }
+        let same = |other: &KeyConfig| matches!(key.source, KeySource::Sealed(_)) && other.source == key.source;
+        if let Some(first) = keys.iter().position(same) {
+            let reason =
+                format!("the text of spec.keys[{first}], and it opens for one key only: set the text of this key");
+            return Err(Invalid::new(format!("spec.keys[{i}].sealed"), reason));
+        }
         keys.push(key);
     }
     Ok(keys)
@@ -245,7 +252,7 @@ fn keys(specs: &[KeySpec], chain: ChainId) -> Result<Vec<KeyConfig>, Invalid> {
 
 fn key(spec: &KeySpec, chain: ChainId) -> Result<KeyConfig, Invalid> {
     let public_key: SigningPublicKey = spec.public_key.parse().map_err(|error| Invalid::of(".publicKey", error))?;
-    let source = keystore::source(spec)?;
+    let source = keystore::source(spec, &public_key)?;
     let allow = match &spec.allow {
         None => PayloadKind::CONSENSUS.to_vec(),
         Some(allow) if allow.is_empty() => return Err(Invalid::new(".allow", "empty: the key would sign nothing")),
@@ -266,6 +273,7 @@ fn key(spec: &KeySpec, chain: ChainId) -> Result<KeyConfig, Invalid> {
         key.max_level_jump = u32::try_from(jump).map_err(|_| Invalid::new(".maxLevelJump", "negative"))?;
     }
     limits(spec, &mut key)?;
+    tz4(spec, &mut key)?;
     Ok(key)
 }
 
@@ -300,6 +308,31 @@ fn limits(spec: &KeySpec, key: &mut KeyConfig) -> Result<(), Invalid> {
     Ok(())
 }
 
+/// What only tz4 keys have: companion keys and proofs of possession.
+fn tz4(spec: &KeySpec, key: &mut KeyConfig) -> Result<(), Invalid> {
+    let switches = [("companion", spec.companion), ("allowProofOfPossession", spec.allow_proof_of_possession)];
+    if key.public_key.curve() != Curve::Bls12381
+        && let Some((switch, _)) = switches.into_iter().find(|(_, is_on)| *is_on)
+    {
+        return Err(Invalid::new(format!(".{switch}"), "only for a tz4 key (BLpk…): remove it"));
+    }
+    key.allow_proof_of_possession = spec.allow_proof_of_possession;
+    key.companion = spec.companion;
+    if spec.companion {
+        if spec.drain_delegate {
+            return Err(Invalid::new(".drainDelegate", "a companion key signs attestations only: remove it"));
+        }
+        let attestations = vec![PayloadKind::Consensus(ConsensusKind::Attestation)];
+        if spec.allow.as_ref().is_some_and(|allow| *allow != attestations) {
+            let reason =
+                "a companion key signs attestations only: remove allow, or remove companion if this is a consensus key";
+            return Err(Invalid::new(".allow", reason));
+        }
+        key.policy.allow = attestations;
+    }
+    Ok(())
+}
+
 fn initial_watermark(spec: &InitialWatermarkSpec) -> Result<InitialWatermark, Invalid> {
     let start = match (spec.level, spec.fresh.unwrap_or(false)) {
         (Some(level), false) => {
@@ -315,17 +348,20 @@ fn initial_watermark(spec: &InitialWatermarkSpec) -> Result<InitialWatermark, In
 
 /// The text of the configuration, parsed once with the signer's own parser.
 fn config(
+    spec: &TezosSignerSpec,
     keys: Vec<KeyConfig>,
     keystore: KeystoreConfig,
     ports: Ports,
     node_endpoint: Option<NodeEndpoint>,
-    lease_duration_seconds: Option<i32>,
 ) -> Result<String, Invalid> {
-    let default = ConfigMapConfig::default();
-    let lease_duration_seconds = match lease_duration_seconds {
-        None => default.lease_duration_seconds,
-        Some(seconds) => u32::try_from(seconds).map_err(|_| Invalid::new("spec.leaseDurationSeconds", "negative"))?,
+    let seconds = |field: &str, given: Option<i32>, default: u32| match given {
+        None => Ok(default),
+        Some(seconds) => u32::try_from(seconds).map_err(|_| Invalid::new(format!("spec.{field}"), "negative")),
     };
+    let default = ConfigMapConfig::default().lease_duration_seconds;
+    let lease_duration_seconds = seconds("leaseDurationSeconds", spec.lease_duration_seconds, default)?;
+    let grace = seconds("sealedGraceSeconds", spec.sealed_grace_seconds, DEFAULT_SEALED_GRACE_SECONDS)?;
+    let check = seconds("sealedCheckSeconds", spec.sealed_check_seconds, DEFAULT_SEALED_CHECK_SECONDS)?;
     let config = SignerConfig {
         listen: ports.listen,
         admin: SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), ADMIN_PORT),
@@ -341,16 +377,29 @@ fn config(
         max_concurrent_requests: DEFAULT_MAX_CONCURRENT_REQUESTS,
         max_connections: DEFAULT_MAX_CONNECTIONS,
         keystore,
-        sealed: SealedTerms::default(),
+        sealed: SealedTerms {
+            grace: Duration::from_secs(grace.into()),
+            check_period: Duration::from_secs(check.into()),
+        },
         keys,
         watermarks: Some(WatermarkConfig::ConfigMap(ConfigMapConfig {
             namespace: RECORDS_NAMESPACE.to_owned(),
             lease_duration_seconds,
         })),
     };
-    let text = config.to_yaml().map_err(|error| Invalid::of("spec", error))?;
-    SignerConfig::from_yaml(&text).map_err(|error| Invalid::of("spec", error))?;
+    let text = config.to_yaml().map_err(invalid_config)?;
+    SignerConfig::from_yaml(&text).map_err(invalid_config)?;
     Ok(text)
+}
+
+/// What the signer says of its configuration. Keys, and what is said of sealed ones, have the same fields in the spec.
+fn invalid_config(error: ConfigError) -> Invalid {
+    match error {
+        ConfigError::Value { field, reason } if field.starts_with("keys[") || field.starts_with("sealed") => {
+            Invalid::new(format!("spec.{field}"), reason)
+        }
+        error => Invalid::of("spec", error),
+    }
 }
 
 /// The fields of `value`, an object of Kubernetes, that `T` has. The rest is ignored.

@@ -25,7 +25,7 @@ pub struct BakerSpec {
 
     /// A pod template, as in a Deployment, with any field that the cluster's API server knows. The baker in it uses the remote signer
     /// `http://127.0.0.1:6732`. Fields that would expose the signer's secrets or its port are rejected: `hostNetwork`, `hostPID`,
-    /// `hostIPC`, `shareProcessNamespace`, a ServiceAccount or its token, the Secrets of `spec.hsm`, and the signer's own names, labels,
+    /// `hostIPC`, `shareProcessNamespace`, a ServiceAccount or its token, the Secrets of `spec.hsm` or `spec.awsKms`, and the signer's own names, labels,
     /// volumes and ports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]
@@ -51,13 +51,13 @@ pub struct OctezBakerSpec {
     )]
     pub node_endpoint: String,
 
-    /// The address (tz2… or tz3…) of the key of `spec.keys` that the baker signs with: its consensus key, or its own key. Default: the
-    /// key of `spec.keys`; required if there are several.
+    /// The address (tz1… to tz4…) of the key of `spec.keys` that the baker signs with: its consensus key, or its own key. Default: the key of
+    /// `spec.keys` that is no companion key; required if there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 36, max = 36))]
     #[x_kube(
-        validation = Rule::new("self.matches('^tz[23][1-9A-HJ-NP-Za-km-z]{33}$')")
-            .message("baker.octez.delegate: expected the address of a key of spec.keys, tz2… or tz3…; octez-client show address NAME prints it")
+        validation = Rule::new("self.matches('^tz[1-4][1-9A-HJ-NP-Za-km-z]{33}$')")
+            .message("baker.octez.delegate: expected the address of a key of spec.keys, tz1… to tz4…; octez-client show address NAME prints it")
     )]
     pub delegate: Option<String>,
 

@@ -100,7 +100,7 @@ mod tests {
                 _ => {}
             }
         });
-        assert_eq!(schema["properties"]["spec"]["required"], json!(["chain", "hsm", "keys"]));
+        assert_eq!(schema["properties"]["spec"]["required"], json!(["chain", "keys"]));
     }
 
     #[test]

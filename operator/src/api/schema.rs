@@ -40,6 +40,20 @@ pub(super) fn argument_list(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "array", "maxItems": 64, "items": {"type": "string", "minLength": 1, "maxLength": 1024}})
 }
 
+/// The number of a PKCS#11 mechanism: YAML's `0x…` is a number, JSON has none of these and needs a text.
+pub(super) fn mechanism_number(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "x-kubernetes-int-or-string": true,
+        "minimum": 1,
+        "maximum": 4_294_967_295_u32,
+        "maxLength": 10,
+        "x-kubernetes-validations": [{
+            "rule": "type(self) == int || self.matches('^0x[0-9a-fA-F]{1,8}$')",
+            "message": "eddsaMechanism: expected the number of a mechanism, such as 0x80001057",
+        }],
+    })
+}
+
 /// The kinds of payloads that `allow` accepts, as named in `core`. `drain_delegate` has a field of its own.
 pub(super) fn allowed_kinds(_: &mut SchemaGenerator) -> Schema {
     let operations = OperationKind::ALL.into_iter().filter(|kind| *kind != OperationKind::DrainDelegate);

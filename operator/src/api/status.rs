@@ -42,7 +42,7 @@ pub struct KeyStatus {
     /// The holder of the record, which signs with the key. Absent: the record has no holder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<HolderStatus>,
-    /// The address of the key: tz2… or tz3….
+    /// The address of the key: tz1… to tz4….
     pub public_key_hash: String,
     /// The name of the record, a ConfigMap in the namespace tezos-signer-records.
     pub record: String,

@@ -6,14 +6,14 @@
 use super::TezosSignerStatus;
 use super::baker::BakerSpec;
 use super::key::KeySpec;
-use super::keystore::HsmSpec;
+use super::keystore::{AwsKmsSpec, HsmSpec};
 use super::pod::{EnvSpec, ImagePullSecret, PlacementSpec, PodMetadataSpec, ResourcesSpec, ServiceAccountSpec};
 use super::service::ServiceSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-/// The keys in an HSM that sign for a Tezos baker, and the pods that use them.
+/// The keys that sign for a Tezos baker, where they are, and the pods that use them.
 #[derive(Debug, Clone, PartialEq, CustomResource, KubeSchema, Serialize, Deserialize)]
 #[kube(
     group = "signer.tezos.io",
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
     namespaced,
     status = "TezosSignerStatus",
     derive = "PartialEq",
-    doc = "A TezosSigner signs for a Tezos baker with keys in an HSM. It never signs two different payloads for one level and round.",
+    doc = "A TezosSigner signs for a Tezos baker with keys in an HSM or in AWS KMS, or sealed by one of them. It never signs two different payloads for one level and round.",
     validation = Rule::new("self.metadata.name.size() <= 40 && !self.metadata.name.contains('.')")
         .message("metadata.name: at most 40 characters and no dots, because the names of pods and roles are derived from it"),
     validation = Rule::new("!has(self.spec.service) || self.metadata.name.matches('^[a-z]')")
@@ -45,8 +45,26 @@ use serde::{Deserialize, Serialize};
 #[x_kube(
     validation = Rule::new("has(self.baker) != has(self.service)")
         .message("spec: exactly one of baker (a pod with the signer as its sidecar) and service (signers only) is required"),
-    validation = Rule::new("!has(self.baker) || !has(self.baker.octez) || has(self.baker.octez.delegate) || self.keys.size() == 1")
-        .message("spec.baker.octez.delegate: required if spec.keys has several keys: the address of the key that bakes"),
+    validation = Rule::new("has(self.hsm) != has(self.awsKms)")
+        .message("spec: exactly one of hsm (a token with a PKCS#11 library, such as AWS CloudHSM) and awsKms (AWS KMS) is required"),
+    validation = Rule::new("!has(self.hsm) || self.keys.all(key, !has(key.kmsKey))")
+        .message("spec.keys: kmsKey only with spec.awsKms; with spec.hsm, name the key by label or id"),
+    validation = Rule::new("!has(self.awsKms) || self.keys.all(key, !has(key.label) && !has(key.id))")
+        .message("spec.keys: label and id only with spec.hsm; with spec.awsKms, name the key by kmsKey"),
+    validation = Rule::new("!has(self.hsm) || self.keys.all(key, !has(key.sealed) || !key.sealed.startsWith('v1.awskms.'))")
+        .message("spec.keys: sealed was made by AWS KMS (v1.awskms.…), which spec.hsm cannot open: use spec.awsKms, or seal the key anew by the HSM (tezos-signer keys seal)"),
+    validation = Rule::new("!has(self.awsKms) || self.keys.all(key, !has(key.sealed) || !key.sealed.startsWith('v1.pkcs11.'))")
+        .message("spec.keys: sealed was made by an HSM (v1.pkcs11.…), which spec.awsKms cannot open: use spec.hsm, or seal the key anew by AWS KMS (tezos-signer keys seal)"),
+    validation = Rule::new("!has(self.awsKms) || self.keys.all(key, !has(key.kmsKey) || !key.kmsKey.startsWith('arn:') || key.kmsKey.split(':').size() != 6 || key.kmsKey.split(':')[3] == self.awsKms.region)")
+        .message("spec.keys: the ARN in kmsKey is of another region than spec.awsKms.region: name a key of that region, or change the region"),
+    validation = Rule::new("self.keys.all(key, !has(key.sealed) || self.keys.exists_one(other, has(other.sealed) && other.sealed == key.sealed))")
+        .message("spec.keys: the same sealed text stands at two keys, and opens for one of them only: set the text of the other key; a companion key differs from the consensus key"),
+    validation = Rule::new("self.keys.all(key, !has(key.kmsKey) || self.keys.exists_one(other, has(other.kmsKey) && other.kmsKey == key.kmsKey))")
+        .message("spec.keys: the same kmsKey stands at two keys: a key of AWS KMS has one public key"),
+    validation = Rule::new("self.keys.all(key, !has(key.companion) || !key.companion || self.keys.exists_one(other, other.publicKey == key.publicKey))")
+        .message("spec.keys: a companion key must differ from the consensus key: make a second tz4 key for it"),
+    validation = Rule::new("!has(self.baker) || !has(self.baker.octez) || has(self.baker.octez.delegate) || self.keys.filter(key, !has(key.companion) || !key.companion).size() == 1")
+        .message("spec.baker.octez.delegate: required unless exactly one key of spec.keys is no companion key: the address of the key that bakes"),
     validation = Rule::new("!has(self.placement) || !has(self.baker) || !has(self.baker.template)")
         .message("spec.placement: only with service or baker.octez; with baker.template, set the placement in the template"),
     validation = Rule::new("!has(self.pod) || !has(self.baker) || !has(self.baker.template)")
@@ -70,8 +88,24 @@ pub struct TezosSignerSpec {
     #[x_kube(validation = Rule::new("self.size() > 0").message("spec.keys: at least one key is required"))]
     pub keys: Vec<KeySpec>,
 
-    /// The token that holds the keys.
-    pub hsm: HsmSpec,
+    /// The token that holds the keys, and the keys that seal. Exactly one of hsm and awsKms is required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hsm: Option<HsmSpec>,
+
+    /// The keys are in AWS KMS, and so are the keys that seal. Exactly one of hsm and awsKms is required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws_kms: Option<AwsKmsSpec>,
+
+    /// The number of seconds that a sealed key goes on signing while the HSM or AWS KMS cannot be reached. A refusal stops it at once.
+    /// Default: 86400, a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 60, max = 604_800))]
+    pub sealed_grace_seconds: Option<i32>,
+
+    /// The number of seconds after which the HSM or AWS KMS is asked again whether it still opens a sealed key. Default: 600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 600))]
+    pub sealed_check_seconds: Option<i32>,
 
     /// The watermark record to create for a key that has none. Ignored for keys that have a record.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,6 @@
 //! What a keystore adds to the objects: one module for each kind, which implements [`KeystoreObjects`].
 
+mod aws_kms;
 mod pkcs11;
 
 use crate::validate::Keystore;
@@ -47,6 +48,7 @@ pub(super) trait KeystoreObjects {
 /// What `keystore` adds.
 pub(super) fn objects(keystore: &Keystore) -> &dyn KeystoreObjects {
     match keystore {
-        Keystore::Pkcs11(pkcs11) => pkcs11,
+        Keystore::Pkcs11(pkcs11) => &**pkcs11,
+        Keystore::AwsKms(kms) => kms,
     }
 }

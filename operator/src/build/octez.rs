@@ -1,4 +1,4 @@
-//! An Octez baker's pod, before the signer is added: the key is imported into the client directory, then the baker runs.
+//! An Octez baker's pod, before the signer is added: its keys are imported into the client directory, one by one, then the baker runs.
 //!
 //! Checked against Octez' own sources (`lib_agnostic_baker/{commands,configuration}.ml` of v25.1): the options of the client
 //! stand before the command, those of the command behind it.
@@ -12,12 +12,16 @@ use k8s_openapi::api::core::v1::{
 };
 use serde_json::json;
 use tezos_signer_core::config::SIGNING_PORT;
+use tezos_signer_core::key::PublicKeyHash;
 
 /// The container that runs `octez-baker`.
 pub(crate) const BAKER_CONTAINER: &str = "baker";
 const IMPORT_CONTAINER: &str = "import-key";
-/// What the client calls the key.
+const IMPORT_COMPANION_CONTAINER: &str = "import-companion-key";
+/// What the client calls the key that bakes.
 const ALIAS: &str = "baker";
+/// What the client calls a companion key, before its number.
+const COMPANION_ALIAS: &str = "companion";
 const CLIENT_VOLUME: &str = "octez-client";
 const CLIENT_DIRECTORY: &str = "/var/lib/octez-client";
 /// The number of the user of Octez' images, which name it only by name. `runAsNonRoot` needs the number.
@@ -28,7 +32,17 @@ const USER: i64 = 1000;
 const REMOTE_CALLS_TIMEOUT_SECONDS: u32 = (2 * REQUEST_DEADLINE_MILLISECONDS).div_ceil(1000);
 
 pub(super) fn template(baker: &OctezBaker) -> Template {
-    let import = container(baker, IMPORT_CONTAINER, import_key(baker));
+    let companions = baker.companions.iter().zip(1..).map(|(key, number)| {
+        let command = import_key(baker, &format!("{COMPANION_ALIAS}-{number}"), key);
+        container(baker, &format!("{IMPORT_COMPANION_CONTAINER}-{number}"), command)
+    });
+    // One after the other: each writes the whole client directory.
+    let imports: Vec<Container> = [container(baker, IMPORT_CONTAINER, import_key(baker, ALIAS, &baker.delegate))]
+        .into_iter()
+        .chain(companions)
+        .collect();
+    let mut containers: Vec<String> = imports.iter().map(|container| container.name.clone()).collect();
+    containers.push(BAKER_CONTAINER.to_owned());
     let mut main = json(&container(baker, BAKER_CONTAINER, run(baker)));
     if let Some(resources) = &baker.resources {
         main["resources"] = resources.clone();
@@ -38,7 +52,7 @@ pub(super) fn template(baker: &OctezBaker) -> Template {
         .as_ref()
         .map(|name| PersistentVolumeClaimVolumeSource { claim_name: name.clone(), read_only: None });
     let pod = PodSpec {
-        init_containers: Some(vec![import]),
+        init_containers: Some(imports),
         // The directory of a new claim belongs to root. An emptyDir is writable for everybody.
         security_context: claim.is_some().then(|| PodSecurityContext {
             fs_group: Some(USER),
@@ -55,13 +69,13 @@ pub(super) fn template(baker: &OctezBaker) -> Template {
     };
     let mut value = json!({"spec": json(&pod)});
     value["spec"]["containers"] = json!([main]);
-    Template { value, containers: [IMPORT_CONTAINER, BAKER_CONTAINER].map(str::to_owned).to_vec() }
+    Template { value, containers }
 }
 
 /// `--force`, because the client directory may have the key from the previous pod, under the same name.
-fn import_key(baker: &OctezBaker) -> Vec<String> {
-    let key = format!("http://127.0.0.1:{SIGNING_PORT}/{}", baker.delegate);
-    let command = ["import", "secret", "key", ALIAS, &key, "--force"];
+fn import_key(baker: &OctezBaker, alias: &str, key: &PublicKeyHash) -> Vec<String> {
+    let key = format!("http://127.0.0.1:{SIGNING_PORT}/{key}");
+    let command = ["import", "secret", "key", alias, &key, "--force"];
     program("octez-client", baker).chain(command.map(str::to_owned)).collect()
 }
 
@@ -69,22 +83,18 @@ fn run(baker: &OctezBaker) -> Vec<String> {
     let timeout = REMOTE_CALLS_TIMEOUT_SECONDS.to_string();
     let vote = baker.liquidity_baking_vote.as_str();
     // INVARIANT O12: Without --keep-alive the baker ends when its node is gone for a minute, and the kubelet lets it wait up to five.
-    let command = [
-        "run",
-        "remotely",
-        ALIAS,
-        "--liquidity-baking-toggle-vote",
-        vote,
-        "--remote-calls-timeout",
-        &timeout,
-        "--keep-alive",
-    ];
+    let options =
+        ["--liquidity-baking-toggle-vote", vote, "--remote-calls-timeout", &timeout, "--keep-alive"].map(str::to_owned);
+    // The baker uses the companion keys that its command names, and no others of the client directory.
+    let companions = (1..=baker.companions.len()).map(|number| format!("{COMPANION_ALIAS}-{number}"));
     let dal = match &baker.dal_node {
         Some(dal_node) => vec!["--dal-node".to_owned(), dal_node.clone()],
         None => vec!["--without-dal".to_owned()],
     };
     program("octez-baker", baker)
-        .chain(command.map(str::to_owned))
+        .chain(["run", "remotely", ALIAS].map(str::to_owned))
+        .chain(companions)
+        .chain(options)
         .chain(dal)
         .chain(baker.extra_arguments.clone())
         .collect()

@@ -3,7 +3,7 @@
 
 use super::json::json;
 use super::*;
-use crate::validate::tests::{example, octez_example, service_example};
+use crate::validate::tests::{example, octez_example, service_example, tz4_example};
 use crate::validate::validate;
 use k8s_openapi::api::core::v1::{PodSpec, PodTemplateSpec};
 use serde::Serialize;
@@ -67,6 +67,35 @@ fn an_octez_baker_without_a_dal_node_and_a_claim() {
     );
     assert!(pod.security_context.unwrap().fs_group.is_none());
     assert!(pod.volumes.unwrap().iter().any(|volume| volume.name == "octez-client" && volume.empty_dir.is_some()));
+}
+
+/// Octez uses the companion keys that its command names, so each is imported, and named.
+#[test]
+fn an_octez_baker_of_tz4_gets_its_companion_key_too() {
+    let objects = objects(&validate(&tz4_example()).unwrap(), "i");
+    let annotations = template(&objects).metadata.unwrap().annotations.unwrap();
+    let pod = pod(&objects);
+    let commands: Vec<_> = pod
+        .init_containers
+        .iter()
+        .flatten()
+        .filter(|container| container.name.starts_with("import-"))
+        .map(|container| (container.name.as_str(), container.command.as_ref().unwrap()[5..].join(" ")))
+        .collect();
+    let import = |alias: &str, key: &str| format!("import secret key {alias} http://127.0.0.1:6732/{key} --force");
+    assert_eq!(
+        commands,
+        [
+            ("import-key", import("baker", "tz4MWSKxK1nGvoSb2RYdWBqHiA1SAvVJnjpy")),
+            ("import-companion-key-1", import("companion-1", "tz4VnwAwMUpNfMgzc7dvqF951CteFHBKowv4")),
+        ]
+    );
+    let run = pod.containers[0].command.as_ref().unwrap().join(" ");
+    assert!(run.contains(" run remotely baker companion-1 --liquidity-baking-toggle-vote pass "), "{run}");
+    assert_eq!(
+        annotations["eks.amazonaws.com/skip-containers"],
+        "import-key,import-companion-key-1,baker,signer-cloudhsm-client,signer"
+    );
 }
 
 fn built_service(change: impl FnOnce(&mut crate::api::ServiceSpec)) -> Objects {

@@ -3,8 +3,9 @@
 //! The document itself is [`tezos_signer_core::status`].
 
 use crate::message::excerpt;
+use jiff::Timestamp;
 use tezos_signer_core::position::Level;
-use tezos_signer_core::status::{HsmStatus, KeyStatus, SignerStatus};
+use tezos_signer_core::status::{HsmStatus, KeyStatus, SealedStatus, SignerStatus};
 
 /// What is observed of a signer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,6 +34,21 @@ pub struct KeyObservation {
     /// Whether the record is lower than the signer has seen it. The signer refuses to sign with it then.
     pub went_back: bool,
     /// Why it is not held, or why nothing is signed with it.
+    pub reason: Option<String>,
+    /// The address of the key.
+    pub public_key_hash: String,
+    /// What became of opening it, if it is sealed.
+    pub sealed: Option<SealedObservation>,
+}
+
+/// What is observed of a sealed key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SealedObservation {
+    /// Whether the HSM or AWS KMS refuses to open it.
+    pub refused: bool,
+    /// Since when they cannot be asked.
+    pub unreachable_since: Option<Timestamp>,
+    /// Why it was not opened by the last check.
     pub reason: Option<String>,
 }
 
@@ -64,6 +80,16 @@ impl From<KeyStatus> for KeyObservation {
             ceiling: key.ceiling.map(|level| Ceiling { level, is_reached }),
             went_back: key.went_back,
             reason: key.reason.as_deref().map(excerpt),
+            public_key_hash: key.public_key_hash.to_string(),
+            sealed: key.sealed.map(SealedObservation::from),
         }
+    }
+}
+
+impl From<SealedStatus> for SealedObservation {
+    fn from(sealed: SealedStatus) -> Self {
+        // `opened` changes with each check.
+        let SealedStatus { opened: _, unreachable_since, refused, reason } = sealed;
+        Self { refused, unreachable_since, reason: reason.as_deref().map(excerpt) }
     }
 }

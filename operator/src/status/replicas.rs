@@ -2,7 +2,7 @@
 
 use super::{
     ConditionDraft, DEGRADED, HSM, READY, STARTING, WATERMARK, WENT_BACK, answer_of, bounds, draft, holds, reasons,
-    unknown, went_back,
+    sealed, unknown, usable, went_back,
 };
 use crate::claim::ClaimedRecord;
 use crate::message;
@@ -59,11 +59,14 @@ impl Replicas<'_> {
         if answers.peek().is_none() {
             return unknown(HSM);
         }
+        if let Some(refused) = sealed::refused(self.answers()) {
+            return refused;
+        }
         match answers.find(|(_, status)| !status.hsm.ready) {
-            None => draft(HSM, "True", "LoggedIn", "logged in; all keys were found and match their publicKey"),
+            None => usable(self.answers()),
             Some((pod, status)) => {
                 let reason = status.hsm.reason.as_deref().unwrap_or("the signer has not logged in yet");
-                draft(HSM, "False", "NotUsable", format!("pod {pod} cannot use the HSM: {reason}"))
+                draft(HSM, "False", "NotUsable", format!("pod {pod} cannot use the HSM or AWS KMS: {reason}"))
             }
         }
     }
@@ -93,10 +96,12 @@ impl Replicas<'_> {
         // During a rolling update there is one more.
         let count = format!("{} of {wanted} replicas {verb} ready", ready.min(wanted));
         if ready >= wanted {
-            return draft(READY, "True", "Signing", format!("{count}; {}", by_pod(&keys)));
+            let ready = draft(READY, "True", "Signing", format!("{count}; {}", by_pod(&keys)));
+            return sealed::signing_on(ready, self.answers());
         }
         let trouble = self.trouble().map_or_else(String::new, |trouble| format!("{trouble}; "));
-        draft(READY, "True", DEGRADED, format!("{count}; {trouble}{}", by_pod(&keys)))
+        let ready = draft(READY, "True", DEGRADED, format!("{count}; {trouble}{}", by_pod(&keys)));
+        sealed::signing_on(ready, self.answers())
     }
 
     /// The signers could sign, but the Service sends no requests to any of them.

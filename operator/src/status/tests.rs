@@ -382,3 +382,4 @@ mod bounds;
 mod keys;
 mod paused;
 mod replicas;
+mod sealed;

@@ -48,6 +48,8 @@ pub struct OctezBaker {
     pub node_endpoint: String,
     /// The key that it signs with.
     pub delegate: PublicKeyHash,
+    /// Its companion keys, with which it attests with DAL if the delegate's key is a tz4 key.
+    pub companions: Vec<PublicKeyHash>,
     /// The DAL node that it asks, if any.
     pub dal_node: Option<String>,
     /// Its vote on the liquidity baking subsidy.
@@ -89,6 +91,7 @@ fn octez(spec: &OctezBakerSpec, keys: &[KeyConfig]) -> Result<OctezBaker, Invali
         image: spec.image.clone(),
         node_endpoint: spec.node_endpoint.clone(),
         delegate: delegate(spec.delegate.as_deref(), keys)?,
+        companions: keys.iter().filter(|key| key.companion).map(KeyConfig::hash).collect(),
         dal_node: spec.dal_node.clone(),
         liquidity_baking_vote: spec.liquidity_baking_vote.unwrap_or_default(),
         extra_arguments: spec.extra_arguments.clone(),
@@ -97,22 +100,29 @@ fn octez(spec: &OctezBakerSpec, keys: &[KeyConfig]) -> Result<OctezBaker, Invali
     })
 }
 
-/// The key that bakes: the one that is named, or the only one.
+/// The key that bakes: the one that is named, or the only one that is no companion key.
 fn delegate(named: Option<&str>, keys: &[KeyConfig]) -> Result<PublicKeyHash, Invalid> {
     let wrong = |reason: Cause| Invalid::new(format!("{OCTEZ}.delegate"), reason);
     let all = || message::list(keys.iter().map(|key| key.hash().to_string()));
-    match (named, keys) {
-        (None, [key]) => Ok(key.hash()),
-        (None, _) => {
-            Err(wrong(format!("missing; required because spec.keys has several keys: one of {}", all()).into()))
+    let Some(named) = named else {
+        let mut baking = keys.iter().filter(|key| !key.companion);
+        return match (baking.next(), baking.next()) {
+            (Some(key), None) => Ok(key.hash()),
+            (None, _) => {
+                Err(wrong("spec.keys has only companion keys, which do not bake: add the consensus key".into()))
+            }
+            (Some(_), Some(_)) => {
+                Err(wrong(format!("missing; required because spec.keys has several keys: one of {}", all()).into()))
+            }
+        };
+    };
+    let hash: PublicKeyHash = named.parse().map_err(|error: KeyError| wrong(Cause::of(error)))?;
+    match keys.iter().find(|key| key.hash() == hash) {
+        Some(key) if key.companion => {
+            Err(wrong(format!("{named} is a companion key, which does not bake: name the consensus key").into()))
         }
-        (Some(named), keys) => {
-            let hash: PublicKeyHash = named.parse().map_err(|error: KeyError| wrong(Cause::of(error)))?;
-            let found = keys.iter().find(|key| key.hash() == hash);
-            found
-                .map(KeyConfig::hash)
-                .ok_or_else(|| wrong(format!("{named} is not the address of a key in spec.keys: {}", all()).into()))
-        }
+        Some(key) => Ok(key.hash()),
+        None => Err(wrong(format!("{named} is not the address of a key in spec.keys: {}", all()).into())),
     }
 }
 

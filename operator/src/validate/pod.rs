@@ -100,7 +100,7 @@ pub(super) fn validate(spec: &TezosSignerSpec) -> Result<PodAdditions, Invalid> 
 }
 
 fn check_env(spec: &TezosSignerSpec) -> Result<(), Invalid> {
-    let of_library = spec.hsm.pkcs11.iter().flat_map(|pkcs11| &pkcs11.env);
+    let of_library = spec.hsm.iter().filter_map(|hsm| hsm.pkcs11.as_ref()).flat_map(|pkcs11| &pkcs11.env);
     let mut taken: Vec<&str> = of_library.filter_map(|variable| variable["name"].as_str()).collect();
     for (i, EnvSpec { name, .. }) in spec.env.iter().enumerate() {
         let wrong = |reason: String| Err(Invalid::new(format!("spec.env[{i}].name"), reason));

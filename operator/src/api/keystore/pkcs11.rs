@@ -8,7 +8,7 @@ mod cloud_hsm;
 
 pub use cloud_hsm::*;
 
-use crate::api::schema::any_objects;
+use crate::api::schema::{any_objects, mechanism_number};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -91,6 +91,31 @@ pub struct TokenSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 3, max = 3600))]
     pub exit_after_hang_seconds: Option<i32>,
+
+    /// The number of the token's mechanism for Ed25519 signatures, for tz1 keys: a number, or hexadecimal digits such as `0x80001057`. Set
+    /// it if the signer reports that it does not find the mechanism. Default: the one in the token's list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "mechanism_number")]
+    pub eddsa_mechanism: Option<MechanismNumber>,
+}
+
+/// The number of a PKCS#11 mechanism.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum MechanismNumber {
+    /// As a number.
+    Number(i64),
+    /// As `0x` and hexadecimal digits.
+    Text(String),
+}
+
+impl std::fmt::Display for MechanismNumber {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
 }
 
 // The CRD shows the description of this type here, instead of that of the field.

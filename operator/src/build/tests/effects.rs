@@ -2,11 +2,15 @@
 
 use super::*;
 use crate::api::TezosSigner;
-use crate::validate::tests::cloud_hsm_example;
+use crate::validate::tests::{cloud_hsm_example, kms_example, tz4_example};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 const DOCUMENT: &str = include_str!("../../../../docs/tezossigner.md");
+
+/// A sealed key that nobody opens.
+const SEALED: &str =
+    "v1.pkcs11.c2VhbGluZw.AAAAAAAAAAAAAAAA.SqVcroplCVA8vhLsGRKrGSI8PCr9nwXDNx1oiy0oIImYxvQZwaZNIuoBZo_cnvT0.7223f744";
 
 /// What a change of the spec changes of the objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,9 +40,12 @@ fn effect(before: &TezosSigner, after: &TezosSigner) -> Effect {
 /// Another value for each field of the spec.
 fn changes() -> Vec<(TezosSigner, &'static str, Value)> {
     let (service, octez, cloud, template) = (service_example, octez_example, cloud_hsm_example, example);
+    let (tz4, kms) = (tz4_example, kms_example);
     let spread = json!([{"maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "ScheduleAnyway"}]);
     let sppk = "sppk7cXzUGMoqqa3MNc5zUZrwuqCAtmxQYcQA82f1xRyZFnzyzYUS5Z";
     vec![
+        (kms(), "awsKms.credentials", json!({"secret": "other", "key": "other"})),
+        (kms(), "awsKms.endpoint", json!("https://other")),
         (octez(), "baker.octez.dalNode", json!("http://other:10732")),
         (octez(), "baker.octez.extraArguments", json!(["--x"])),
         (octez(), "baker.octez.image", json!("other")),
@@ -54,6 +61,7 @@ fn changes() -> Vec<(TezosSigner, &'static str, Value)> {
         (cloud(), "hsm.cloudHsm.customerCa.key", json!("other")),
         (cloud(), "hsm.cloudHsm.disableKeyAvailabilityCheck", json!(true)),
         (cloud(), "hsm.cloudHsm.disableValidateKeyAtInit", json!(true)),
+        (cloud(), "hsm.cloudHsm.eddsaMechanism", json!("0x1057")),
         (cloud(), "hsm.cloudHsm.exitAfterHangSeconds", json!(20)),
         (cloud(), "hsm.cloudHsm.exitAfterSeconds", json!(90)),
         (cloud(), "hsm.cloudHsm.logLevel", json!("error")),
@@ -64,6 +72,7 @@ fn changes() -> Vec<(TezosSigner, &'static str, Value)> {
         (cloud(), "hsm.cloudHsm.sessions", json!(3)),
         (cloud(), "hsm.cloudHsm.token", json!("other")),
         (service(), "hsm.pkcs11.env", json!([{"name": "A", "value": "1"}])),
+        (service(), "hsm.pkcs11.eddsaMechanism", json!("0x1057")),
         (service(), "hsm.pkcs11.exitAfterHangSeconds", json!(20)),
         (service(), "hsm.pkcs11.exitAfterSeconds", json!(90)),
         (service(), "hsm.pkcs11.module", json!("/other.so")),
@@ -78,14 +87,17 @@ fn changes() -> Vec<(TezosSigner, &'static str, Value)> {
         (service(), "initialWatermark.level", json!(1)),
         (service(), "initialWatermark.notAfter", json!("2027-11-23T18:00:00Z")),
         (service(), "keys.0.allow", json!(["block"])),
+        (tz4(), "keys.0.allowProofOfPossession", json!(true)),
         (service(), "keys.0.authorizedKeys", json!([sppk])),
         (service(), "keys.0.destinations", json!(["tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb"])),
         (service(), "keys.0.drainDelegate", json!(true)),
+        (kms(), "keys.0.kmsKey", json!("alias/other")),
         (service(), "keys.0.label", json!("other")),
         (service(), "keys.0.maxAmount", json!(1)),
         (service(), "keys.0.maxFee", json!(1)),
         (service(), "keys.0.maxLevelJump", json!(1)),
         (service(), "keys.0.publicKey", json!(sppk)),
+        (tz4(), "keys.0.sealed", json!(SEALED)),
         (service(), "keys.0.unknownConsensusSuffix", json!("octezCompatible")),
         (service(), "leaseDurationSeconds", json!(9)),
         (service(), "nodeEndpoint", json!("http://node:8732")),
@@ -99,6 +111,8 @@ fn changes() -> Vec<(TezosSigner, &'static str, Value)> {
         (service(), "pod.terminationGracePeriodSeconds", json!(60)),
         (service(), "resources.limits", json!({"memory": "1Gi"})),
         (service(), "resources.requests", json!({"cpu": "1"})),
+        (tz4(), "sealedCheckSeconds", json!(60)),
+        (tz4(), "sealedGraceSeconds", json!(60)),
         (service(), "service.authorizedKeys", json!([sppk])),
         (service(), "service.clientCa", json!({"secret": "other"})),
         (service(), "service.port", json!(1)),
@@ -149,9 +163,19 @@ fn the_table_of_what_a_change_does_is_true() {
     let crd: Value = serde_yaml::from_str(&crate::api::crd_yaml().unwrap()).unwrap();
     let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
     let tried: Vec<String> = changes().iter().map(|(_, path, _)| path.replace(".0.", ".")).collect();
-    // One that cannot be changed, one that goes with another, and those that exclude one that is here.
-    let others =
-        ["chain", "baker.octez.delegate", "clusterId", "region", "serial", "id", "fresh", "unauthenticated", "ballot"];
+    // One that cannot be changed, those that go with another, and those that exclude one that is here.
+    let others = [
+        "chain",
+        "baker.octez.delegate",
+        "companion",
+        "clusterId",
+        "region",
+        "serial",
+        "id",
+        "fresh",
+        "unauthenticated",
+        "ballot",
+    ];
     for (name, field) in spec.as_object().unwrap() {
         let mut fields = Vec::new();
         leaves(name, field, &mut fields);

@@ -44,7 +44,7 @@ fn several_signers_are_one_sentence() {
     assert_eq!(summary(&half)[3], "HsmReady=False NotUsable");
     let all = service(vec![replica("a", broken.clone()), replica("b", broken)]);
     assert_eq!(summary(&all)[0], "Ready=False NotUsable");
-    assert_eq!(message(&all), "pod a cannot use the HSM: CKR_PIN_INCORRECT");
+    assert_eq!(message(&all), "pod a cannot use the HSM or AWS KMS: CKR_PIN_INCORRECT");
 }
 
 #[test]

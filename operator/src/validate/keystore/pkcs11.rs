@@ -5,6 +5,7 @@ mod token;
 
 pub use cloud_hsm::{CloudHsmClient, ClusterAddress};
 
+use super::ONE_PLACE;
 use crate::api::{HsmSpec, KeySpec, PinSource, Pkcs11Spec};
 use crate::names;
 use crate::validate::template::{self, Reserved};
@@ -74,14 +75,16 @@ pub(super) fn validate(spec: &HsmSpec) -> Result<Pkcs11, Invalid> {
     }
 }
 
-/// How a key is found in the token.
-pub(super) fn selector(spec: &KeySpec) -> Result<KeySelector, Invalid> {
+/// How a key is found in the token; `None` if the key is not there.
+pub(super) fn selector(spec: &KeySpec) -> Result<Option<KeySelector>, Invalid> {
     match (&spec.label, &spec.id) {
-        (Some(label), None) if !label.is_empty() => Ok(KeySelector::Label(label.clone())),
+        (None, None) => Ok(None),
+        (Some(label), None) if !label.is_empty() => Ok(Some(KeySelector::Label(label.clone()))),
+        (Some(_), None) => Err(Invalid::new(".label", "empty")),
         (None, Some(id)) => hex::decode(id)
-            .map(KeySelector::Id)
+            .map(|bytes| Some(KeySelector::Id(bytes)))
             .map_err(|_| Invalid::new(".id", "expected hexadecimal digits, two for each byte")),
-        _ => Err(Invalid::new("", "exactly one of label and id is required, to find the key in the token")),
+        (Some(_), Some(_)) => Err(Invalid::new("", ONE_PLACE)),
     }
 }
 

@@ -81,7 +81,7 @@ fn a_template_has_its_own_labels_and_the_signer_its_environment() {
 #[test]
 fn a_variable_of_the_library_is_not_set_twice() {
     let mut signer = service_example();
-    signer.spec.hsm.pkcs11.as_mut().unwrap().env = vec![json!({"name": "A", "value": "1"})];
+    signer.spec.hsm.as_mut().unwrap().pkcs11.as_mut().unwrap().env = vec![json!({"name": "A", "value": "1"})];
     signer.spec.env = vec![EnvSpec { name: "A".to_owned(), value: "2".to_owned() }];
     assert!(validate_all(&signer).unwrap_err().to_string().starts_with("spec.env[0].name: A is set twice"));
 }

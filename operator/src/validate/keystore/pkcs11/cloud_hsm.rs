@@ -4,6 +4,7 @@ use super::token;
 use crate::api::{CloudHsmSpec, LogLevel, RetryMode};
 use crate::names;
 use crate::validate::Invalid;
+use crate::validate::keystore::object;
 use std::net::IpAddr;
 use tezos_signer_core::cause::Cause;
 use tezos_signer_core::config::{HsmConfig, TokenSelector};
@@ -64,13 +65,13 @@ pub(super) fn validate(spec: &CloudHsmSpec) -> Result<(HsmConfig, CloudHsmClient
     };
     let config = token::config(FIELD, names::pkcs11::CLOUD_HSM_MODULE.into(), selector, &spec.token)?;
     let ca = &spec.customer_ca;
-    object_name(".customerCa.configMap", &ca.config_map)?;
+    object::name(&field(".customerCa.configMap"), &ca.config_map)?;
     let ca_key = ca.key.as_deref().unwrap_or(DEFAULT_CUSTOMER_CA_KEY);
-    object_key(".customerCa.key", ca_key)?;
-    object_name(".pin.secret", &spec.token.pin.secret)?;
-    object_key(".pin.key", &spec.token.pin.key)?;
+    object::key(&field(".customerCa.key"), ca_key)?;
+    object::name(&field(".pin.secret"), &spec.token.pin.secret)?;
+    object::key(&field(".pin.key"), &spec.token.pin.key)?;
     if let Some(tls) = &spec.mutual_tls {
-        object_name(".mutualTls.secret", &tls.secret)?;
+        object::name(&field(".mutualTls.secret"), &tls.secret)?;
     }
     if let Some(image) = &spec.client_image
         && (image.is_empty() || image.contains(char::is_whitespace))
@@ -90,8 +91,12 @@ pub(super) fn validate(spec: &CloudHsmSpec) -> Result<(HsmConfig, CloudHsmClient
     Ok((config, client))
 }
 
-fn wrong(field: &str, reason: impl Into<Cause>) -> Invalid {
-    Invalid::new(format!("{FIELD}{field}"), reason)
+fn field(name: &str) -> String {
+    format!("{FIELD}{name}")
+}
+
+fn wrong(name: &str, reason: impl Into<Cause>) -> Invalid {
+    Invalid::new(field(name), reason)
 }
 
 fn cluster(spec: &CloudHsmSpec) -> Result<ClusterAddress, Invalid> {
@@ -175,32 +180,6 @@ fn is_region(text: &str) -> bool {
         |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     let rest: Vec<&str> = parts.collect();
     first && !rest.is_empty() && rest.into_iter().all(word)
-}
-
-/// A name that the API server gives to ConfigMaps and Secrets: a DNS subdomain.
-fn object_name(field: &str, name: &str) -> Result<(), Invalid> {
-    let end = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let label = |label: &str| {
-        label.bytes().all(|byte| end(byte) || byte == b'-')
-            && label.bytes().next().is_some_and(end)
-            && label.bytes().last().is_some_and(end)
-    };
-    if name.len() <= 253 && name.split('.').all(label) {
-        return Ok(());
-    }
-    Err(wrong(field, format!("{name:?} is not a valid object name: expected lower-case letters, digits, - and .")))
-}
-
-/// A key of a ConfigMap or a Secret.
-fn object_key(field: &str, key: &str) -> Result<(), Invalid> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if (1..=253).contains(&key.len()) && key.bytes().all(allowed) && key != "." && !key.starts_with("..") {
-        return Ok(());
-    }
-    Err(wrong(
-        field,
-        format!("{key:?} is not a valid key of a ConfigMap or Secret: expected letters, digits, -, _ and ."),
-    ))
 }
 
 #[cfg(test)]

@@ -32,13 +32,15 @@ pub(super) fn config(
     let exit_after = number("exitAfterSeconds", numbers.exit_after_seconds, DEFAULT_EXIT_AFTER_SECONDS, 10, 3600)?;
     let hang = numbers.exit_after_hang_seconds;
     let exit_after_hang = number("exitAfterHangSeconds", hang, DEFAULT_EXIT_AFTER_HANG_SECONDS, 3, 3600)?;
+    let eddsa_mechanism = numbers.eddsa_mechanism.as_ref().map(|given| given.to_string().parse()).transpose();
+    let eddsa_mechanism = eddsa_mechanism.map_err(|error| Invalid::of(format!("{field}.eddsaMechanism"), error))?;
     Ok(HsmConfig {
-        eddsa_mechanism: None,
         module,
         token,
         pin_file: names::pkcs11::PIN_FILE.into(),
         sessions: u8::try_from(sessions).unwrap_or(DEFAULT_SESSIONS),
         exit_after: Duration::from_secs(exit_after.into()),
         exit_after_hang: Duration::from_secs(exit_after_hang.into()),
+        eddsa_mechanism,
     })
 }

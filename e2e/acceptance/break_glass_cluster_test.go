@@ -49,7 +49,7 @@ func checkBreakGlassEdits(t *testing.T, s *fixture.Signer, friend *octezclient.C
 	refuses := func(status int, because string, level int32) {
 		t.Helper()
 		for _, client := range clients {
-			if _, err := client.RequestOnce(t.Context(), key, newBlock(t, level)); !refusedWith(err, status) || !strings.Contains(err.Error(), because) {
+			if _, err := client.Sign(t.Context(), key, newBlock(t, level)); !refusedWith(err, status) || !strings.Contains(err.Error(), because) {
 				t.Errorf("level %d: expected %d %s: %v", level, status, because, err)
 			}
 		}

@@ -156,9 +156,5 @@ func mustRefuse(t *testing.T, what string, err error, rule string) {
 // patchRecord patches the record; with dryRun all that the API server checks is checked,
 // and nothing written.
 func patchRecord(t *testing.T, who []string, record string, patch values, dryRun bool) error {
-	args := []string{"patch", "configmap", record, "--type=merge", "-p", marshalled(t, patch)}
-	if dryRun {
-		args = append(args, "--dry-run=server")
-	}
-	return runAs(t, who, "", args...)
+	return suite.Cluster.PatchConfigMap(t.Context(), who, fixture.RecordsNamespace, record, marshalled(t, patch), dryRun)
 }

@@ -19,10 +19,10 @@ func firstSignatureAsDocumented(t *testing.T) {
 	bash(t, suite.Checkout, withTestToken(documentedCommands(t, "2. The chart", 0)))
 
 	bakers := *suite
-	bakers.Namespace = "bakers"
+	bakers.Namespace = documentedNamespace
 	t.Cleanup(func() {
 		// With its TezosSigner, by the operator.
-		if _, err := suite.Cluster.Run(context.Background(), "", "delete", "namespace", bakers.Namespace, "--ignore-not-found", "--timeout=90s"); err != nil {
+		if _, err := suite.Cluster.Run(context.Background(), "", "delete", "namespace", bakers.Namespace, "--ignore-not-found", "--wait=false"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -48,7 +48,7 @@ func firstSignatureAsDocumented(t *testing.T) {
 	}
 	steps := documentedCommands(t, "3. The first signature", 0)
 	create, rest, found := strings.Cut(steps, "\n")
-	if !found || create != "kubectl create namespace bakers" {
+	if !found || create != "kubectl create namespace "+documentedNamespace {
 		t.Fatalf("step 3 begins with %q", create)
 	}
 	bash(t, reader, create)

@@ -24,8 +24,42 @@ func TestInvalidTezosSigners(t *testing.T) {
 		change func(metadata, spec object)
 		field  string
 	}{
-		"bad-base58":         {func(_, spec object) { firstKey(spec)["publicKey"] = withTypo(good.Keys[0].PublicKey) }, "publicKey"},
-		"a-tz4-key":          {func(_, spec object) { firstKey(spec)["publicKey"] = blsKey }, "publicKey"},
+		"bad-base58":        {func(_, spec object) { firstKey(spec)["publicKey"] = withTypo(good.Keys[0].PublicKey) }, "publicKey"},
+		"a-tz4-key":         {func(_, spec object) { firstKey(spec)["publicKey"] = blsKey }, "sealed: required for a tz4 key"},
+		"a-tz4-key-nowhere": {func(_, spec object) { firstKey(spec)["publicKey"] = blsKey; delete(firstKey(spec), "label") }, "sealed: required for a tz4 key"},
+		"a-tz4-key-in-kms": {func(_, spec object) {
+			inKMS(spec, object{"publicKey": blsKey, "kmsKey": "alias/baker"})
+		}, "sealed: required for a tz4 key"},
+		"sealed-tz3": {func(_, spec object) {
+			firstKey(spec)["sealed"] = sealedText
+			delete(firstKey(spec), "label")
+		}, "sealed: only for a tz4 key"},
+		"sealed-altered": {func(_, spec object) {
+			spec["keys"] = []any{object{"publicKey": blsKey, "sealed": strings.Replace(sealedText, "YkCsD", "YkCsE", 1)}}
+		}, "spec.keys[0].sealed: the sealed key was altered"},
+		"sealed-cut":     {func(_, spec object) { spec["keys"] = []any{object{"publicKey": blsKey, "sealed": sealedText[:90]}} }, "sealed: expected the whole line"},
+		"sealed-nothing": {func(_, spec object) { spec["keys"] = []any{object{"publicKey": blsKey, "sealed": ""}} }, "sealed"},
+		"sealed-by-hsm":  {func(_, spec object) { inKMS(spec, object{"publicKey": blsKey, "sealed": sealedText}) }, "sealed was made by an HSM"},
+		"companion-itself": {func(_, spec object) {
+			spec["keys"] = []any{object{"publicKey": blsKey, "sealed": sealedText}, object{"publicKey": blsKey, "sealed": sealedText, "companion": true}}
+		}, "keys"},
+		"companion-tz3":   {func(_, spec object) { firstKey(spec)["companion"] = true }, "companion: only for a tz4 key"},
+		"hsm-and-kms":     {func(_, spec object) { spec["awsKms"] = object{"region": "eu-central-1"} }, "exactly one of hsm"},
+		"no-hsm-no-kms":   {func(_, spec object) { delete(spec, "hsm") }, "exactly one of hsm"},
+		"kms-key-and-hsm": {func(_, spec object) { firstKey(spec)["kmsKey"] = "alias/baker"; delete(firstKey(spec), "label") }, "kmsKey only with spec.awsKms"},
+		"kms-and-label": {func(_, spec object) {
+			inKMS(spec, object{"publicKey": good.Keys[0].PublicKey, "label": "baker"})
+		}, "label and id only with spec.hsm"},
+		"kms-elsewhere": {func(_, spec object) {
+			inKMS(spec, object{"publicKey": good.Keys[0].PublicKey, "kmsKey": "arn:aws:kms:eu-west-1:123456789012:key/1"})
+		}, "another region than spec.awsKms.region"},
+		"kms-an-id": {func(_, spec object) {
+			inKMS(spec, object{"publicKey": good.Keys[0].PublicKey, "kmsKey": "1234abcd-12ab-34cd-56ef-1234567890ab"})
+		}, "kmsKey: expected alias/NAME or an ARN"},
+		"kms-in-the-clear": {func(_, spec object) {
+			inKMS(spec, object{"publicKey": good.Keys[0].PublicKey, "kmsKey": "alias/baker"})
+			spec["awsKms"].(object)["endpoint"] = "http://kms.example.org"
+		}, "awsKms.endpoint: expected https://HOST"},
 		"other-curve":        {func(_, spec object) { firstKey(spec)["label"] = good.Keys[1].Label }, "label"},
 		"baker-and-service":  {func(_, spec object) { spec["service"] = object{"port": 6732} }, "service"},
 		"service-for-nobody": {func(_, spec object) { service(spec, object{}) }, "authorizedKeys"},
@@ -91,7 +125,7 @@ func TestInvalidTezosSigners(t *testing.T) {
 				c.change(metadata, spec)
 				applied = metadata["name"].(string)
 			})
-			t.Cleanup(func() { deleteSigner(t, applied) })
+			t.Cleanup(func() { deleteLater(t, applied) })
 			complaint := ""
 			if err := suite.Cluster.Apply(t.Context(), text); err != nil {
 				complaint = err.Error()
@@ -150,8 +184,18 @@ func editedManifest(t *testing.T, s *fixture.Signer, change func(metadata, spec 
 	return string(text)
 }
 
-// The BLS12-381 key of a recorded block: nothing a CloudHSM could hold.
+// The BLS12-381 key of a recorded block: nothing an HSM signs with.
 const blsKey = "BLpk1vvYoUeVyjsZhdhtzuEEsUAbigzgvZ3Ms3v4MZoeinnJKRa3MKksHZgH7nYXFxSREebWo619"
+
+// sealedText has the form of what an HSM has sealed, with the right check. No HSM opens it.
+const sealedText = "v1.pkcs11.c2VhbGluZw.YkCsD0H495BUeCU3.SqVcroplCVA8vhLsGRKrGSI8PCr9nwXDNx1oiy0oIImYxvQZwaZNIuoBZo_cnvT0.59d43acd"
+
+// inKMS has that one key, and AWS KMS in place of the HSM.
+func inKMS(spec, key map[string]any) {
+	delete(spec, "hsm")
+	spec["awsKms"] = map[string]any{"region": "eu-central-1"}
+	spec["keys"] = []any{key}
+}
 
 // withTypo changes the last character.
 func withTypo(key string) string {

@@ -1,7 +1,7 @@
 // Package acceptance tries the promises on the real local cluster, with everything
 // built and imported:
 //
-//	E2E=1 go test -count 1 -parallel 8 -timeout 20m ./acceptance
+//	E2E=1 go test -count 1 -parallel 10 -timeout 20m ./acceptance
 //
 // Without E2E=1 it does nothing. Tests run in parallel; those that change the installation of the operator, or
 // measure times, run before them, alone.
@@ -26,9 +26,12 @@ import (
 )
 
 const (
-	namespace    = "tezos-signer-e2e"
-	readyTimeout = 2 * time.Minute
-	firstLevel   = scenario.InitialLevel + 1
+	namespace = "tezos-signer-e2e"
+	// Each with TezosSigners of one test.
+	otherNamespace      = namespace + "-elsewhere"
+	documentedNamespace = "bakers"
+	readyTimeout        = 2 * time.Minute
+	firstLevel          = scenario.InitialLevel + 1
 )
 
 var (
@@ -40,7 +43,11 @@ var (
 	reservedNames sync.Map
 )
 
-const keysOfEachCurve = 44
+const (
+	keysOfEachCurve = 44
+	// The key of the token that seals the secrets of tz4 keys.
+	sealingKey = "sealing"
+)
 
 func TestMain(m *testing.M) {
 	if os.Getenv("E2E") != "1" {
@@ -78,6 +85,9 @@ func setUpAndRun(m *testing.M) (int, error) {
 			unusedKeys = append(unusedKeys, key)
 		}
 	}
+	if err := suite.GenerateSealingKey(ctx, sealingKey); err != nil {
+		return 0, err
+	}
 	fmt.Println("installing the chart")
 	if err := suite.InstallChart(ctx); err != nil {
 		return 0, err
@@ -88,7 +98,8 @@ func setUpAndRun(m *testing.M) (int, error) {
 	if err := suite.ApplySecrets(ctx); err != nil {
 		return 0, err
 	}
-	return m.Run(), nil
+	status := m.Run()
+	return status, awaitDeletions(ctx)
 }
 
 func takeKey(t *testing.T, curve *octezclient.Curve) *fixture.Key {
@@ -112,16 +123,53 @@ func reserveName(t *testing.T, name string) string {
 	return name + "-" + suite.Run
 }
 
-// newSigner is a TezosSigner of that name with a key of its own of each curve. It
-// is deleted when the test ends, if it was applied.
+// newSigner is a TezosSigner of that name with a key of its own of each curve. Its
+// deletion begins when the test ends, if it was applied.
 func newSigner(t *testing.T, name string, curves ...*octezclient.Curve) *fixture.Signer {
 	t.Helper()
 	s := &fixture.Signer{Name: reserveName(t, name), InitialLevel: scenario.InitialLevel, NotAfter: time.Now().Add(time.Hour)}
 	for _, curve := range curves {
 		s.Keys = append(s.Keys, takeKey(t, curve))
 	}
-	t.Cleanup(func() { deleteSigner(t, s.Name) })
+	t.Cleanup(func() { deleteLater(t, s.Name) })
 	return s
+}
+
+// deleteLater does not wait for the pods, which go on answering for ten seconds; awaitDeletions does, once for all.
+func deleteLater(t *testing.T, name string) {
+	if _, err := suite.Cluster.Run(context.Background(), "", "delete", "tezossigner", name, "-n", namespace, "--ignore-not-found", "--wait=false"); err != nil {
+		t.Error(err)
+	}
+}
+
+// awaitDeletions waits until nothing is left of the TezosSigners of tests that have ended: of all but those that stay.
+func awaitDeletions(ctx context.Context, stay ...string) error {
+	var left []string
+	err := kubectl.Await(ctx, 90*time.Second, func() (bool, error) {
+		var signers struct{ Items []kubectl.TezosSigner }
+		if err := suite.Cluster.Get(ctx, &signers, "tezossigners", "-n", namespace); err != nil {
+			return false, err
+		}
+		left = nil
+		for _, signer := range signers.Items {
+			if !slices.Contains(stay, signer.Metadata.Name) {
+				left = append(left, signer.Metadata.Name)
+			}
+		}
+		for _, namespace := range []string{otherNamespace, documentedNamespace} {
+			switch err := suite.Cluster.Get(ctx, new(struct{}), "namespace", namespace); {
+			case err == nil:
+				left = append(left, "namespace "+namespace)
+			case !kubectl.NotFound(err):
+				return false, err
+			}
+		}
+		return len(left) == 0, nil
+	})
+	if err != nil {
+		return fmt.Errorf("TezosSigners that were deleted are still there: %w: %v", err, left)
+	}
+	return nil
 }
 
 func deleteSigner(t *testing.T, name string) {

@@ -43,12 +43,17 @@ func TestSignersDoNotNeedTheOperator(t *testing.T) {
 	}
 	// What Kubernetes does by itself it does without the operator: another replica takes over, and a new pod comes.
 	holder := holderPod(t, service, service.Keys[0])
-	if _, err := suite.Cluster.Run(t.Context(), "", "delete", "pod", holder.Metadata.Name, "-n", namespace); err != nil {
+	if _, err := suite.Cluster.Run(t.Context(), "", "delete", "pod", holder.Metadata.Name, "-n", namespace, "--wait=false"); err != nil {
 		t.Fatal(err)
 	}
 	err := kubectl.Await(t.Context(), time.Minute, func() (bool, error) {
-		ready := deploymentField(t, service.Name, ".status.readyReplicas")
-		return ready == "2" && holderOf(t, service.Keys[0].Parsed()) != holder.Metadata.UID, nil
+		ready := 0
+		for _, pod := range pods(t, service.Name) {
+			if pod.Ready() && pod.Metadata.UID != holder.Metadata.UID {
+				ready++
+			}
+		}
+		return ready == service.Replicas && holderOf(t, service.Keys[0].Parsed()) != holder.Metadata.UID, nil
 	})
 	if err != nil {
 		t.Errorf("the deleted holder was not replaced: %v", err)

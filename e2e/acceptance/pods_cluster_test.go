@@ -83,30 +83,43 @@ func awaitExit(t *testing.T, pid int, timeout time.Duration) time.Time {
 // its baker is. It goes on when the container is restarted.
 func clientInPod(t *testing.T, container string) *octezclient.Client {
 	t.Helper()
+	network := networkOf(t, container)
+	return octezclient.NewClientBy(func(ctx context.Context, kind, address string) (net.Conn, error) {
+		return inNetwork(network, func() (net.Conn, error) { return new(net.Dialer).DialContext(ctx, kind, address) })
+	}, loopback)
+}
+
+// networkOf is the network of the pod that a container belongs to.
+func networkOf(t *testing.T, container string) *os.File {
+	t.Helper()
 	network, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", firstProcessOf(t, container)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { network.Close() })
-	return octezclient.NewClientBy(func(ctx context.Context, kind, address string) (net.Conn, error) {
-		type result struct {
-			connection net.Conn
-			err        error
+	return network
+}
+
+// inNetwork makes a socket there.
+func inNetwork[Socket any](network *os.File, open func() (Socket, error)) (Socket, error) {
+	type result struct {
+		socket Socket
+		err    error
+	}
+	results := make(chan result, 1)
+	go func() {
+		// A socket belongs to the network of the thread that makes it. This thread ends with the goroutine.
+		runtime.LockOSThread()
+		var r result
+		if _, _, failed := syscall.RawSyscall(sysSetns, network.Fd(), syscall.CLONE_NEWNET, 0); failed != 0 {
+			r.err = fmt.Errorf("entering the network of a pod: %w", failed)
+		} else {
+			r.socket, r.err = open()
 		}
-		results := make(chan result, 1)
-		go func() {
-			// A socket belongs to the network of the thread that makes it. This thread ends with the goroutine.
-			runtime.LockOSThread()
-			if _, _, failed := syscall.RawSyscall(sysSetns, network.Fd(), syscall.CLONE_NEWNET, 0); failed != 0 {
-				results <- result{nil, fmt.Errorf("entering the network of container %.12s: %w", container, failed)}
-				return
-			}
-			connection, err := new(net.Dialer).DialContext(ctx, kind, address)
-			results <- result{connection, err}
-		}()
-		r := <-results
-		return r.connection, r.err
-	}, loopback)
+		results <- r
+	}()
+	r := <-results
+	return r.socket, r.err
 }
 
 const sysSetns = 308 // of Linux on amd64, which package syscall does not name

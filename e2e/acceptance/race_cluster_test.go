@@ -18,13 +18,11 @@ import (
 const (
 	connections = 50
 	rounds      = 6
-	// Longer than the lease, so that the other takes over.
-	frozenFor = 8 * time.Second
 )
 
 // Two signers and one record: whatever 2 × 50 connections ask for at one position,
 // one payload is signed. In every second round the holder is frozen somewhere near
-// the start and wakes up when the other has taken over.
+// the start, and wakes up when the other has taken over and has been asked.
 func TestTwoSignersRaceForOneRecord(t *testing.T) {
 	t.Parallel()
 	s := newSigner(t, "race", octezclient.P256)
@@ -63,7 +61,9 @@ func TestTwoSignersRaceForOneRecord(t *testing.T) {
 			if err := <-frozen; err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(frozenFor)
+			if err := kubectl.Await(t.Context(), 30*time.Second, func() (bool, error) { return holderOf(t, key) != holder, nil }); err != nil {
+				t.Fatalf("round %d: nobody takes the record from a frozen holder: %v", round, err)
+			}
 			other := fight
 			other.Signers = nil
 			for uid, url := range urls {

@@ -103,7 +103,7 @@ func TestARecordIsTakenUpAgain(t *testing.T) {
 
 	next := *s
 	next.Name += "-next"
-	t.Cleanup(func() { deleteSigner(t, next.Name) })
+	t.Cleanup(func() { deleteLater(t, next.Name) })
 	pod = applyReady(t, &next)
 	client := octezclient.NewClient(forward(t, pod.Metadata.Name))
 	if after, err := client.Sign(t.Context(), key, block); err != nil || after != before {

@@ -345,16 +345,20 @@ func TestAKilledHolderIsReplacedWithinItsLease(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name string
-		kill func(pod string) error
+		kill func(pod string) (end func(), err error)
 	}{
-		{"its process is killed where no kubelet starts it again", func(pod string) error {
+		{"its process is killed where no kubelet starts it again", func(pod string) (func(), error) {
 			container := signerContainer(t, pod)
 			controlComponent(t, "pause", "kubelet")
-			return signalContainer(t, container, "SIGKILL")
+			end := func() {
+				controlComponent(t, "resume", "kubelet")
+				awaitOtherContainer(t, pod, container) // until then the dead one still counts as ready
+			}
+			return end, signalContainer(t, container, "SIGKILL")
 		}},
-		{"its pod is deleted by force", func(pod string) error {
+		{"its pod is deleted by force", func(pod string) (func(), error) {
 			_, err := suite.Cluster.Run(t.Context(), "", "delete", "pod", pod, "-n", namespace, "--force", "--grace-period=0", "--wait=false")
-			return err
+			return func() {}, err
 		}},
 	} {
 		awaitMessage(t, s.Name, "2 of 2 replicas are ready; ")
@@ -363,7 +367,8 @@ func TestAKilledHolderIsReplacedWithinItsLease(t *testing.T) {
 			t.Fatal(err)
 		}
 		begin := time.Now()
-		if err := c.kill(holder.Metadata.Name); err != nil {
+		end, err := c.kill(holder.Metadata.Name)
+		if err != nil {
 			t.Fatal(err)
 		}
 		signed, failed, last, longest := 0, 0, time.Now(), time.Duration(0)
@@ -380,12 +385,12 @@ func TestAKilledHolderIsReplacedWithinItsLease(t *testing.T) {
 			}
 			time.Sleep(50 * time.Millisecond)
 		}
-		controlComponent(t, "resume", "kubelet")
 		t.Logf("%s: another signs after %s; the longest gap was %s, %d signed, %d failed", c.name,
 			time.Since(begin).Round(time.Millisecond), longest.Round(time.Millisecond), signed, failed)
 		if longest > leaseDuration+time.Second {
 			t.Errorf("%s: nothing was signed for %s", c.name, longest)
 		}
+		end()
 		awaitReplicas(t, s) // its replacement, too
 	}
 }

@@ -77,7 +77,10 @@ func TestUninstalling(t *testing.T) {
 	}
 	install()
 
-	// In the wrong order all the same.
+	// In the wrong order all the same. Those of the tests before this one need the operator to go.
+	if err := awaitDeletions(t.Context(), first.Name, second.Name); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := runHelm(t, four, "uninstall", chartRelease, "--no-hooks", "--wait", "--timeout", "1m"); err != nil {
 		t.Fatal(err)
 	}

@@ -20,12 +20,12 @@ func TestAnOperatorOfOneNamespaceServesItAlone(t *testing.T) {
 		}
 	})
 	elsewhere := *suite
-	elsewhere.Namespace = namespace + "-elsewhere"
+	elsewhere.Namespace = otherNamespace
 	if _, err := elsewhere.Clear(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if _, err := suite.Cluster.Run(context.Background(), "", "delete", "namespace", elsewhere.Namespace, "--timeout=90s"); err != nil {
+		if _, err := suite.Cluster.Run(context.Background(), "", "delete", "namespace", elsewhere.Namespace, "--wait=false"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -59,7 +59,7 @@ func TestAnOperatorOfOneNamespaceServesItAlone(t *testing.T) {
 	ready(suite, served)
 	// The same key in a namespace that is watched: who owns it cannot be seen, so it is not taken from him.
 	rival := &fixture.Signer{Name: reserveName(t, "rival"), Keys: early.Keys, InitialLevel: early.InitialLevel, NotAfter: early.NotAfter}
-	t.Cleanup(func() { deleteSigner(t, rival.Name) })
+	t.Cleanup(func() { deleteLater(t, rival.Name) })
 	apply(t, rival)
 	if output := awaitNotReady(t, rival.Name, readyTimeout); !strings.Contains(output, elsewhere.Namespace+"/"+early.Name) {
 		t.Errorf("a key of a namespace that is not watched: %s", output)

@@ -198,3 +198,27 @@ func hashOf(t *testing.T, publicKey string) string {
 	}
 	return key.Hash()
 }
+
+// The consensus key and the companion key sign the same bytes, each once: that is no second signature.
+func TestTz4KeysAreCheckedAsOthers(t *testing.T) {
+	var events []Event
+	begin := &Begin{}
+	for _, name := range []string{"consensus", "companion"} {
+		begin.Keys = append(begin.Keys, vectors.GetTz4Key(name).PublicKey)
+	}
+	events = append(events, Event{Begin: begin})
+	for _, v := range vectors.Tz4Signatures() {
+		if v.What == "attestation round 0" {
+			events = append(events, Event{Request: &Request{Key: vectors.GetTz4Key(v.Key).PublicKeyHash, Kind: "attestation", Level: 15181990,
+				Payload: hex.EncodeToString(v.Payload), Status: 200, Signature: v.Signatures["3"]}})
+		}
+	}
+	if verdict := CheckLog(events); len(verdict.Broken) != 0 || verdict.Counts.Signed != 2 {
+		t.Errorf("%d signed: %v", verdict.Counts.Signed, verdict.Broken)
+	}
+	// Each other's signature.
+	events[1].Request.Signature, events[2].Request.Signature = events[2].Request.Signature, events[1].Request.Signature
+	if verdict := CheckLog(events); len(verdict.Broken) != 2 {
+		t.Errorf("not told: %v", verdict.Broken)
+	}
+}

@@ -18,6 +18,8 @@ import (
 type Cluster struct {
 	Kubectl, Helm string
 	kubeconfig    string // empty: the user's own
+	// api is what most reads are sent to; nil where only kubectl knows how.
+	api *apiServer
 }
 
 // Local is the cluster of `make cluster-up` in that checkout.
@@ -30,7 +32,9 @@ func Local(checkout string) (*Cluster, error) {
 	if _, err := os.Stat(c.kubeconfig); err != nil {
 		return nil, fmt.Errorf("the local cluster is not up (make cluster-up): %w", err)
 	}
-	return c, nil
+	var err error
+	c.api, err = connect(c.kubeconfig)
+	return c, err
 }
 
 // Current is the cluster of the user's current kubeconfig context.
@@ -94,11 +98,35 @@ func (c *Cluster) run(ctx context.Context, program, stdin string, args []string)
 
 // Get reads one object, or a list of them, into result.
 func (c *Cluster) Get(ctx context.Context, result any, args ...string) error {
-	text, err := c.Run(ctx, "", append([]string{"get", "-o", "json"}, args...)...)
+	text, err := c.get(ctx, args)
 	if err != nil {
 		return err
 	}
-	return json.Unmarshal([]byte(text), result)
+	return json.Unmarshal(text, result)
+}
+
+func (c *Cluster) get(ctx context.Context, args []string) ([]byte, error) {
+	if c.api != nil {
+		if text, err := c.api.get(ctx, args); !errors.Is(err, errNotRead) {
+			return text, err
+		}
+	}
+	text, err := c.Run(ctx, "", append([]string{"get", "-o", "json"}, args...)...)
+	return []byte(text), err
+}
+
+// PatchConfigMap merges a patch into a ConfigMap, as the user that kubectl's flags --as… name. With dryRun all
+// is checked and nothing written.
+func (c *Cluster) PatchConfigMap(ctx context.Context, who []string, namespace, name, patch string, dryRun bool) error {
+	if c.api != nil {
+		return c.api.patchConfigMap(ctx, who, namespace, name, patch, dryRun)
+	}
+	args := append([]string{"patch", "configmap", name, "-n", namespace, "--type=merge", "-p", patch}, who...)
+	if dryRun {
+		args = append(args, "--dry-run=server")
+	}
+	_, err := c.Run(ctx, "", args...)
+	return err
 }
 
 // Apply applies manifests server-side, as this project's documentation has it.

@@ -51,11 +51,15 @@ func (l *Load) Run(ctx context.Context) error {
 // both are refused. One that got no answer may have been signed all the same, so
 // a refusal of the other settles nothing.
 func (l *Load) signOneOfTwo(ctx context.Context, kind string, level int32) (disturbed bool, err error) {
-	wanted, err := payload.New(kind, level, 0)
+	newPayload := payload.New
+	if l.Key.Curve == octezclient.BLS12381 {
+		newPayload = payload.NewTz4
+	}
+	wanted, err := newPayload(kind, level, 0)
 	if err != nil {
 		return false, err
 	}
-	other, err := payload.New(kind, level, 0)
+	other, err := newPayload(kind, level, 0)
 	if err != nil {
 		return false, err
 	}

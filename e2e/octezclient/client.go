@@ -123,6 +123,17 @@ func (c *Client) PublicKey(ctx context.Context, hash string) (*PublicKey, error)
 	return key, err
 }
 
+// ProvePossession asks for the proof that the signer has the private half of a tz4 key, as octez-client does to register one.
+func (c *Client) ProvePossession(ctx context.Context, key *PublicKey) (proof string, err error) {
+	var answer struct {
+		Proof string `json:"bls_prove_possession"`
+	}
+	if err := c.call(ctx, attempts, http.MethodGet, "/bls_prove_possession/"+key.Hash(), nil, &answer); err != nil {
+		return "", fmt.Errorf("GET /bls_prove_possession/%s: %w", key.Hash(), err)
+	}
+	return answer.Proof, key.VerifyProof(answer.Proof)
+}
+
 // RequestSignature sends the POST alone and does not verify the answer: the
 // part of a signature that the benchmark measures.
 func (c *Client) RequestSignature(ctx context.Context, key *PublicKey, payload []byte) (string, error) {

@@ -85,7 +85,8 @@ func TestBadKeysAndSignaturesAreRefused(t *testing.T) {
 		"one character changed": strings.Replace(good.PublicKey, "7", "8", 1),
 		"not base58":            good.PublicKey + "0",
 		"empty":                 "",
-		"an ed25519 key":        "edpkufnz668CdgnVC4X5KRvJoXCMgicr29Tjmr5vxGzvMdipwkTZmM",
+		"a hash":                "tz3ZxowXGSjiVq227GQcwKdz87rKhq62rY4t",
+		"the point at infinity": base58checkEncode(BLS12381.publicKey, append([]byte{0xc0}, make([]byte, 47)...)),
 	} {
 		if _, err := ParsePublicKey(text); err == nil {
 			t.Errorf("%s: accepted", name)

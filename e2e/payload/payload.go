@@ -1,6 +1,6 @@
 // Package payload builds Tezos signing requests for tests that need more of them
-// than were recorded. Layouts: one block or vote of mainnet, as a tz2 or tz3 key
-// is asked to sign it.
+// than were recorded. Layouts: one block or vote of mainnet, as a key of tz1 to tz3
+// is asked to sign it (New), or a tz4 key (NewTz4).
 package payload
 
 import (
@@ -17,12 +17,15 @@ import (
 var Kinds = []string{"block", "preattestation", "attestation"}
 
 const (
-	voteTag, voteLevel, voteRound, votePayloadHash, voteLength = 37, 40, 44, 48, 80
+	voteTag, voteSlot, voteLevel, voteRound, votePayloadHash, voteLength = 37, 38, 40, 44, 48, 80
 
 	blockLevel, blockFitnessLevel, blockRound, blockContext, blockPayloadHash, blockPayloadRound = 5, 96, 116, 120, 152, 184
 
 	tagAttestationWithDAL = 23
 )
+
+// The tags of votes by a tz4 key. Such a vote names no slot, so that all of one block are the same bytes.
+var tz4Tags = map[string]byte{"preattestation": 40, "attestation": 41}
 
 var templates = map[string]vectors.Hex{
 	"block":          vectors.Get("block-2332654").Payload,
@@ -50,6 +53,16 @@ func New(kind string, level, round int32) ([]byte, error) {
 		rand.Read(made[votePayloadHash : votePayloadHash+32])
 	}
 	return made, nil
+}
+
+// NewTz4 is New for a tz4 key.
+func NewTz4(kind string, level, round int32) ([]byte, error) {
+	made, err := New(kind, level, round)
+	if tag, vote := tz4Tags[kind]; err == nil && vote {
+		made[voteTag] = tag
+		made = slices.Delete(made, voteSlot, voteLevel)
+	}
+	return made, err
 }
 
 // AnotherBlock is a different block of the same level and round.

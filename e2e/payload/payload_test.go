@@ -2,6 +2,7 @@ package payload
 
 import (
 	"bytes"
+	"encoding/binary"
 	"testing"
 
 	"signer.tezos.io/e2e/vectors"
@@ -43,5 +44,29 @@ func TestWithDAL(t *testing.T) {
 	plain[voteTag] = 21
 	if !bytes.Equal(WithDAL(plain), recorded) {
 		t.Error("not the layout of the recorded attestation with DAL")
+	}
+}
+
+func TestTz4VotesHaveTheLayoutThatOctezSigned(t *testing.T) {
+	for kind, what := range map[string]string{"preattestation": "preattestation round 0", "attestation": "attestation round 3"} {
+		recorded := vectors.GetTz4Payload(what)
+		level, round := int32(binary.BigEndian.Uint32(recorded[38:])), int32(binary.BigEndian.Uint32(recorded[42:]))
+		made, err := NewTz4(kind, level, round)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// All but the branch and the payload hash.
+		for _, piece := range [][2]int{{0, 5}, {37, 46}} {
+			if !bytes.Equal(made[piece[0]:piece[1]], recorded[piece[0]:piece[1]]) {
+				t.Errorf("%s: from byte %d on it is %x, recorded %x", kind, piece[0], made[piece[0]:piece[1]], []byte(recorded[piece[0]:piece[1]]))
+			}
+		}
+		if len(made) != len(recorded) {
+			t.Errorf("%s: %d bytes, recorded %d", kind, len(made), len(recorded))
+		}
+	}
+	block, err := NewTz4("block", 5, 0)
+	if err != nil || len(block) != len(vectors.Get("block-2332654").Payload) {
+		t.Errorf("a block has one layout: %d bytes, %v", len(block), err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"signer.tezos.io/e2e/octezclient"
@@ -13,14 +14,14 @@ import (
 type Result struct {
 	OK   bool  `json:"ok"`
 	Rows []Row `json:"rows"`
-	// Signatures are those of the recalled block, by key hash: what a later run,
+	// Signatures are those of the recalled block or attestation, by key hash: what a later run,
 	// perhaps of another process, expects to get again.
 	Signatures map[string]string `json:"signatures"`
 }
 
 // Row is one step for one key.
 type Row struct {
-	Key      string `json:"key"` // tz2 or tz3
+	Key      string `json:"key"` // tz1 to tz4, or companion
 	What     string `json:"what"`
 	Expected string `json:"expected"`
 	Got      string `json:"got"`
@@ -28,32 +29,41 @@ type Row struct {
 	Millis   int64  `json:"millis"`
 }
 
-// Play runs one script for each key. Every answer, wanted or not, becomes a row;
+// Baker is whom a script is played for: a key, and in the tz4 scripts its companion key.
+type Baker struct{ Key, Companion *octezclient.PublicKey }
+
+// Play runs one script for each baker. Every answer, wanted or not, becomes a row;
 // the error is for what cannot be played at all.
-func Play(ctx context.Context, client *octezclient.Client, name string, keys []*octezclient.PublicKey, earlier map[string]string) (*Result, error) {
+func Play(ctx context.Context, client *octezclient.Client, name string, bakers []Baker, earlier map[string]string) (*Result, error) {
 	script, known := scripts[name]
 	if !known {
 		return nil, fmt.Errorf("script %q: must be one of %v", name, Scripts())
 	}
-	result := &Result{OK: true, Signatures: map[string]string{}}
-	for _, key := range keys {
-		remembered := earlier[key.Hash()]
+	result := &Result{OK: true, Signatures: maps.Clone(earlier)}
+	if result.Signatures == nil {
+		result.Signatures = map[string]string{}
+	}
+	for _, baker := range bakers {
 		for _, step := range script {
+			key, whose := baker.Key, baker.Key.Curve.Address
+			if step.companion {
+				key, whose = baker.Companion, "companion"
+			}
+			if key == nil {
+				return nil, fmt.Errorf("script %s needs a companion key", name)
+			}
 			start := time.Now()
 			signature, err := client.Sign(ctx, key, step.payload)
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
 			}
 			if step.remember {
-				remembered = signature
+				result.Signatures[key.Hash()] = signature
 			}
-			row := Row{Key: key.Curve.Address, What: step.what, Expected: step.expect.String(), Millis: time.Since(start).Milliseconds()}
-			row.Got, row.OK = check(step.expect, remembered, signature, err)
+			row := Row{Key: whose, What: step.what, Expected: step.expect.String(), Millis: time.Since(start).Milliseconds()}
+			row.Got, row.OK = check(step.expect, result.Signatures[key.Hash()], signature, err)
 			result.Rows = append(result.Rows, row)
 			result.OK = result.OK && row.OK
-		}
-		if remembered != "" {
-			result.Signatures[key.Hash()] = remembered
 		}
 	}
 	return result, nil

@@ -1,6 +1,6 @@
 // Package scenario is the demo's play: what a baker sends to its signer, in which
-// order, and what must come back. script.go says what is sent; play.go sends it;
-// table.go shows it.
+// order, and what must come back. script.go says what is sent, and tz4.go what a baker
+// with tz4 keys sends; play.go sends it; table.go shows it.
 package scenario
 
 import (
@@ -28,6 +28,7 @@ var (
 	replayed  = expectation{status: 200, again: true}
 	watermark = expectation{status: 409}
 	forbidden = expectation{status: 403}
+	malformed = expectation{status: 400}
 )
 
 func (e expectation) String() string {
@@ -42,10 +43,11 @@ func (e expectation) String() string {
 }
 
 type step struct {
-	what     string
-	payload  []byte
-	expect   expectation
-	remember bool // its signature is what `replayed` steps compare with
+	what      string
+	payload   []byte
+	expect    expectation
+	remember  bool // its signature is what `replayed` steps of the same key compare with
+	companion bool // asked of the companion key
 }
 
 func recorded(id string, expect expectation) step {
@@ -78,6 +80,8 @@ var scripts = map[string][]step{
 		{what: "a lower block, 2244616", payload: vectors.Get("block-2244616").Payload, expect: watermark},
 		recorded("block-2490372", signed),
 	},
+	"tz4":          tz4First,
+	"tz4-replaced": tz4Replaced,
 }
 
 // Scripts are the names that Play knows.

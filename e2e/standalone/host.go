@@ -53,7 +53,17 @@ func Boot(t *testing.T, checkout string, release Debian, name string, binds ...s
 	if text, err := made.CombinedOutput(); err != nil {
 		t.Fatalf("no Debian: %v: %s", err, text)
 	}
-	h := &Host{name: name, root: filepath.Join(t.TempDir(), "host"), binds: binds}
+	// Not t.TempDir(): /tmp may be in memory, where the signer keeps no records.
+	directory, err := os.MkdirTemp("/var/tmp", "tezos-signer-host-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(directory); err != nil {
+			t.Error(err)
+		}
+	})
+	h := &Host{name: name, root: filepath.Join(directory, "host"), binds: binds}
 	if err := os.Mkdir(h.root, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -64,9 +74,9 @@ func Boot(t *testing.T, checkout string, release Debian, name string, binds ...s
 	if err := os.WriteFile(filepath.Join(h.root, "etc/hostname"), []byte(name+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { h.end(t) }) // also of one that does not boot
 	// Degraded is what a container is that may not do everything.
 	h.boot(t, "running", "degraded")
-	t.Cleanup(func() { h.end(t) })
 	return h
 }
 
@@ -103,7 +113,10 @@ func (h *Host) boot(t *testing.T, states ...string) {
 }
 
 func (h *Host) end(t *testing.T) {
-	if t.Failed() {
+	if h.nspawn == nil || h.nspawn.Process == nil {
+		return // it was never started
+	}
+	if t.Failed() && h.leader != "" {
 		text, _ := h.try(context.Background(), "systemctl --no-pager status tezos-signer; journalctl --no-pager --lines 60")
 		t.Logf("%s: %s", h.name, text)
 	}

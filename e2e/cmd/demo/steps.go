@@ -81,18 +81,10 @@ func (d *demo) playFirst(ctx context.Context) error {
 	return nil
 }
 
-func (d *demo) playReplaced(ctx context.Context) error {
-	old := d.pod.Metadata
-	deleted := time.Now()
-	if _, err := d.Cluster.Run(ctx, "", "delete", "pod", old.Name, "-n", d.Namespace, "--wait=false"); err != nil {
+func (d *demo) playReplaced(ctx context.Context) (err error) {
+	if d.pod, err = d.replace(ctx, &d.baker, d.pod); err != nil {
 		return err
 	}
-	pod, err := d.Cluster.AwaitPod(ctx, d.Namespace, d.baker.Name, old.UID, readyTimeout)
-	if err != nil {
-		return err
-	}
-	d.pod = pod
-	printLine("%s was ready %.1f s after %s was deleted", pod.Metadata.Name, time.Since(deleted).Seconds(), old.Name)
 	result, err := d.play(ctx, "replaced")
 	if err != nil {
 		return err
@@ -101,16 +93,35 @@ func (d *demo) playReplaced(ctx context.Context) error {
 	return nil
 }
 
+// replace deletes a signer's pod, and waits for the one that replaces it.
+func (d *demo) replace(ctx context.Context, s *fixture.Signer, old *kubectl.Pod) (*kubectl.Pod, error) {
+	deleted := time.Now()
+	if _, err := d.Cluster.Run(ctx, "", "delete", "pod", old.Metadata.Name, "-n", d.Namespace, "--wait=false"); err != nil {
+		return nil, err
+	}
+	pod, err := d.Cluster.AwaitPod(ctx, d.Namespace, s.Name, old.Metadata.UID, readyTimeout)
+	if err == nil {
+		printLine("%s was ready %.1f s after %s was deleted", pod.Metadata.Name, time.Since(deleted).Seconds(), old.Metadata.Name)
+	}
+	return pod, err
+}
+
 func (d *demo) play(ctx context.Context, script string) (*scenario.Result, error) {
-	args := []string{"play", "--script", script, "--output", "json"}
+	args := []string{"--script", script}
 	for _, key := range d.baker.Keys {
 		args = append(args, "--public-key", key.PublicKey)
-		if signature := d.blocks[key.PublicKeyHash]; signature != "" {
-			args = append(args, "--expect", key.PublicKeyHash+"="+signature)
-		}
+	}
+	return d.playIn(ctx, d.pod, d.blocks, args...)
+}
+
+// playIn plays in that pod, and shows what came back. It expects again the signatures that it is given.
+func (d *demo) playIn(ctx context.Context, pod *kubectl.Pod, earlier map[string]string, args ...string) (*scenario.Result, error) {
+	args = append([]string{"play", "--output", "json"}, args...)
+	for hash, signature := range earlier {
+		args = append(args, "--expect", hash+"="+signature)
 	}
 	var result scenario.Result
-	if err := d.Player(ctx, d.pod, "", &result, args...); err != nil {
+	if err := d.Player(ctx, pod, "", &result, args...); err != nil {
 		return nil, err
 	}
 	var table strings.Builder

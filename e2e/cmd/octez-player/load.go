@@ -20,7 +20,7 @@ import (
 func runLoad(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
 	var keys keyList
-	flags.Var(&keys, "public-key", "p2pk… or sppk…; once for each key")
+	flags.Var(&keys, "public-key", "edpk…, sppk…, p2pk… or BLpk…; once for each key")
 	signer := flags.String("signer", defaultSigner, "base URL of the signer")
 	level := flags.Int("level", scenario.InitialLevel+1, "the first level: above the keys' watermarks")
 	if err := flags.Parse(args); err != nil {

@@ -12,7 +12,7 @@ import (
 func runRace(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("race", flag.ContinueOnError)
 	var keys keyList
-	flags.Var(&keys, "public-key", "p2pk… or sppk…; once for each key")
+	flags.Var(&keys, "public-key", "edpk…, sppk…, p2pk… or BLpk…; once for each key")
 	var signers textList
 	flags.Var(&signers, "signer", "base URL of a signer; once for each signer (default "+defaultSigner+")")
 	connections := flags.Int("connections", 50, "connections to each signer, each with a payload of its own")

@@ -38,8 +38,8 @@ demo: images ## See it sign on a real cluster (CLUSTER=current REGISTRY=… for 
 # lanes, beside each other (checks/tier).
 CHECK := packages format module-circles file-length clippy check-tools dependencies rust-test chart-lint go-test
 TEST  := $(CHECK) fuzz-short images deb \
-	--lane cluster-test \
-	--lane hsm-matrix soak-short chart-test monitoring-test api-test reconcile-test standalone-test
+	--lane cluster-test monitoring-test api-test \
+	--lane hsm-matrix soak-short chart-test reconcile-test standalone-test
 LONG  := model fuzz soak mutants nemesis scale test-steady-state test-operator-absent cost upgrade-test sbom images-reproducible images-arm64 images-engine
 
 .PHONY: check
@@ -208,7 +208,7 @@ ON_API_SERVER := store_contract forwarding failover fencing handover restore::a_
 .PHONY: cluster-test
 cluster-test: images # The promises, on the local cluster
 	$(call say,end-to-end tests)
-	e2e/with-cluster bash -c 'E2E_KUBECONFIG=$$KUBECONFIG cargo test --workspace --locked --test signer -- --include-ignored $(ON_API_SERVER) && $(E2E) -parallel 6 -timeout 40m ./acceptance'
+	e2e/with-cluster bash -c 'E2E_KUBECONFIG=$$KUBECONFIG cargo test --workspace --locked --test signer -- --include-ignored $(ON_API_SERVER) && $(E2E) -parallel 10 -timeout 40m ./acceptance'
 
 .PHONY: reconcile-test
 reconcile-test: images # The operator on API servers of its own
@@ -253,10 +253,11 @@ upgrade-test: images ## The upgrade with the programs of an earlier revision, bu
 	E2E_PREVIOUS=$(CURDIR)/target/previous e2e/with-cluster bash -c 'cd e2e && E2E=1 go test -v -count 1 -timeout 10m -run TestAnUpgradeIsNotNoticedByASigner ./acceptance'
 
 .PHONY: bench-rust
-bench-rust: # Decoding, deciding, and a signature by SoftHSM2, each by itself (needs the Debian package softhsm2)
+bench-rust: # Decoding, deciding, and signatures by SoftHSM2, AWS KMS and sealed keys, each by itself (needs the Debian package softhsm2)
 	$(call say,benchmarks)
 	cargo bench --locked --package tezos-signer-core --bench decision
 	cargo bench --locked --package tezos-signer --bench keystore
+	cargo test --release --locked --package tezos-signer --test signer -- --ignored --nocapture kms_speed sealed_speed
 
 .PHONY: bench
 bench: bench-rust demo ## The figures: a vote through the sidecar beside a bare PUT and a bare C_Sign (part of the demo)

@@ -13,7 +13,7 @@ import (
 // and a bare signature of the token together, at the median; and this memory.
 const (
 	RatioLimit  = 1.3
-	MemoryLimit = 25 << 20
+	MemoryLimit = 28 << 20
 )
 
 // Summary is the result of one run of the benchmark.

@@ -25,13 +25,14 @@ type apiServer struct {
 	client *http.Client
 }
 
-// connect reads a kubeconfig with one cluster and one user, whose certificate is in it.
-func connect(kubeconfig string) (*apiServer, error) {
+// Credentials reads a kubeconfig with one cluster and one user, whose certificate is in it: the URL of the API server, and the TLS by which
+// that user is known there.
+func Credentials(kubeconfig string) (url string, config *tls.Config, err error) {
 	text, err := os.ReadFile(kubeconfig)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	var config struct {
+	var read struct {
 		Clusters []struct {
 			Cluster struct {
 				Server    string `json:"server"`
@@ -45,25 +46,32 @@ func connect(kubeconfig string) (*apiServer, error) {
 			} `json:"user"`
 		} `json:"users"`
 	}
-	if err := yaml.Unmarshal(text, &config); err != nil {
-		return nil, fmt.Errorf("%s: %w", kubeconfig, err)
+	if err := yaml.Unmarshal(text, &read); err != nil {
+		return "", nil, fmt.Errorf("%s: %w", kubeconfig, err)
 	}
-	if len(config.Clusters) != 1 || len(config.Users) != 1 {
-		return nil, fmt.Errorf("%s: expected one cluster and one user", kubeconfig)
+	if len(read.Clusters) != 1 || len(read.Users) != 1 {
+		return "", nil, fmt.Errorf("%s: expected one cluster and one user", kubeconfig)
 	}
-	certificate, err := tls.X509KeyPair(config.Users[0].User.Certificate, config.Users[0].User.Key)
+	cluster, user := read.Clusters[0].Cluster, read.Users[0].User
+	certificate, err := tls.X509KeyPair(user.Certificate, user.Key)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", kubeconfig, err)
+		return "", nil, fmt.Errorf("%s: %w", kubeconfig, err)
 	}
 	authorities := x509.NewCertPool()
-	if !authorities.AppendCertsFromPEM(config.Clusters[0].Cluster.Authority) {
-		return nil, fmt.Errorf("%s: no certificate authority", kubeconfig)
+	if !authorities.AppendCertsFromPEM(cluster.Authority) {
+		return "", nil, fmt.Errorf("%s: no certificate authority", kubeconfig)
 	}
-	transport := &http.Transport{
-		TLSClientConfig:     &tls.Config{Certificates: []tls.Certificate{certificate}, RootCAs: authorities},
-		MaxIdleConnsPerHost: 16, // without HTTP/2, so that a broken connection breaks one request
+	return cluster.Server, &tls.Config{Certificates: []tls.Certificate{certificate}, RootCAs: authorities}, nil
+}
+
+func connect(kubeconfig string) (*apiServer, error) {
+	url, config, err := Credentials(kubeconfig)
+	if err != nil {
+		return nil, err
 	}
-	return &apiServer{config.Clusters[0].Cluster.Server, &http.Client{Transport: transport}}, nil
+	// Without HTTP/2, so that a broken connection breaks one request.
+	transport := &http.Transport{TLSClientConfig: config, MaxIdleConnsPerHost: 16}
+	return &apiServer{url, &http.Client{Transport: transport}}, nil
 }
 
 // resources are what is read this way, by the singular of kubectl's names of them.

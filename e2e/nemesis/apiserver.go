@@ -6,20 +6,17 @@ package nemesis
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
-	"os"
 	"path/filepath"
 	"time"
 
-	"sigs.k8s.io/yaml"
-
 	"signer.tezos.io/e2e/fixture"
+	"signer.tezos.io/e2e/kubectl"
 )
 
 // An API server that is paused or cut off is not waited for longer.
@@ -43,42 +40,17 @@ var (
 )
 
 func openAPIServer(checkout string) (*apiServer, error) {
-	state := filepath.Join(checkout, "target/cluster")
-	text, err := os.ReadFile(filepath.Join(state, "kubeconfig"))
-	if err != nil {
+	url, config, err := kubectl.Credentials(filepath.Join(checkout, "target/cluster/kubeconfig"))
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("the local cluster is not up (make cluster-up): %w", err)
 	}
-	var config struct {
-		Clusters []struct {
-			Cluster struct {
-				Server      string `json:"server"`
-				Authorities []byte `json:"certificate-authority-data"`
-			} `json:"cluster"`
-		} `json:"clusters"`
-		Users []struct {
-			User struct {
-				Certificate []byte `json:"client-certificate-data"`
-				Key         []byte `json:"client-key-data"`
-			} `json:"user"`
-		} `json:"users"`
-	}
-	if err := yaml.Unmarshal(text, &config); err != nil {
-		return nil, err
-	}
-	if len(config.Clusters) != 1 || len(config.Users) != 1 {
-		return nil, errors.New("the local cluster's kubeconfig must have one cluster and one user")
-	}
-	cluster, user := config.Clusters[0].Cluster, config.Users[0].User
-	certificate, err := tls.X509KeyPair(user.Certificate, user.Key)
 	if err != nil {
 		return nil, err
 	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(cluster.Authorities)
-	return &apiServer{cluster.Server, &http.Client{
+	return &apiServer{url, &http.Client{
 		Timeout: callTimeout,
 		// HTTP/1.1: a connection that hangs is hung by one request only.
-		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{certificate}}},
+		Transport: &http.Transport{TLSClientConfig: config},
 	}}, nil
 }
 

@@ -67,6 +67,16 @@ impl Error for KeystoreError {
     }
 }
 
+/// One sentence for each of the `failing` ones among `keys` keys, with the key; a single one where the same is wrong with all.
+fn causes_of(failing: &[(&PublicKeyHash, Cause)], keys: usize) -> Vec<Cause> {
+    match failing {
+        [(_, cause), others @ ..] if failing.len() == keys && others.iter().all(|(_, other)| other == cause) => {
+            vec![cause.clone()]
+        }
+        some => some.iter().map(|(key, cause)| cause.clone().map_text(|text| format!("{key}: {text}"))).collect(),
+    }
+}
+
 /// Signs with the private keys of one place.
 #[async_trait]
 pub trait Keystore: Send + Sync {

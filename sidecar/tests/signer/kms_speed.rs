@@ -14,7 +14,7 @@ const ROUND_TRIP: Duration = Duration::from_millis(20);
 
 const SIGNATURES: usize = 50;
 
-fn median(mut times: Vec<Duration>) -> Duration {
+pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]
 }

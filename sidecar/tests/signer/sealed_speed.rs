@@ -1,5 +1,6 @@
 //! What a vote of a tz4 key costs beside its store: votes through the whole process, and bare writes of the same store, by turns in one run.
 
+use crate::kms_speed::median;
 use crate::sealed_env::SealedEnv;
 use pkcs11_faults::control::Control;
 use std::time::{Duration, Instant};
@@ -11,11 +12,6 @@ const VOTES: u32 = 200;
 
 /// The level of the first vote: the records of the environment are below.
 const LEVEL: u32 = 15_181_100;
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
-}
 
 fn vote(level: u32) -> Vec<u8> {
     let head = [&[0x13][..], ChainId::MAINNET.as_bytes(), &[0x11; 32], &[41]].concat();

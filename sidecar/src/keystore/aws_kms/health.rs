@@ -3,6 +3,7 @@
 
 use super::error::KmsError;
 use super::metrics::KmsMetrics;
+use crate::keystore::causes_of;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -110,15 +111,7 @@ impl Health {
         let keys = self.keys();
         let failing: Vec<(&PublicKeyHash, Cause)> =
             keys.iter().filter_map(|(key, health)| Some((key, health.cause()?))).collect();
-        match &failing[..] {
-            // What is wrong with all is not said of each.
-            [(_, cause), others @ ..]
-                if failing.len() == keys.len() && others.iter().all(|(_, other)| other == cause) =>
-            {
-                vec![cause.clone()]
-            }
-            some => some.iter().map(|(key, cause)| cause.clone().map_text(|text| format!("{key}: {text}"))).collect(),
-        }
+        causes_of(&failing, keys.len())
     }
 
     /// For how long KMS has not signed with `key`; `None` if it does, or was not asked yet.

@@ -1,6 +1,7 @@
 //! The health of the token: with which keys it signs, on how many sessions, and if not, since when and why. Only signatures
 //! count as evidence: those of requests, and trial signatures of each idle session.
 
+use crate::keystore::causes_of;
 use crate::keystore::pkcs11::HsmError;
 use crate::keystore::pkcs11::metrics::HsmMetrics;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -228,18 +229,7 @@ impl Health {
                 KeyHealth::NotTriedYet | KeyHealth::Signs => None,
             })
             .collect();
-        match &failing[..] {
-            // What is wrong with all is not said of each.
-            [(_, cause), others @ ..]
-                if failing.len() == state.keys.len() && others.iter().all(|(_, other)| other == cause) =>
-            {
-                causes.push(cause.clone());
-            }
-            some => {
-                let of_key = |(key, cause): &(_, Cause)| cause.clone().map_text(|text| format!("{key}: {text}"));
-                causes.extend(some.iter().map(of_key));
-            }
-        }
+        causes.extend(causes_of(&failing, state.keys.len()));
         causes
     }
 

@@ -2,6 +2,7 @@
 //! and parser of its text, of its lease and of its owner. Both stores and the operator use it.
 
 mod annotations;
+mod file;
 mod lease;
 mod name;
 mod owner;
@@ -13,6 +14,7 @@ pub use annotations::{
     CHAIN_ANNOTATION, EXTERNAL_SIGNER_ANNOTATION, HOLDER_ADDRESS_ANNOTATION, LEASE_ANNOTATION, OWNER_ANNOTATION,
     PUBLIC_KEY_HASH_ANNOTATION, SUSPENDED_BY_SPEC_ANNOTATION,
 };
+pub use file::{RecordFile, SLOT, SlotsError};
 pub use lease::Lease;
 pub use name::{RECORDS_NAMESPACE, RecordName, RecordNameError};
 pub use owner::{Owner, OwnerError};

@@ -37,6 +37,8 @@ impl Stage {
 pub enum Medium {
     /// Files in a directory.
     Disk,
+    /// The same, while another process has the file locked.
+    LockedFile,
     /// ConfigMaps behind the API server.
     ApiServer,
 }
@@ -53,10 +55,13 @@ pub struct StageAt {
 impl fmt::Display for StageAt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match (self.stage, self.medium) {
-            (Stage::Turn, Medium::Disk) => "waiting for earlier requests for this key",
+            (Stage::Turn, Medium::Disk | Medium::LockedFile) => "waiting for earlier requests for this key",
             (Stage::Turn, Medium::ApiServer) => "waiting for earlier requests for this key or the renewal of its lease",
             (Stage::Record, Medium::Disk) => "reading the watermark record from the disk",
             (Stage::Record, Medium::ApiServer) => "reading the watermark record from the API server",
+            (Stage::Record | Stage::Commit, Medium::LockedFile) => {
+                "waiting for another process that has the file of the watermark record locked"
+            }
             (Stage::Token, _) => "the token's signature",
             (Stage::Audit, _) => "writing the audit log",
             (Stage::Commit, Medium::Disk) => "the commit to the disk of the watermark records",

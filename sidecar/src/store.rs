@@ -29,7 +29,7 @@ pub struct Snapshot {
 #[derive(Debug, Clone)]
 enum Basis {
     ConfigMap(Box<config_map::ReadObject>),
-    File(file::ReadText),
+    File(file::ReadFile),
 }
 
 impl Snapshot {
@@ -47,8 +47,8 @@ impl Snapshot {
 /// of a decision, because a watch may report an old state. The stream ends when the watch ends.
 pub type Hints = BoxStream<'static, Lease>;
 
-/// Why a record could not be read or written. A retry helps for [`Conflict`](Self::Conflict) and [`Unavailable`](Self::Unavailable), after the
-/// record was read anew; for the others once somebody has done what the message says.
+/// Why a record could not be read or written. A retry helps for [`Conflict`](Self::Conflict), [`FileLocked`](Self::FileLocked) and
+/// [`Unavailable`](Self::Unavailable), after the record was read anew; for the others once somebody has done what the message says.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// There is no such record, which never means a fresh start: restore it, or create it deliberately.
@@ -89,6 +89,12 @@ pub enum StoreError {
     /// The store cannot be reached, or failed; a write may have happened or not.
     #[error("the watermark store failed: {0}")]
     Unavailable(#[source] Cause),
+    /// Another process reads or writes the record's file, and has not ended in time; nothing was written.
+    #[error(
+        "another process has {} locked: it reads or writes the watermark record, such as a `tezos-signer watermarks` that is stopped",
+        .0.display()
+    )]
+    FileLocked(std::path::PathBuf),
     /// Another process uses the directory. A retry helps once that process has ended.
     #[error("another process uses the watermark directory {0}: two signers must not share it")]
     Locked(std::path::PathBuf),
@@ -133,6 +139,11 @@ pub trait Store: Send + Sync {
     /// Reports changes after the state `from`, if the store supports it; otherwise the record must be polled.
     fn watch(&self, _name: &RecordName, _from: &Snapshot) -> Option<Hints> {
         None
+    }
+
+    /// Whether a read or write of the record waits for another process just now.
+    fn waits_for_another_process(&self, _name: &RecordName) -> bool {
+        false
     }
 
     /// That the place which the configuration names is still the one that this process has opened. INVARIANT R13: Asked before each

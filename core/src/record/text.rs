@@ -3,6 +3,7 @@
 
 use super::Record;
 use super::annotations::LEASE_ANNOTATION;
+use super::file::SlotsError;
 use super::rows::RowError;
 use crate::cause::Cause;
 use crate::json;
@@ -31,6 +32,9 @@ pub enum RecordError {
     /// The file of a record is not a JSON object of texts, or has a name twice: restore it.
     #[error("it is not the JSON object of a record: {0}")]
     Json(#[source] Cause),
+    /// The file of a record is of this release, but its two slots are not what a signer leaves: restore it.
+    #[error(transparent)]
+    Slots(#[from] SlotsError),
     /// The lease annotation of a ConfigMap is not the JSON object of a lease: remove the annotation, and a signer writes it anew.
     #[error("the record's annotation {LEASE_ANNOTATION} cannot be parsed: {0}")]
     Lease(#[source] Cause),

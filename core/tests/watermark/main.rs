@@ -13,6 +13,7 @@ mod requests;
 mod secret;
 
 mod decision;
+mod file;
 mod properties;
 mod real_signatures;
 mod text;

@@ -55,7 +55,7 @@ fn any_row(scheme: Curve, kind: ConsensusKind) -> impl Strategy<Value = Row> {
     })
 }
 
-fn any_record(scheme: Curve) -> impl Strategy<Value = Record> {
+pub(crate) fn any_record(scheme: Curve) -> impl Strategy<Value = Record> {
     let rows = ConsensusKind::ALL.map(|kind| prop::option::weighted(0.9, any_row(scheme, kind)));
     let anchor = (any::<u64>(), any_variant()).prop_map(|(sequence, variant)| AuditAnchor {
         log: LogId::from_bytes([7; 16]),

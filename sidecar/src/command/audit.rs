@@ -10,7 +10,7 @@ use std::time::Duration;
 use tezos_signer_core::anchor::{AuditAnchor, LogId};
 use tezos_signer_core::audit::verify::{File, Report, verify};
 use tezos_signer_core::cause::Cause;
-use tezos_signer_core::record::{Record, RecordName};
+use tezos_signer_core::record::{Record, RecordFile, RecordName};
 use tezos_signer_core::yaml;
 use tokio::time::Instant;
 
@@ -94,13 +94,21 @@ async fn configured_records(config: &ConfigArgument) -> Result<Vec<(RecordName, 
 /// The records in a file: one of the file store, a ConfigMap, or a list of those.
 fn records_of(path: &Path) -> Result<Vec<(RecordName, Option<AuditAnchor>)>, CommandError> {
     let wrong = |source: Cause| CommandError::Record { path: path.to_owned(), source };
-    let text = read(path)?;
-    // JSON is YAML. As strictly as the signer: no name twice.
-    let value: Value = yaml::from_str(&text).map_err(|error| wrong(Cause::of(error)))?;
     let name_of = |name: &str| {
         let not_a_name = |error| wrong(Cause::of(error).map_text(|error| format!("{name:?} is {error}")));
         name.parse::<RecordName>().map_err(not_a_name)
     };
+    let text = read(path)?;
+    let record_file = |text| {
+        let name = name_of(path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default())?;
+        let file = RecordFile::parse(text).map_err(|error| wrong(Cause::of(error)))?;
+        Ok(vec![(name, file.record().audit)])
+    };
+    if RecordFile::is_of_slots(&text) {
+        return record_file(text);
+    }
+    // JSON is YAML. As strictly as the signer: no name twice.
+    let value: Value = yaml::from_str(&text).map_err(|error| wrong(Cause::of(error)))?;
     let named = |name: &str, data: &Value| {
         let name = name_of(name)?;
         let data: BTreeMap<String, String> =
@@ -114,11 +122,7 @@ fn records_of(path: &Path) -> Result<Vec<(RecordName, Option<AuditAnchor>)>, Com
     match (&value["items"], &value["metadata"]) {
         (Value::Array(items), _) => items.iter().filter(is_record).map(config_map).collect(),
         (_, Value::Object(_)) => Ok(vec![config_map(&value)?]),
-        _ => {
-            let name = name_of(path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default())?;
-            let record = Record::from_json(&text).map_err(|error| wrong(Cause::of(error)))?;
-            Ok(vec![(name, record.audit)])
-        }
+        _ => record_file(text),
     }
 }
 

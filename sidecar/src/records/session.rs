@@ -84,6 +84,7 @@ impl RecordSessionError {
                 | StoreError::Refused(_)
                 | StoreError::Conflict(_)
                 | StoreError::Exists(_)
+                | StoreError::FileLocked(_)
                 | StoreError::Locked(_),
             )
             | Self::HeldElsewhere { .. }
@@ -212,7 +213,10 @@ impl RecordSession {
 
     /// Where the record is.
     pub fn medium(&self) -> Medium {
-        self.medium
+        match self.medium {
+            Medium::Disk if self.store.waits_for_another_process(&self.name) => Medium::LockedFile,
+            medium => medium,
+        }
     }
 
     /// Tells of changes after the state `from`, where the store can.

@@ -114,6 +114,7 @@ impl SignError {
             Self::Record(error) => match error {
                 RecordSessionError::Store(
                     StoreError::Unavailable(_)
+                    | StoreError::FileLocked(_)
                     | StoreError::Refused(_)
                     | StoreError::Forbidden(_)
                     | StoreError::Conflict(_),
@@ -140,7 +141,7 @@ impl SignError {
         match self {
             Self::Record(RecordSessionError::Late) => Some(&[]),
             Self::Record(RecordSessionError::Busy) => Some(&[Stage::Turn]),
-            Self::Record(RecordSessionError::Store(StoreError::Unavailable(_))) => {
+            Self::Record(RecordSessionError::Store(StoreError::Unavailable(_) | StoreError::FileLocked(_))) => {
                 Some(&[Stage::Record, Stage::Commit])
             }
             Self::Keystore(error) if error.is_late() => Some(&[Stage::Token]),

@@ -7,8 +7,10 @@ use super::error::SignError;
 use super::trace::{RequestTrace, micros};
 use crate::excerpt::excerpt;
 use crate::keyring::Key;
+use crate::records::session::RecordSessionError;
 use crate::request::Caller;
-use crate::stage::{Stage, StageAt};
+use crate::stage::{Medium, Stage, StageAt};
+use crate::store::StoreError;
 use std::time::Duration;
 use tezos_signer_core::audit::{self, Event, Microseconds, Outcome};
 use tezos_signer_core::cause::Cause;
@@ -23,10 +25,13 @@ impl Signer {
             return error;
         }
         let (session, (stage, took)) = (&key.record, trace.times.slowest());
-        let medium = session.medium();
+        let is_lock = |error: &RecordSessionError| matches!(error, RecordSessionError::Store(StoreError::FileLocked(_)));
+        let waited_for_lock = matches!(&error, SignError::Record(error) if is_lock(error))
+            || trace.commit_failed.as_ref().is_some_and(is_lock);
+        let medium = if waited_for_lock { Medium::LockedFile } else { session.medium() };
         // Several attempts, each with a new signature.
         let failed = trace.commit_failed.as_ref().filter(|_| stage != Stage::Commit);
-        let commit = StageAt { stage: Stage::Commit, medium };
+        let commit = StageAt { stage: Stage::Commit, medium: session.medium() };
         let failed = failed.map(|error| Cause::of(error.clone()).map_text(|error| format!("{commit} failed: {error}")));
         let more = match (stage, session.pace().slowest_running()) {
             _ if failed.is_some() => failed,

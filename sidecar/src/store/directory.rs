@@ -16,7 +16,7 @@ use tezos_signer_core::cause::Cause;
 /// The file that is locked by the one process that signs. A file of its own, because those of the records are replaced.
 const LOCK: &str = "lock";
 
-/// The longest file that is read, in bytes. A record has less than 2 KiB.
+/// The longest file that is read, in bytes. A record's has 8 KiB, and one that a person has written may have more blanks.
 const LONGEST: u64 = 64 * 1024;
 
 /// What a file or directory is, whatever its name is now.
@@ -40,6 +40,14 @@ pub(super) struct Directory {
     displaced: OnceLock<&'static str>,
 }
 
+/// What a file is opened for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Access {
+    Read,
+    /// To read it too.
+    Write,
+}
+
 /// Why the text of a file is not there.
 #[derive(Debug)]
 pub(super) enum ReadError {
@@ -58,10 +66,9 @@ impl From<Errno> for ReadError {
             // The result of `O_NOFOLLOW` for a symbolic link.
             Errno::LOOP => Self::Unusable("it is a symbolic link: replace it with the file itself".into()),
             Errno::NXIO => Self::Unusable(no_file("a socket or a device")),
-            Errno::ACCESS | Errno::PERM => Self::Unusable(
-                Cause::of(io::Error::from(error))
-                    .map_text(|error| format!("it cannot be opened: {error}. Make it readable for the signer's user")),
-            ),
+            Errno::ACCESS | Errno::PERM => Self::Unusable(Cause::of(io::Error::from(error)).map_text(|error| {
+                format!("it cannot be opened: {error}. Make it readable and writable for the signer's user")
+            })),
             error => Self::Failed(error.into()),
         }
     }
@@ -168,9 +175,13 @@ impl Directory {
         }
     }
 
-    /// A file to read. Never waits for the other end of a FIFO, and never leaves the directory by a link.
-    pub(super) fn open_file(&self, name: &str) -> Result<File, ReadError> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    /// A file of it. Never waits for the other end of a FIFO, and never leaves the directory by a link.
+    pub(super) fn open_file(&self, name: &str, access: Access) -> Result<File, ReadError> {
+        let access = match access {
+            Access::Read => OFlags::RDONLY,
+            Access::Write => OFlags::RDWR,
+        };
+        let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = File::from(openat(&self.handle, name, flags, Mode::empty())?);
         let found = file.metadata().map_err(ReadError::Failed)?;
         if found.is_file() {
@@ -179,16 +190,13 @@ impl Directory {
         Err(ReadError::Unusable(no_file(if found.is_dir() { "a directory" } else { "a FIFO or a device" })))
     }
 
-    /// The whole text of a file.
-    pub(super) fn read(&self, name: &str) -> Result<String, ReadError> {
-        let mut bytes = Vec::new();
-        self.open_file(name)?.take(LONGEST + 1).read_to_end(&mut bytes).map_err(ReadError::Failed)?;
-        if bytes.len() as u64 > LONGEST {
-            return Err(ReadError::Unusable(format!("it is longer than {LONGEST} bytes, which no record is").into()));
+    /// Whether `name` is still that of `file`.
+    pub(super) fn is_named(&self, file: &File, name: &str) -> io::Result<bool> {
+        match statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(found) => Ok(identity_of(&found) == identity_of(&fstat(file)?)),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
         }
-        String::from_utf8(bytes).map_err(|error| {
-            ReadError::Unusable(Cause::of(error.utf8_error()).map_text(|error| format!("it is not UTF-8: {error}")))
-        })
     }
 
     /// A new, empty file, in the place of one that an earlier process has left.
@@ -214,6 +222,18 @@ impl Directory {
     pub(super) fn failed(&self, cause: Cause) -> StoreError {
         unusable(&self.path, cause)
     }
+}
+
+/// The whole text of a file.
+pub(super) fn read_to_end(file: &File) -> Result<String, ReadError> {
+    let mut bytes = Vec::new();
+    file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(ReadError::Failed)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(ReadError::Unusable(format!("it is longer than {LONGEST} bytes, which no record is").into()));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        ReadError::Unusable(Cause::of(error.utf8_error()).map_text(|error| format!("it is not UTF-8: {error}")))
+    })
 }
 
 /// That the directory at `path` cannot be used now.

@@ -1,32 +1,44 @@
 //! Records in files of one directory, one file each, for a signer without Kubernetes. They protect against a second signature
 //! on this host only.
+//!
+//! A signature costs one durable write: of one slot of its record's file, under the lock of that file ([`RecordFile`] says what is in
+//! it, and why a write that is cut loses nothing). Only a new file, and the plain one of an earlier release, is written as a whole and
+//! renamed into its place.
 
-use super::directory::{Directory, ReadError, unusable};
+use super::directory::{Access, Directory, ReadError, read_to_end, unusable};
 use super::{Basis, Snapshot, Store, StoreError};
 use crate::exit;
 use async_trait::async_trait;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tezos_signer_core::cause::Cause;
-use tezos_signer_core::record::{Lease, Record, RecordError, RecordName};
+use tezos_signer_core::record::{Lease, Record, RecordError, RecordFile, RecordName};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::Instant;
 
 /// How long the making of a record may wait for another write.
 const CREATION: Duration = Duration::from_secs(1);
 
-/// The text of a file, which a write is conditional on.
-pub(super) type ReadText = String;
+/// How often a lock that another process has is tried.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
+/// The contents of a file, which a write is conditional on.
+pub(super) type ReadFile = Arc<RecordFile>;
 
 /// A directory of records. One process at a time signs by them; others may look, and edit as `kubectl` edits a ConfigMap.
 pub struct FileStore {
     /// Locked where this process alone signs by it.
     directory: Directory,
     writes: bool,
+    /// The records whose file another process has locked, while a call here waits for it.
+    awaited: Mutex<BTreeSet<RecordName>>,
 }
 
 impl FileStore {
@@ -51,7 +63,7 @@ impl FileStore {
     /// Opens the records for reading only, while another process may use the directory.
     pub fn open_to_read(directory: &Path) -> Result<Self, StoreError> {
         let opened = Directory::open(directory).map_err(|error| unusable(directory, Cause::of(error)))?;
-        Ok(Self { directory: opened, writes: false })
+        Ok(Self { directory: opened, writes: false, awaited: Mutex::default() })
     }
 
     /// Changes records by hand, also while a signer uses them: its next write is refused, and it reads what they say now.
@@ -66,7 +78,7 @@ impl FileStore {
             if Path::new(&name).extension().is_none_or(|extension| extension != "json") {
                 continue;
             }
-            match self.directory.open_file(&name) {
+            match self.directory.open_file(&name, Access::Read) {
                 Ok(file) => self.sync(&file, &name),
                 // Whoever reads that record is answered with the reason. The others are not concerned.
                 Err(ReadError::Unusable(_) | ReadError::Missing) => {}
@@ -77,70 +89,125 @@ impl FileStore {
         Ok(())
     }
 
-    fn read_text(&self, name: &RecordName) -> Result<String, StoreError> {
-        let file = file_of(name);
-        self.directory.read(&file).map_err(|error| match error {
+    fn require_writes(&self) -> Result<(), StoreError> {
+        if self.writes { Ok(()) } else { Err(StoreError::Locked(self.directory.path().to_owned())) }
+    }
+
+    /// Opens the file of a record, locked against writers or, to write, against all: what is read then is no half of a write. The lock goes
+    /// with the file.
+    fn open_record(&self, name: &RecordName, access: Access, deadline: std::time::Instant) -> Result<File, StoreError> {
+        let file_name = file_of(name);
+        let path = self.directory.path().join(&file_name);
+        let failed = |error| match error {
             ReadError::Missing => StoreError::Missing(name.clone()),
-            ReadError::Unusable(reason) => StoreError::Unusable { path: self.directory.path().join(file), reason },
+            ReadError::Unusable(reason) => StoreError::Unusable { path: path.clone(), reason },
             ReadError::Failed(error) => {
-                let path = self.directory.path().join(file);
-                let text = |error: &str| format!("{} cannot be read: {error}", path.display());
+                let text = |error: &str| format!("{} cannot be opened: {error}", path.display());
                 StoreError::Unavailable(Cause::of(error).map_text(text))
             }
+        };
+        let operation = match access {
+            Access::Read => FlockOperation::NonBlockingLockShared,
+            Access::Write => FlockOperation::NonBlockingLockExclusive,
+        };
+        loop {
+            let file = self.directory.open_file(&file_name, access).map_err(failed)?;
+            if !try_lock(&file, operation, &path)? {
+                let _awaited = Awaited::new(&self.awaited, name);
+                lock(&file, operation, deadline, &path)?;
+            }
+            // Another file may have come into its place while this waited.
+            if self.directory.is_named(&file, &file_name).map_err(|error| failed(ReadError::Failed(error)))? {
+                return Ok(file);
+            }
+        }
+    }
+
+    fn read_text(&self, file: &File, name: &RecordName) -> Result<String, StoreError> {
+        let path = || self.directory.path().join(file_of(name));
+        read_to_end(file).map_err(|error| match error {
+            ReadError::Failed(error) => {
+                let text = |error: &str| format!("{} cannot be read: {error}", path().display());
+                StoreError::Unavailable(Cause::of(error).map_text(text))
+            }
+            ReadError::Unusable(reason) => StoreError::Unusable { path: path(), reason },
+            ReadError::Missing => StoreError::Missing(name.clone()),
         })
     }
 
-    fn snapshot(name: &RecordName, text: String) -> Result<Snapshot, StoreError> {
+    fn read_record(&self, name: &RecordName, deadline: std::time::Instant) -> Result<Snapshot, StoreError> {
+        self.directory.check()?;
+        let file = self.open_record(name, Access::Read, deadline)?;
+        if self.writes {
+            // INVARIANT R9: A writer that has died since may have left this in the page cache only.
+            self.sync(&file, &file_of(name));
+        }
         let invalid = |source: RecordError| StoreError::Invalid { name: name.clone(), source };
-        let record = Record::from_json(&text).map_err(invalid)?;
-        Ok(Snapshot { record, lease: Lease::default(), basis: Basis::File(text) })
+        Ok(snapshot(RecordFile::parse(self.read_text(&file, name)?).map_err(invalid)?))
     }
 
-    /// The lock for writing, to be held from the read of the present state to the end of the write. It is held briefly, so waiting means
-    /// trying again: a process that is stopped while it has the lock costs a request, and does not block the signer. It blocks its
-    /// thread, so its clock is that of the standard library.
-    fn writer(&self, deadline: std::time::Instant) -> Result<Writer, StoreError> {
-        if !self.writes {
-            return Err(StoreError::Locked(self.directory.path().to_owned()));
+    /// Writes the slot in which `after` differs from `before`, if the file still has `before`.
+    fn write_slot(
+        &self,
+        name: &RecordName,
+        before: &RecordFile,
+        after: &RecordFile,
+        deadline: std::time::Instant,
+    ) -> Result<(), StoreError> {
+        let file = self.open_record(name, Access::Write, deadline)?;
+        let text = self.read_text(&file, name)?;
+        let conflict = || StoreError::Conflict(name.clone());
+        let (offset, slot) = after.newest_slot().filter(|_| text == before.text()).ok_or_else(conflict)?;
+        let file_name = file_of(name);
+        // One that fails leaves a slot that is cut, beside the newest state.
+        file.write_all_at(slot.as_bytes(), offset).map_err(|error| self.write_failed(&file_name, error))?;
+        // The length and the blocks of the file stay as they are, so its data is all that must be on disk.
+        if let Err(error) = file.sync_data() {
+            self.exit_after_failed_write(&file_name, &error);
         }
+        // Somebody may have put another file in its place meanwhile, and that one counts from now on.
+        match self.directory.is_named(&file, &file_name) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(conflict()),
+            Err(error) => Err(self.directory.failed(Cause::of(error))),
+        }
+    }
+
+    /// The lock of the directory, for a file that comes into its place by its name, to be held from the read of the present state to the end
+    /// of the write.
+    fn writer(&self, deadline: std::time::Instant) -> Result<Writer, StoreError> {
         self.directory.check()?;
         let unusable = |error: io::Error| self.directory.failed(Cause::of(error));
         let directory = self.directory.again().map_err(unusable)?;
-        loop {
-            match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Writer { directory }),
-                Err(Errno::WOULDBLOCK) if std::time::Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                Err(error) => return Err(unusable(error.into())),
-            }
-        }
+        lock(&directory, FlockOperation::NonBlockingLockExclusive, deadline, self.directory.path())?;
+        Ok(Writer { directory })
     }
 
-    /// Writes a complete new file, and renames it over the old one after it is on disk. Fails if the directory was moved meanwhile, because
-    /// a change there cannot be relied on.
-    fn write(&self, writer: &Writer, name: &RecordName, text: &str) -> Result<(), StoreError> {
+    /// Writes a complete new file, and renames it over the old one after it is on disk.
+    fn write_whole(&self, writer: &Writer, name: &RecordName, contents: &RecordFile) -> Result<(), StoreError> {
         let (new, file_name) = (format!("{name}.new"), file_of(name));
-        let failed = |error: io::Error| {
-            let (path, kind) = (self.directory.path().join(&new), error.kind());
-            let written = |what: &str| Cause::of(error).map_text(|error| format!("{what} cannot be written: {error}"));
-            match kind {
-                // What does not go away by itself.
-                ErrorKind::IsADirectory | ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-                    StoreError::Unusable { path, reason: written("it") }
-                }
-                _ => StoreError::Unavailable(written(&path.display().to_string())),
-            }
-        };
+        let failed = |error| self.write_failed(&new, error);
         let mut file = self.directory.create(&new).map_err(failed)?;
-        file.write_all(text.as_bytes()).map_err(failed)?;
+        file.write_all(contents.text().as_bytes()).map_err(failed)?;
         self.sync(&file, &new);
         // INVARIANT R8: One that failed may have happened all the same, and be taken back by a power loss after its text was believed.
         if let Err(error) = self.directory.rename(&new, &file_name) {
             self.exit_after_failed_write(&file_name, &error);
         }
         self.sync(&writer.directory, "");
-        self.directory.check()
+        Ok(())
+    }
+
+    fn write_failed(&self, name: &str, error: io::Error) -> StoreError {
+        let (path, kind) = (self.directory.path().join(name), error.kind());
+        let written = |what: &str| Cause::of(error).map_text(|error| format!("{what} cannot be written: {error}"));
+        match kind {
+            // What does not go away by itself.
+            ErrorKind::IsADirectory | ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                StoreError::Unusable { path, reason: written("it") }
+            }
+            _ => StoreError::Unavailable(written(&path.display().to_string())),
+        }
     }
 
     /// After a failed fsync, the kernel may have dropped the data and still return it from its cache, so reading it back proves nothing. The
@@ -167,6 +234,55 @@ fn in_place<R>(work: impl FnOnce() -> R) -> R {
     }
 }
 
+/// Takes a lock, which is held briefly, so waiting means trying again: a process that is stopped while it has the lock costs a request, and
+/// does not block the signer. Requests for one record wait for each other before, so this waits for other processes only. It blocks its
+/// thread, so its clock is that of the standard library.
+fn lock(file: &File, operation: FlockOperation, deadline: std::time::Instant, path: &Path) -> Result<(), StoreError> {
+    while !try_lock(file, operation, path)? {
+        if std::time::Instant::now() >= deadline {
+            return Err(StoreError::FileLocked(path.to_owned()));
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+    Ok(())
+}
+
+/// Whether it has the lock now.
+fn try_lock(file: &File, operation: FlockOperation, path: &Path) -> Result<bool, StoreError> {
+    match flock(file, operation) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(false),
+        Err(error) => {
+            let text = |error: &str| format!("{} cannot be locked: {error}", path.display());
+            Err(StoreError::Unavailable(Cause::of(io::Error::from(error)).map_text(text)))
+        }
+    }
+}
+
+/// Says that a call waits for another process, until this is dropped.
+struct Awaited<'a> {
+    all: &'a Mutex<BTreeSet<RecordName>>,
+    name: &'a RecordName,
+}
+
+impl<'a> Awaited<'a> {
+    fn new(all: &'a Mutex<BTreeSet<RecordName>>, name: &'a RecordName) -> Self {
+        names(all).insert(name.clone());
+        Self { all, name }
+    }
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        names(self.all).remove(self.name);
+    }
+}
+
+fn names(all: &Mutex<BTreeSet<RecordName>>) -> MutexGuard<'_, BTreeSet<RecordName>> {
+    // Each change is whole before anything could panic.
+    all.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The directory, locked until this is dropped.
 struct Writer {
     directory: File,
@@ -176,16 +292,14 @@ fn file_of(name: &RecordName) -> String {
     format!("{name}.json")
 }
 
-fn text_of(record: &Record) -> String {
-    // A map of strings always serialises.
-    serde_json::to_string_pretty(&record.to_data()).unwrap_or_default() + "\n"
+fn snapshot(contents: RecordFile) -> Snapshot {
+    Snapshot { record: contents.record().clone(), lease: Lease::default(), basis: Basis::File(Arc::new(contents)) }
 }
 
 #[async_trait]
 impl Store for FileStore {
-    async fn read(&self, name: &RecordName, _deadline: Instant) -> Result<Snapshot, StoreError> {
-        self.directory.check()?;
-        Self::snapshot(name, self.read_text(name)?)
+    async fn read(&self, name: &RecordName, deadline: Instant) -> Result<Snapshot, StoreError> {
+        in_place(|| self.read_record(name, deadline.into_std()))
     }
 
     async fn replace(
@@ -196,23 +310,40 @@ impl Store for FileStore {
         _lease: &Lease,
         deadline: Instant,
     ) -> Result<Snapshot, StoreError> {
+        let conflict = || StoreError::Conflict(name.clone());
+        let Basis::File(before) = &basis.basis else { return Err(conflict()) };
+        self.require_writes()?;
         in_place(|| {
-            let writer = self.writer(deadline.into_std())?;
-            if !matches!(&basis.basis, Basis::File(text) if *text == self.read_text(name)?) {
-                return Err(StoreError::Conflict(name.clone()));
+            let (after, deadline) = (before.followed_by(record), deadline.into_std());
+            self.directory.check()?;
+            if before.newest_slot().is_some() {
+                self.write_slot(name, before, &after, deadline)?;
+            } else {
+                let writer = self.writer(deadline)?;
+                let now = self.open_record(name, Access::Read, deadline)?;
+                if self.read_text(&now, name)? != before.text() {
+                    return Err(conflict());
+                }
+                self.write_whole(&writer, name, &after)?;
             }
-            let text = text_of(record);
-            self.write(&writer, name, &text)?;
-            Self::snapshot(name, text)
+            // A change in a directory that was moved meanwhile cannot be relied on.
+            self.directory.check()?;
+            Ok(snapshot(after))
         })
     }
 
     async fn create(&self, name: &RecordName, record: &Record) -> Result<(), StoreError> {
+        self.require_writes()?;
         let writer = self.writer(std::time::Instant::now() + CREATION)?;
         if self.directory.has(&file_of(name)).map_err(|error| self.directory.failed(Cause::of(error)))? {
             return Err(StoreError::Exists(name.clone()));
         }
-        self.write(&writer, name, &text_of(record))
+        self.write_whole(&writer, name, &RecordFile::new(record))?;
+        self.directory.check()
+    }
+
+    fn waits_for_another_process(&self, name: &RecordName) -> bool {
+        names(&self.awaited).contains(name)
     }
 
     fn check_place(&self) -> Result<(), StoreError> {

@@ -147,14 +147,18 @@ impl Drop for Strace {
 
 #[test]
 fn a_failed_fsync_ends_the_process_before_any_answer() {
-    // The first fsync of a commit is of the new file, the second of the directory after the rename.
-    for nth in [1, 2] {
+    // Of a plain record, the first is of the whole new file, and the second of the directory after the rename. Later on, a write is of
+    // a slot.
+    for (call, nth) in [("fsync", 1), ("fsync", 2), ("fdatasync", 1)] {
         let env = TestEnv::new();
         let (key, vote) = (env.tz3(), attestation(FLOOR + 1, 0, 1));
+        if call == "fsync" {
+            env.make_plain(&key);
+        }
         let mut signer = Signer::start(&env);
-        let strace = Strace::attach(&signer, "fsync", &format!("error=EIO:when={nth}"));
-        assert!(signer.try_sign(&key, &vote).is_none(), "fsync {nth} failed, and there was an answer");
-        assert_eq!(signer.ended().code(), Some(74), "fsync {nth}: {}", signer.log());
+        let strace = Strace::attach(&signer, call, &format!("error=EIO:when={nth}"));
+        assert!(signer.try_sign(&key, &vote).is_none(), "{call} {nth} failed, and there was an answer");
+        assert_eq!(signer.ended().code(), Some(74), "{call} {nth}: {}", signer.log());
         assert!(signer.log().contains("could not be written to disk"));
         drop(strace);
 
@@ -170,6 +174,7 @@ fn a_failed_fsync_ends_the_process_before_any_answer() {
 fn a_failed_rename_ends_the_process_before_any_answer() {
     let env = TestEnv::new();
     let (key, vote) = (env.tz3(), attestation(FLOOR + 1, 0, 1));
+    env.make_plain(&key);
     let mut signer = Signer::start(&env);
     let strace = Strace::attach(&signer, "rename,renameat,renameat2", "error=EIO:when=1");
     assert!(signer.try_sign(&key, &vote).is_none(), "the rename failed, and there was an answer");
@@ -183,6 +188,7 @@ fn a_failed_rename_ends_the_process_before_any_answer() {
 fn sigterm_finishes_what_is_in_flight_and_ends_well() {
     let env = TestEnv::new();
     let (key, vote) = (env.tz3(), attestation(FLOOR + 1, 0, 1));
+    env.make_plain(&key);
     let mut signer = Signer::start(&env);
     let _slow_disk = Strace::attach(&signer, "fsync", "delay_enter=300000");
     let signature = std::thread::scope(|scope| {

@@ -378,7 +378,7 @@ fn more_signatures_at_once_than_allowed_are_502_at_once_and_what_is_in_memory_is
     // Each write of the record takes a second and more.
     let mut strace = Command::new("strace")
         .args(["-f", "-qq", "-o", "/dev/null", "-p", &signer.id().to_string()])
-        .args(["-e", "trace=fsync", "-e", "inject=fsync:delay_enter=1000000"])
+        .args(["-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=1000000"])
         .spawn()
         .expect("strace of the Debian package strace");
     wait_for("strace", || {

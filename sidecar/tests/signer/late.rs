@@ -1,6 +1,7 @@
 //! A request that is not answered in time names the stage that took the time, in its answer, in the log and in `/readyz`; and no other
 //! stage is said to fail.
 
+use crate::crash::Strace;
 use crate::faulty_module::FaultyModule;
 use crate::faulty_store::{Fault, FaultyStore, deadline};
 use crate::own_process::in_own_process;
@@ -39,27 +40,55 @@ fn no_gap(log: &Path) {
     assert!(!text.contains("\"event\":\"gap\""), "nothing was lost");
 }
 
+/// `/readyz` says that `stage` is slow, and nothing of another one.
+fn names_alone(signer: &Signer, stage: &str) {
+    let ready = wait_for(stage, || {
+        let ready = signer.admin("/readyz").body;
+        ready.contains(stage).then_some(ready)
+    });
+    for other in ["audit", "the token", "the disk", "locked"].into_iter().filter(|other| !stage.contains(other)) {
+        assert!(!ready.contains(other), "{other}: {ready}");
+    }
+}
+
 #[test]
-fn a_slow_disk_is_named_and_neither_the_audit_log_nor_the_token() {
+fn a_slow_disk_or_a_lock_is_named_and_neither_the_audit_log_nor_the_token() {
     let env = TestEnv::new();
     let log = env.path.join("audit.log");
     env.set_config(json!({"audit": {"file": log}}));
     let signer = Signer::start(&env);
     let key = env.tz3();
     signer.signature(&key, &attestation(NEXT, 0, 1));
-    // The disk: nobody can write there as long as this is held.
-    let directory = File::open(env.records()).unwrap();
-    flock(&directory, FlockOperation::LockExclusive).unwrap();
-    let output = signer.sign(&key, &attestation(NEXT + 1, 0, 1)).refused(502);
-    blames(&output, "the commit to the disk of the watermark records took 1", &["the audit log", "the token"]);
-    let ready = signer.admin("/readyz");
-    assert!(ready.body.contains("the commit to the disk of the watermark records took"), "{ready:?}");
-    assert!(!ready.body.contains("audit"), "{ready:?}");
+    let record = env.record_file(&key);
+    let fault = ["-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=1700000"];
+    let slow_disk = Strace::attach_with(&signer, &[&["-P", record.to_str().unwrap()], &fault[..]].concat());
+    std::thread::scope(|scope| {
+        let late = scope.spawn(|| signer.signature(&key, &attestation(NEXT + 1, 0, 1)));
+        names_alone(&signer, "the commit to the disk of the watermark records has taken more than 1 s");
+        // It is on disk by then, and may leave.
+        late.join().unwrap();
+    });
+    names_alone(&signer, "the commit to the disk of the watermark records took 1");
+    drop(slow_disk);
+    signer.signature(&key, &attestation(NEXT + 2, 0, 1));
+    assert_eq!(signer.admin("/readyz").json()["reasons"], json!([]), "it is in time again");
+
+    // A process that writes there, and was stopped while it had the right to.
+    let record = File::open(record).unwrap();
+    flock(&record, FlockOperation::LockExclusive).unwrap();
+    let lock = "waiting for another process that has the file of the watermark record locked";
+    let output = std::thread::scope(|scope| {
+        let late = scope.spawn(|| signer.sign(&key, &attestation(NEXT + 3, 0, 1)).refused(502));
+        names_alone(&signer, &format!("{lock} has taken more than 1 s"));
+        late.join().unwrap()
+    });
+    blames(&output, &format!("{lock} took 1"), &["the audit log", "the token", "disk"]);
+    names_alone(&signer, &format!("{lock} took 1"));
     let status = signer.status();
     assert!(signer.reason(&key).unwrap().contains(&output), "{status:?}");
     assert_eq!((status.hsm.ready, status.ready, status.started), (true, false, true));
-    flock(&directory, FlockOperation::Unlock).unwrap();
-    signer.signature(&key, &attestation(NEXT + 1, 0, 1));
+    flock(&record, FlockOperation::Unlock).unwrap();
+    signer.signature(&key, &attestation(NEXT + 3, 0, 1));
     assert_eq!(signer.admin("/readyz").json()["reasons"], json!([]), "it is in time again");
     for blamed in BLAMES_AUDIT.into_iter().skip(1) {
         assert!(!signer.log().contains(blamed), "{blamed}: {}", signer.log());

@@ -52,6 +52,7 @@ fn a_record_is_suspended_or_has_a_problem_by_name_as_long_as_it_has() {
     std::fs::write(env.record_file(&key), &before).unwrap();
     becomes(&signer, &problem("missing"), 0);
 
+    env.make_plain(&key);
     let floor = std::fs::read_to_string(env.record_file(&key)).unwrap();
     std::fs::write(env.record_file(&key), floor.replace(&FLOOR.to_string(), &(FLOOR - 1).to_string())).unwrap();
     becomes(&signer, &problem("went_back"), 1);

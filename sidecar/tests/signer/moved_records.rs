@@ -34,9 +34,10 @@ fn move_back(env: &TestEnv) {
     std::fs::rename(moved(env), env.records()).unwrap();
 }
 
-fn is_being_written(directory: &Path) -> bool {
-    let directory = File::open(directory).unwrap();
-    flock(&directory, FlockOperation::NonBlockingLockExclusive).is_err()
+/// Whether somebody has a lock to write: of the file of the record, or of the directory.
+fn is_being_written(env: &TestEnv) -> bool {
+    let is_locked = |path: &Path| flock(File::open(path).unwrap(), FlockOperation::NonBlockingLockExclusive).is_err();
+    is_locked(&env.records()) || is_locked(&env.record_file(&env.tz3()))
 }
 
 /// Refused for good, with what to do.
@@ -46,22 +47,26 @@ fn refuses(signer: &Signer, env: &TestEnv, payload: &[u8]) {
     assert!(output.contains("Stop all signers") && output.contains("docs/record.md"), "{output}");
 }
 
-/// The system calls of a commit, each with the call at which the process is stopped: after it was made.
-const MOMENTS: [(&str, u8); 14] = [
-    ("newfstatat", 1),
-    ("openat", 1),
-    ("flock", 1),
-    ("openat", 2),
-    ("read", 1),
-    ("close", 1),
-    ("openat", 3),
-    ("write", 1),
-    ("fsync", 1),
-    ("rename,renameat,renameat2", 1),
-    ("fsync", 2),
-    ("newfstatat", 3),
-    ("newfstatat", 5),
-    ("close", 3),
+/// The system calls of a commit, each with the call at which the process is stopped, after it was made, and whether the record is a plain one,
+/// which a whole file comes into the place of.
+const MOMENTS: [(&str, u8, bool); 17] = [
+    ("newfstatat", 1, false),
+    ("openat", 1, false),
+    ("flock", 1, false),
+    ("newfstatat", 3, false),
+    ("read", 1, false),
+    ("pwrite64", 1, false),
+    ("fdatasync", 1, false),
+    ("newfstatat", 4, false),
+    ("close", 1, false),
+    ("newfstatat", 5, false),
+    ("newfstatat", 7, false),
+    ("flock", 1, true),
+    ("flock", 2, true),
+    ("write", 1, true),
+    ("fsync", 1, true),
+    ("rename,renameat,renameat2", 1, true),
+    ("fsync", 2, true),
 ];
 
 #[test]
@@ -72,7 +77,10 @@ fn stopped_at_any_call_of_a_commit_while_its_directory_is_moved_and_copied_it_ma
     let paths = ["", "/lock", &format!("/{}.json", key.record_name()), &format!("/{}.new", key.record_name())];
     let paths = paths.map(|name| format!("{}{name}", env.records().display()));
     let (mut level, mut second, mut in_commit) = (FLOOR, 0, 0);
-    for (calls, when) in MOMENTS {
+    for (calls, when, is_plain) in MOMENTS {
+        if is_plain {
+            env.make_plain(&key);
+        }
         let first = Signer::start(&env);
         level += 1;
         let (one, other) = (block(level, 0, 1), block(level, 0, 2));
@@ -88,7 +96,7 @@ fn stopped_at_any_call_of_a_commit_while_its_directory_is_moved_and_copied_it_ma
             drop(strace);
             if is_stopped {
                 wait_for("the process to be stopped", || first.is_frozen().then_some(()));
-                in_commit += u8::from(is_being_written(&env.records()));
+                in_commit += u8::from(is_being_written(&env));
             }
             move_and_copy(&env);
             let rival = Signer::start(&env);
@@ -291,7 +299,7 @@ fn an_edit_by_hand_has_no_effect_in_a_directory_that_was_moved_and_says_so() {
 #[test]
 fn a_suspend_that_was_stopped_while_the_directory_was_moved_does_not_succeed() {
     let env = TestEnv::new();
-    // The first one is of the new file, which is not in its place yet.
+    // The first one is of what it reads, before it writes.
     let calls = "fsync";
     let mut traced = Command::new("strace");
     traced.args(["-f", "-e", &format!("trace={calls}"), "-e", &format!("inject={calls}:signal=SIGSTOP:when=1")]);

@@ -13,7 +13,20 @@ use tezos_signer_core::config::KeyConfig;
 
 type Spoil = fn(&Path, &str);
 
-/// What stands in the place of a record with this text, and what is said of it.
+/// What stands in the place of a record's file with this text, and what is said of it.
+const SPOILS_OF_SLOTS: [(&str, Spoil); 5] = [
+    ("it has 4096 bytes, and a file of a record has 8192", |path, text| std::fs::write(path, &text[..4096]).unwrap()),
+    ("its line 1 was edited or damaged", |path, text| {
+        std::fs::write(path, text.replacen("\"text\":\"", "\"text\":\"1", 1)[..8192].to_owned()).unwrap();
+    }),
+    ("its line 9 was edited or damaged", |path, text| {
+        std::fs::write(path, format!("{}{}", &text[..4096], "\0".repeat(4096))).unwrap();
+    }),
+    ("its two halves are not of two writes", |path, text| std::fs::write(path, text[..4096].repeat(2)).unwrap()),
+    ("it is not UTF-8", |path, text| std::fs::write(path, [text.as_bytes(), b"\xff\xfe"].concat()).unwrap()),
+];
+
+/// The same of a plain record with this text.
 const SPOILS: [(&str, Spoil); 11] = [
     ("it is not UTF-8", |path, text| std::fs::write(path, [text.as_bytes(), b"\xff\xfe"].concat()).unwrap()),
     ("it is a directory, not a file", |path, _| std::fs::create_dir(path).unwrap()),
@@ -53,10 +66,14 @@ fn a_record_file_that_is_no_record_is_refused_with_the_reason_until_it_is_put_ri
     let (key, other) = (env.tz3(), env.tz2());
     let path = env.record_file(&key);
     let mut level = FLOOR;
-    for (reason, spoil) in SPOILS {
+    let spoils = SPOILS.map(|spoil| (true, spoil)).into_iter().chain(SPOILS_OF_SLOTS.map(|spoil| (false, spoil)));
+    for (is_plain, (reason, spoil)) in spoils {
         level += 1;
         let running = Signer::start(&env);
         running.signature(&key, &attestation(level, 0, 1));
+        if is_plain {
+            env.make_plain(&key);
+        }
         let text = std::fs::read_to_string(&path).unwrap();
         take_away(&path);
         spoil(&path, &text);
@@ -138,12 +155,14 @@ fn what_stands_where_the_next_state_is_written_is_replaced_or_named() {
     let mut level = FLOOR;
     for leave in leave {
         level += 1;
+        env.make_plain(&key);
         leave();
         signer.signature(&key, &attestation(level, 0, 1));
         assert!(!new.exists());
     }
     assert_eq!(std::fs::read_to_string(&precious).unwrap(), "precious");
 
+    env.make_plain(&key);
     std::fs::create_dir(&new).unwrap();
     let output = signer.sign(&key, &attestation(level + 1, 0, 1)).refused(409);
     assert!(output.contains(".new") && output.contains("cannot be written: Is a directory"), "{output}");
@@ -178,13 +197,15 @@ fn a_record_file_of_the_greatest_length_is_read_and_one_byte_more_is_not() {
     let env = TestEnv::new();
     let (key, path) = (env.tz3(), env.record_file(&env.tz3()));
     let padded = |text: &str, length: usize| text.to_owned() + &" ".repeat(length - text.len());
-    let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, padded(&text, 65536)).unwrap();
+    let plain = || {
+        env.make_plain(&key);
+        std::fs::read_to_string(&path).unwrap()
+    };
+    std::fs::write(&path, padded(&plain(), 65536)).unwrap();
     let signer = Signer::start(&env);
     signer.signature(&key, &attestation(FLOOR + 1, 0, 1));
     drop(signer);
-    let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, padded(&text, 65537)).unwrap();
+    std::fs::write(&path, padded(&plain(), 65537)).unwrap();
     let output = Signer::start_unready(&env).sign(&key, &attestation(FLOOR + 2, 0, 1)).refused(409);
     assert!(output.contains("it is longer than 65536 bytes"), "{output}");
 }

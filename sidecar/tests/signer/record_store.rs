@@ -33,15 +33,14 @@ impl RecordStore {
         match self {
             Self::Directory => {
                 let path = env.record_file(key);
-                let mut record: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-                let rows = record.as_object_mut().unwrap();
+                let mut rows = env.rows(key);
                 for (row, text) in data.as_object().unwrap() {
                     rows.insert(row.clone(), text.clone());
                 }
                 rows.retain(|_, text| !text.is_null());
                 // As an editor does that replaces the file.
                 let new = path.with_extension("edited");
-                std::fs::write(&new, record.to_string()).unwrap();
+                std::fs::write(&new, Value::Object(rows).to_string()).unwrap();
                 std::fs::rename(new, path).unwrap();
             }
             Self::Namespace(server, runtime) => {

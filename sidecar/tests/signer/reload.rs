@@ -169,6 +169,8 @@ fn clients_and_limits_change_with_the_configuration() {
 #[test]
 fn what_is_in_flight_is_finished_though_its_key_is_taken_out() {
     let (env, [_, _, third], keys) = three_keys();
+    // A whole file is written, and is to be seen meanwhile.
+    env.make_plain(&third);
     let signer = Signer::start(&env);
     let slow_disk = Strace::attach(&signer, "fsync", "delay_enter=400000");
     let vote = attestation(FLOOR + 1, 0, 1);

@@ -2,6 +2,7 @@
 //! for, and that a client that goes away stops nothing.
 
 use crate::authentication;
+use crate::crash::Strace;
 use crate::faulty_module::FaultyModule;
 use crate::payload::{attestation, attestation_with_dal, block, preattestation};
 use crate::process::{Signer, wait_for};
@@ -144,4 +145,17 @@ fn opening_brings_each_record_and_the_directory_to_disk() {
         let output = String::from_utf8_lossy(&started.stderr);
         assert_eq!(started.status.code(), Some(74), "fsync {nth}: {output}");
     }
+}
+
+/// INVARIANT R9: Whoever has written what it reads may have died before it was on disk.
+#[test]
+fn a_record_that_is_read_again_is_brought_to_disk_first() {
+    let env = TestEnv::new();
+    let (key, vote) = (env.tz3(), attestation(FLOOR + 1, 0, 1));
+    let mut signer = Signer::start(&env);
+    env.set_row(&key, "suspend", "true");
+    let strace = Strace::attach(&signer, "fsync", "error=EIO:when=1");
+    assert!(signer.try_sign(&key, &vote).is_none(), "decided on what may not be on disk");
+    assert_eq!(signer.ended().code(), Some(74), "{}", signer.log());
+    drop(strace);
 }

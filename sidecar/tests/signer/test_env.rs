@@ -1,13 +1,14 @@
 //! A directory of its own for one test: a SoftHSM2 token with a P-256 and a secp256k1 key, a configuration, and a directory
 //! for the records. Runs the program's commands there.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
 use tezos_signer_core::config::{KeyConfig, SignerConfig};
+use tezos_signer_core::record::RecordFile;
 
 pub(crate) const SOFTHSM: &str = "/usr/lib/softhsm/libsofthsm2.so";
 
@@ -211,16 +212,34 @@ impl TestEnv {
 
     /// One row of a record, in its words.
     pub(crate) fn row(&self, key: &KeyConfig, row: &str) -> String {
+        self.rows(key).get(row).and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+
+    /// The rows of a record, also of a plain one that no signer would use.
+    pub(crate) fn rows(&self, key: &KeyConfig) -> Map<String, Value> {
         let text = std::fs::read_to_string(self.record_file(key)).unwrap();
-        serde_json::from_str::<Value>(&text).unwrap()[row].as_str().unwrap_or_default().to_owned()
+        if RecordFile::is_of_slots(&text) {
+            let rows = RecordFile::parse(text).unwrap().record().to_data();
+            return rows.into_iter().map(|(row, text)| (row, text.into())).collect();
+        }
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Puts a plain record in the place of a record, as a person does, and releases up to 0.2 did.
+    pub(crate) fn set_rows(&self, key: &KeyConfig, rows: &Map<String, Value>) {
+        std::fs::write(self.record_file(key), serde_json::to_string_pretty(rows).unwrap() + "\n").unwrap();
+    }
+
+    /// Makes a record what a release up to 0.2 has left. The next write is of a whole file.
+    pub(crate) fn make_plain(&self, key: &KeyConfig) {
+        self.set_rows(key, &self.rows(key));
     }
 
     /// Sets one row of a record by hand.
     pub(crate) fn set_row(&self, key: &KeyConfig, row: &str, text: &str) {
-        let path = self.record_file(key);
-        let mut record: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-        record[row] = text.into();
-        std::fs::write(&path, record.to_string()).unwrap();
+        let mut rows = self.rows(key);
+        rows.insert(row.to_owned(), text.into());
+        self.set_rows(key, &rows);
     }
 
     /// Runs a command with this configuration to its end.

@@ -4,11 +4,12 @@
 use crate::test_env::{FLOOR, TestEnv};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::File;
+use std::path::Path;
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tezos_signer::store::{FileStore, Snapshot, Store, StoreError};
-use tezos_signer_core::record::{Lease, Record, RecordName};
+use tezos_signer_core::record::{Lease, RecordFile, RecordName};
 use tokio::runtime::Builder;
 use tokio::time::Instant;
 
@@ -18,11 +19,11 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// For how long another process has the right to write, where it gives it back.
 const MOMENT: Duration = Duration::from_millis(300);
 
-/// The lock that whoever writes has.
-fn write_lock(env: &TestEnv) -> File {
-    let directory = File::open(env.records()).unwrap();
-    flock(&directory, FlockOperation::LockExclusive).unwrap();
-    directory
+/// The lock that whoever writes to a file has: of the record's, or of the directory while a file comes into its place.
+fn locked(path: &Path) -> File {
+    let file = File::open(path).unwrap();
+    flock(&file, FlockOperation::LockExclusive).unwrap();
+    file
 }
 
 /// Gives it back after [`MOMENT`].
@@ -63,8 +64,7 @@ fn replaced_within(env: &TestEnv, time: Duration) -> (Result<Snapshot, StoreErro
 /// Makes a record where there is none.
 fn created(env: &TestEnv) -> (Result<(), StoreError>, Duration) {
     let file = env.record_file(&env.tz3());
-    let rows = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
-    let record = Record::from_data(&rows).unwrap();
+    let record = RecordFile::parse(std::fs::read_to_string(&file).unwrap()).unwrap().record().clone();
     std::fs::remove_file(file).unwrap();
     end_of(env, async move |store, name| store.create(&name, &record).await)
 }
@@ -72,19 +72,25 @@ fn created(env: &TestEnv) -> (Result<(), StoreError>, Duration) {
 #[test]
 fn a_commit_ends_at_its_deadline_while_another_process_has_the_right_to_write() {
     let env = TestEnv::new();
-    let before = env.row(&env.tz3(), "attestation");
-    let _lock = write_lock(&env);
-    let time = Duration::from_millis(400);
-    let (ended, took) = replaced_within(&env, time);
-    assert!(matches!(ended, Err(StoreError::Unavailable(_))), "{:?}", ended.err());
-    assert!(took >= time, "it gave up early: {took:?}");
-    assert_eq!(env.row(&env.tz3(), "attestation"), before);
+    let key = env.tz3();
+    let before = env.row(&key, "attestation");
+    for is_plain in [false, true] {
+        if is_plain {
+            env.make_plain(&key);
+        }
+        let _lock = locked(&if is_plain { env.records() } else { env.record_file(&key) });
+        let time = Duration::from_millis(400);
+        let (ended, took) = replaced_within(&env, time);
+        assert!(matches!(ended, Err(StoreError::FileLocked(_))), "{:?}", ended.err());
+        assert!(took >= time, "it gave up early: {took:?}");
+        assert_eq!(env.row(&key, "attestation"), before);
+    }
 }
 
 #[test]
 fn a_commit_waits_for_whoever_has_the_right_to_write_for_a_moment() {
     let env = TestEnv::new();
-    let _other = unlocked_soon(write_lock(&env));
+    let _other = unlocked_soon(locked(&env.record_file(&env.tz3())));
     let (ended, took) = replaced_within(&env, TIME_LIMIT / 2);
     ended.unwrap();
     assert!(took >= MOMENT / 2, "it did not wait: {took:?}");
@@ -93,11 +99,11 @@ fn a_commit_waits_for_whoever_has_the_right_to_write_for_a_moment() {
 #[test]
 fn a_record_is_made_after_a_moments_wait_and_not_waited_for_for_ever() {
     let env = TestEnv::new();
-    let _other = unlocked_soon(write_lock(&env));
+    let _other = unlocked_soon(locked(&env.records()));
     created(&env).0.unwrap();
 
-    let _lock = write_lock(&env);
+    let _lock = locked(&env.records());
     let (ended, took) = created(&env);
-    assert!(matches!(ended, Err(StoreError::Unavailable(_))), "{ended:?}");
+    assert!(matches!(ended, Err(StoreError::FileLocked(_))), "{ended:?}");
     assert!(took < TIME_LIMIT / 2, "{took:?}");
 }

@@ -4,7 +4,6 @@
 use crate::payload::{attestation, attestation_with_dal, block, preattestation};
 use crate::process::{Signer, wait_for};
 use crate::test_env::{FLOOR, TestEnv};
-use serde_json::Value;
 use tezos_signer_core::key::Digest;
 
 const NEXT: u32 = FLOOR + 1;
@@ -133,9 +132,9 @@ fn a_record_that_is_not_understood_or_has_no_signature_to_show_is_refused() {
 fn a_row_that_is_not_there_is_not_made() {
     let env = TestEnv::new();
     let key = env.tz3();
-    let mut record: Value = serde_json::from_slice(&std::fs::read(env.record_file(&key)).unwrap()).unwrap();
-    record.as_object_mut().unwrap().remove("block");
-    std::fs::write(env.record_file(&key), record.to_string()).unwrap();
+    let mut rows = env.rows(&key);
+    rows.remove("block");
+    env.set_rows(&key, &rows);
     let signer = Signer::start(&env);
     assert!(signer.sign(&key, &block(NEXT, 0, 0)).refused(409).contains("no block row"));
     signer.signature(&key, &attestation(NEXT, 0, 0));

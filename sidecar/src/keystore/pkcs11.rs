@@ -46,7 +46,7 @@ pub use unsent_pin::{PinGuard, PinProblem};
 
 use crate::keystore::{Keystore, KeystoreError, TRIAL};
 use async_trait::async_trait;
-use crossbeam_channel::{Sender, TrySendError};
+use crossbeam_channel::Sender;
 use health::Health;
 use keys::{Keys, TokenKey, in_token};
 use search_limit::SearchLimit;
@@ -134,7 +134,7 @@ impl Hsm {
         logins: Arc<Logins>,
     ) -> std::io::Result<Self> {
         logins.has_sessions();
-        let (jobs, queue) = crossbeam_channel::bounded(QUEUE);
+        let (jobs, queue) = crossbeam_channel::unbounded();
         let (go_on, stop) = crossbeam_channel::bounded(0);
         let (exit_reason, given_up) = watch::channel(None);
         let keys = in_token(keys);
@@ -159,10 +159,11 @@ impl Hsm {
     }
 
     fn enqueue(&self, job: &Job) -> Result<(), HsmError> {
-        self.jobs.try_send(job.clone()).map_err(|error| match error {
-            TrySendError::Full(_) => self.health.cause(&job.key).map_or(HsmError::Busy, HsmError::Unusable),
-            TrySendError::Disconnected(_) => HsmError::Gone,
-        })
+        // While no session works, nobody takes out what is over. A bounded channel would hold the memory for all of it from the start.
+        if self.jobs.len() >= QUEUE {
+            return Err(self.health.cause(&job.key).map_or(HsmError::Busy, HsmError::Unusable));
+        }
+        self.jobs.send(job.clone()).map_err(|_| HsmError::Gone)
     }
 }
 

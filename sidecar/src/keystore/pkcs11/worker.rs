@@ -233,7 +233,7 @@ impl Worker {
 
     /// For another session; and where none signs, until one does or the job is over.
     fn give_back(&self, job: &Job) {
-        if self.shared.back.try_send(job.clone()).is_err() {
+        if self.shared.back.send(job.clone()).is_err() {
             job.answer(Err(HsmError::Busy));
         }
     }

@@ -184,7 +184,7 @@ fn keys_and_signatures_of_ml_dsa_are_called_by_their_name() {
 fn s_in_the_upper_half_is_accepted_of_p256_as_octez_sends_it_and_of_secp256k1_not() {
     let tz3 = p256::ecdsa::SigningKey::from_slice(&[3; 32]).unwrap();
     let tz2 = secp256k1::SecretKey::from_secret_bytes([2; 32]).unwrap();
-    let p256 = PublicKey::P256(*tz3.verifying_key());
+    let p256 = PublicKey::P256((*tz3.verifying_key()).try_into().unwrap());
     let secp256k1 = PublicKey::Secp256k1(tz2.public_key());
     let (key, payload) = (p256.hash(), b"\x13a vote");
     let digest = Digest::of(&signed_bytes(&key, payload));

@@ -4,13 +4,13 @@ use super::curve::Curve;
 use super::digest::Digest;
 use super::hash::PublicKeyHash;
 use super::message::Message;
+use super::p256_key::P256PublicKey;
 use super::signature::Signature;
 use super::text::{KeyError, decode, wrong_kind};
 use crate::base58;
 use crate::serde_as_text;
 use blake2::digest::consts::U20;
 use blake2::{Blake2b, Digest as _};
-use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use std::fmt;
 use std::str::FromStr;
 
@@ -34,7 +34,7 @@ pub enum PublicKey {
     /// A curve point, as text `sppk…`.
     Secp256k1(secp256k1::PublicKey),
     /// A curve point, as text `p2pk…`.
-    P256(p256::ecdsa::VerifyingKey),
+    P256(P256PublicKey),
     /// `BLpk…`. Whether it is a point of its curve is looked at when it is to verify something: that takes a while, and
     /// operations may be full of such keys.
     Bls12381([u8; 48]),
@@ -63,7 +63,7 @@ impl PublicKey {
                 Ok(Self::Ed25519(key))
             }
             Curve::Secp256k1 => Ok(Self::Secp256k1(secp256k1_point(bytes)?)),
-            Curve::P256 => Ok(Self::P256(p256_point(bytes)?)),
+            Curve::P256 => Ok(Self::P256(P256PublicKey::from_sec1(bytes)?)),
             Curve::Bls12381 => bytes.try_into().map(Self::Bls12381).map_err(|_| KeyError::NotOnCurve),
         }
     }
@@ -73,7 +73,7 @@ impl PublicKey {
         match self {
             Self::Ed25519(key) => key.to_bytes().to_vec(),
             Self::Secp256k1(key) => key.serialize().to_vec(),
-            Self::P256(key) => key.to_sec1_point(true).as_bytes().to_vec(),
+            Self::P256(key) => key.to_compressed(),
             Self::Bls12381(bytes) => bytes.to_vec(),
         }
     }
@@ -151,10 +151,7 @@ impl PublicKey {
                     signature.verify(secp256k1::Message::from_digest(*digest.as_bytes()), key).is_ok()
                 })
             }
-            (Self::P256(key), Signature::P256(bytes) | Signature::Generic(bytes)) => {
-                p256::ecdsa::Signature::from_slice(bytes)
-                    .is_ok_and(|signature| key.verify_prehash(digest.as_bytes(), &signature).is_ok())
-            }
+            (Self::P256(key), Signature::P256(bytes) | Signature::Generic(bytes)) => key.verify(digest, bytes),
             _ => false,
         }
     }
@@ -187,10 +184,6 @@ fn verify_bls(key: &[u8], message: &[u8], signature: &[u8], ciphersuite: &[u8]) 
 
 fn secp256k1_point(sec1: &[u8]) -> Result<secp256k1::PublicKey, KeyError> {
     secp256k1::PublicKey::from_slice(sec1).map_err(|_| KeyError::NotOnCurve)
-}
-
-fn p256_point(sec1: &[u8]) -> Result<p256::ecdsa::VerifyingKey, KeyError> {
-    p256::ecdsa::VerifyingKey::from_sec1_bytes(sec1).map_err(|_| KeyError::NotOnCurve)
 }
 
 impl fmt::Display for PublicKey {

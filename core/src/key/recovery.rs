@@ -36,7 +36,7 @@ fn candidate(curve: Curve, message: &Message, raw: &[u8; 64], id: u8) -> Option<
             let signature = p256::ecdsa::Signature::from_slice(raw).ok()?;
             let id = p256::ecdsa::RecoveryId::from_byte(id)?;
             let key = p256::ecdsa::VerifyingKey::recover_from_prehash(digest.as_bytes(), &signature, id).ok()?;
-            Some(PublicKey::P256(key))
+            key.try_into().ok().map(PublicKey::P256)
         }
     }
 }
@@ -70,7 +70,7 @@ mod tests {
             };
             let raw = by_p256(&one).to_bytes();
             let der = by_p256(&two).to_der();
-            let expected = PublicKey::P256(*p256.verifying_key());
+            let expected = PublicKey::P256((*p256.verifying_key()).try_into().unwrap());
             let recovered = |curve| SigningPublicKey::recover(curve, (&one, &raw), (&two, der.as_bytes()));
             assert_eq!(recovered(Curve::P256), SigningPublicKey::try_from(expected).ok());
             assert_eq!(recovered(Curve::Secp256k1), None);

@@ -106,7 +106,7 @@ fn token_signatures_are_brought_to_low_s_and_verified() {
     assert_eq!(verified.of(&key.hash(), &Digest::of(b"another vote")), None);
 
     let secret = p256::ecdsa::SigningKey::from_slice(&[7; 32]).unwrap();
-    let key = SigningPublicKey::try_from(PublicKey::P256(*secret.verifying_key())).unwrap();
+    let key = SigningPublicKey::try_from(PublicKey::P256((*secret.verifying_key()).try_into().unwrap())).unwrap();
     let signature: p256::ecdsa::Signature = secret.sign_prehash(digest.as_bytes()).unwrap();
     let low: [u8; 64] = signature.normalize_s().to_bytes().into();
     let order = hex::decode("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551").unwrap();

@@ -28,7 +28,7 @@ impl Secret {
         let key = match self {
             Self::Ed25519(secret) => PublicKey::Ed25519(secret.verifying_key()),
             Self::Secp256k1(secret) => PublicKey::Secp256k1(secret.public_key()),
-            Self::P256(secret) => PublicKey::P256(*secret.verifying_key()),
+            Self::P256(secret) => PublicKey::P256((*secret.verifying_key()).try_into().unwrap()),
             Self::Bls12381(secret) => PublicKey::Bls12381(secret.sk_to_pk().to_bytes()),
         };
         key.try_into().unwrap()

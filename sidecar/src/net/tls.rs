@@ -234,7 +234,7 @@ impl Files {
     /// What could be served with them.
     fn usable(&self, sources: &Sources) -> Result<Served, TlsError> {
         let Sources { certificate, private_key, .. } = sources;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let chain = certificates(&self.certificate).map_err(|reason| certificate.wrong(reason))?;
         let not_after = not_after(&chain[0]).map_err(|reason| certificate.wrong(reason))?;
         let key = PrivateKeyDer::from_pem_slice(&self.private_key)

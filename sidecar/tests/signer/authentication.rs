@@ -37,7 +37,7 @@ pub(crate) fn clients() -> [Client; 4] {
             }),
         },
         Client {
-            key: PublicKey::P256(*tz3.verifying_key()),
+            key: PublicKey::P256((*tz3.verifying_key()).try_into().unwrap()),
             sign: Box::new(move |message| {
                 let signature: p256::ecdsa::Signature = tz3.sign_prehash(&digest(message)).unwrap();
                 Signature::P256(signature.to_bytes().into())

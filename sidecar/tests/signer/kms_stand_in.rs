@@ -111,7 +111,7 @@ impl KmsStandIn {
     /// Serves by TLS too, for as long as the process lives, and returns where.
     pub(crate) fn tls_endpoint(&self, own: &Certificate) -> String {
         let chain = vec![CertificateDer::from_pem_slice(own.certificate.as_bytes()).unwrap()];
-        let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()

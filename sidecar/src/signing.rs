@@ -2,6 +2,7 @@
 
 mod answer;
 pub mod concurrency_limit;
+mod detached;
 mod error;
 mod proof;
 mod report;
@@ -21,6 +22,10 @@ use crate::request::{Origin, Request};
 use crate::stage::Stage;
 use crate::store::StoreError;
 use concurrency_limit::ConcurrencyLimit;
+use detached::Detached;
+use futures::FutureExt as _;
+
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -154,8 +159,8 @@ impl Signer {
 
     /// Answers one request: the whole path.
     ///
-    /// INVARIANT S7: It runs detached from the client's connection: a client that disconnects neither stops it half way nor makes room for
-    /// another request, because the request keeps its slot to the end.
+    /// INVARIANT S7: A client that disconnects neither stops it half way nor makes room for another request, because the request goes on, and
+    /// keeps its slot, to the end.
     pub async fn sign(self: &Arc<Self>, request: Request) -> Result<Answer, SignError> {
         let signer = self.clone();
         let mut trace = RequestTrace::new(&request);
@@ -169,7 +174,8 @@ impl Signer {
             signer.account_for(trace, answer.as_ref());
             answer
         };
-        tokio::spawn(task.instrument(span)).await.unwrap_or_else(|_| {
+        let task = AssertUnwindSafe(task.instrument(span)).catch_unwind();
+        Detached::new(task).await.unwrap_or_else(|_| {
             of_bug.outcome = Outcome::Bug;
             span_of_bug.in_scope(|| self.account_for(of_bug, Err(&SignError::Bug)));
             Err(SignError::Bug)
@@ -332,9 +338,9 @@ impl Signer {
             let intent = self.audit.intent(trace.request.clone(), key.record.name().clone(), replaces, deadline);
             let until = self.patience_with_hsm(key, deadline);
             let signature = self.keystore.sign(admitted.key(), admitted.message(), until);
-            let (intent, signature) = tokio::try_join!(
-                async { times.during(Stage::Audit, pace, intent).await.map_err(SignError::Audit) },
+            let (signature, intent) = tokio::try_join!(
                 async { times.during(Stage::Token, pace, signature).await.map_err(SignError::Keystore) },
+                async { times.during(Stage::Audit, pace, intent).await.map_err(SignError::Audit) },
             )?;
             let signature = signature.of(&admitted.key(), &admitted.digest()).ok_or_else(KeystoreError::of_another)?;
             made = Some(signature);

@@ -59,6 +59,8 @@ pub enum SlotsError {
 pub struct RecordFile {
     text: String,
     record: Record,
+    /// The record's text form.
+    rows: BTreeMap<String, String>,
     /// `None` for the plain JSON object.
     newest: Option<Newest>,
 }
@@ -95,8 +97,9 @@ impl Slot {
 impl RecordFile {
     /// The file of a record that has none yet: both slots have it.
     pub fn new(record: &Record) -> Self {
-        let text = slot_text(1, record) + &slot_text(2, record);
-        Self { text, record: record.clone(), newest: Some(Newest { write: 2, slot: Slot::Second }) }
+        let rows = record.to_data();
+        let text = slot_text(1, &rows) + &slot_text(2, &rows);
+        Self { text, record: record.clone(), rows, newest: Some(Newest { write: 2, slot: Slot::Second }) }
     }
 
     /// Whether `text` is that of a file of slots, whole or damaged.
@@ -108,10 +111,10 @@ impl RecordFile {
     pub fn parse(text: String) -> Result<Self, RecordError> {
         if !Self::is_of_slots(&text) {
             let record = Record::from_json(&text)?;
-            return Ok(Self { text, record, newest: None });
+            return Ok(Self { text, rows: record.to_data(), record, newest: None });
         }
         let (newest, rows) = newest_of(&text)?;
-        Ok(Self { record: Record::from_data(&rows)?, newest: Some(newest), text })
+        Ok(Self { record: Record::from_data(&rows)?, rows, newest: Some(newest), text })
     }
 
     /// The state of the record that counts.
@@ -129,9 +132,10 @@ impl RecordFile {
     pub fn followed_by(&self, record: &Record) -> Self {
         let Some(newest) = self.newest else { return Self::new(record) };
         let next = Newest { write: newest.write.saturating_add(1), slot: newest.slot.other() };
+        let rows = record.to_data_after(&self.record, &self.rows);
         let mut text = self.text.clone();
-        text.replace_range(next.slot.range(), &slot_text(next.write, record));
-        Self { text, record: record.clone(), newest: Some(next) }
+        text.replace_range(next.slot.range(), &slot_text(next.write, &rows));
+        Self { text, record: record.clone(), rows, newest: Some(next) }
     }
 
     /// The only piece in which this file differs from the one that it [follows](Self::followed_by): its offset in bytes, and its text. `None`
@@ -163,11 +167,14 @@ impl Line {
     /// As it stands in the file, with its line end.
     fn print(&self) -> String {
         // Numbers and strings always serialise.
-        let mut json = serde_json::to_string(self).unwrap_or_default();
-        json.pop();
-        let check = short_digest(json.as_bytes());
+        let mut line = serde_json::to_string(self).unwrap_or_default();
+        line.pop();
+        let check = short_digest(line.as_bytes());
         let (before, after) = CHECK;
-        format!("{:<width$}\n", format!("{json}{before}{check}{after}"), width = LINE - 1)
+        line.extend([before, &check, after]);
+        let blanks = (LINE - 1).saturating_sub(line.len());
+        line.extend(std::iter::repeat_n(' ', blanks).chain(['\n']));
+        line
     }
 
     /// `None` if it was not printed by [`Line::print`].
@@ -192,12 +199,13 @@ fn digest_of(rows: &BTreeMap<String, String>) -> String {
     short_digest(&serde_json::to_vec(rows).unwrap_or_default())
 }
 
-fn slot_text(write: u64, record: &Record) -> String {
-    let rows = record.to_data();
-    let digest = digest_of(&rows);
-    let line = |row, text| Line { write, record: digest.clone(), row, text }.print();
+fn slot_text(write: u64, rows: &BTreeMap<String, String>) -> String {
+    let digest = digest_of(rows);
+    let line = |row: Option<&String>, text: Option<&String>| {
+        Line { write, record: digest.clone(), row: row.cloned(), text: text.cloned() }.print()
+    };
     let spare = line(None, None).repeat(LINES - rows.len());
-    rows.into_iter().map(|(row, text)| line(Some(row), Some(text))).collect::<String>() + &spare
+    rows.iter().map(|(row, text)| line(Some(row), Some(text))).collect::<String>() + &spare
 }
 
 /// What a slot has.

@@ -97,10 +97,20 @@ impl Record {
 
     /// The text form: `data` of a ConfigMap.
     pub fn to_data(&self) -> BTreeMap<String, String> {
+        self.to_data_after(&Self::default(), &BTreeMap::new())
+    }
+
+    /// The same, where `data` is that of `before`: a row that is in both is copied, since the text of a signature takes microseconds to make.
+    pub(super) fn to_data_after(
+        &self,
+        before: &Self,
+        data_before: &BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
         let mut data = BTreeMap::from([(VERSION_ROW.to_owned(), VERSION.to_owned())]);
         for kind in ConsensusKind::ALL {
             if let Some(row) = self.rows.get(kind) {
-                data.insert(kind.to_string(), row.to_string());
+                let same = data_before.get(kind.as_str()).filter(|_| before.rows.get(kind) == Some(row));
+                data.insert(kind.to_string(), same.cloned().unwrap_or_else(|| row.to_string()));
             }
         }
         if let Some(audit) = &self.audit {

@@ -136,8 +136,8 @@ impl Writer {
         self.health.wrote(lost.map_or(0, |(lines, _)| lines));
         let since = self.since_evidence.filter(|_| !has_evidence).unwrap_or(0);
         self.since_evidence = (has_evidence || self.since_evidence.is_some()).then_some(since + text.len());
-        for line in text.lines() {
-            self.witness.read(line);
+        if self.target.is_kept() {
+            text.lines().for_each(|line| self.witness.read(line));
         }
         self.unsynced.get_or_insert_with(Instant::now);
         if batch.iter().any(|entry| !matches!(entry, Entry::Noted(_))) {

@@ -25,7 +25,8 @@ impl Signer {
             return error;
         }
         let (session, (stage, took)) = (&key.record, trace.times.slowest());
-        let is_lock = |error: &RecordSessionError| matches!(error, RecordSessionError::Store(StoreError::FileLocked(_)));
+        let is_lock =
+            |error: &RecordSessionError| matches!(error, RecordSessionError::Store(StoreError::FileLocked(_)));
         let waited_for_lock = matches!(&error, SignError::Record(error) if is_lock(error))
             || trace.commit_failed.as_ref().is_some_and(is_lock);
         let medium = if waited_for_lock { Medium::LockedFile } else { session.medium() };

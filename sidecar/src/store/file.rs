@@ -326,8 +326,10 @@ impl Store for FileStore {
                 }
                 self.write_whole(&writer, name, &after)?;
             }
-            // A change in a directory that was moved meanwhile cannot be relied on.
-            self.directory.check()?;
+            // A change in a directory that was moved meanwhile cannot be relied on. A signer asks again before a signature leaves.
+            if !self.is_exclusive() {
+                self.directory.check()?;
+            }
             Ok(snapshot(after))
         })
     }

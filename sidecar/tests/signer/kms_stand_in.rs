@@ -111,12 +111,13 @@ impl KmsStandIn {
     /// Serves by TLS too, for as long as the process lives, and returns where.
     pub(crate) fn tls_endpoint(&self, own: &Certificate) -> String {
         let chain = vec![CertificateDer::from_pem_slice(own.certificate.as_bytes()).unwrap()];
-        let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(chain, PrivateKeyDer::from_pem_slice(own.key.as_bytes()).unwrap())
-            .unwrap();
+        let config =
+            rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(chain, PrivateKeyDer::from_pem_slice(own.key.as_bytes()).unwrap())
+                .unwrap();
         let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
         let listener = std::net::TcpListener::bind(crate::ports::free()).unwrap();
         listener.set_nonblocking(true).unwrap();

@@ -7,7 +7,7 @@ use super::moves::Moves;
 use rustix::fs::{AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, flock, fstat, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -224,9 +224,10 @@ impl Directory {
     }
 }
 
-/// The whole text of a file.
-pub(super) fn read_to_end(file: &File) -> Result<String, ReadError> {
+/// The whole text of a file, from its beginning.
+pub(super) fn read_to_end(mut file: &File) -> Result<String, ReadError> {
     let mut bytes = Vec::new();
+    file.rewind().map_err(ReadError::Failed)?;
     file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(ReadError::Failed)?;
     if bytes.len() as u64 > LONGEST {
         return Err(ReadError::Unusable(format!("it is longer than {LONGEST} bytes, which no record is").into()));

@@ -11,7 +11,7 @@ use crate::exit;
 use async_trait::async_trait;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::FileExt as _;
@@ -39,6 +39,8 @@ pub struct FileStore {
     writes: bool,
     /// The records whose file another process has locked, while a call here waits for it.
     awaited: Mutex<BTreeSet<RecordName>>,
+    /// What this process has brought to disk last.
+    durable: Mutex<BTreeMap<RecordName, ReadFile>>,
 }
 
 impl FileStore {
@@ -63,7 +65,7 @@ impl FileStore {
     /// Opens the records for reading only, while another process may use the directory.
     pub fn open_to_read(directory: &Path) -> Result<Self, StoreError> {
         let opened = Directory::open(directory).map_err(|error| unusable(directory, Cause::of(error)))?;
-        Ok(Self { directory: opened, writes: false, awaited: Mutex::default() })
+        Ok(Self { directory: opened, writes: false, awaited: Mutex::default(), durable: Mutex::default() })
     }
 
     /// Changes records by hand, also while a signer uses them: its next write is refused, and it reads what they say now.
@@ -114,7 +116,7 @@ impl FileStore {
             let file = self.directory.open_file(&file_name, access).map_err(failed)?;
             if !try_lock(&file, operation, &path)? {
                 let _awaited = Awaited::new(&self.awaited, name);
-                lock(&file, operation, deadline, &path)?;
+                in_place(|| lock(&file, operation, deadline, &path))?;
             }
             // Another file may have come into its place while this waited.
             if self.directory.is_named(&file, &file_name).map_err(|error| failed(ReadError::Failed(error)))? {
@@ -138,12 +140,26 @@ impl FileStore {
     fn read_record(&self, name: &RecordName, deadline: std::time::Instant) -> Result<Snapshot, StoreError> {
         self.directory.check()?;
         let file = self.open_record(name, Access::Read, deadline)?;
+        let mut text = self.read_text(&file, name)?;
         if self.writes {
+            let durable = locked(&self.durable).get(name).cloned();
+            if let Some(known) = durable.filter(|known| known.text() == text) {
+                return Ok(snapshot(known));
+            }
             // INVARIANT R9: A writer that has died since may have left this in the page cache only.
-            self.sync(&file, &file_of(name));
+            in_place(|| self.sync(&file, &file_of(name)));
+            text = self.read_text(&file, name)?;
         }
         let invalid = |source: RecordError| StoreError::Invalid { name: name.clone(), source };
-        Ok(snapshot(RecordFile::parse(self.read_text(&file, name)?).map_err(invalid)?))
+        let read = Arc::new(RecordFile::parse(text).map_err(invalid)?);
+        self.remember_durable(name, &read);
+        Ok(snapshot(read))
+    }
+
+    fn remember_durable(&self, name: &RecordName, contents: &ReadFile) {
+        if self.writes {
+            locked(&self.durable).insert(name.clone(), contents.clone());
+        }
     }
 
     /// Writes the slot in which `after` differs from `before`, if the file still has `before`.
@@ -267,18 +283,18 @@ struct Awaited<'a> {
 
 impl<'a> Awaited<'a> {
     fn new(all: &'a Mutex<BTreeSet<RecordName>>, name: &'a RecordName) -> Self {
-        names(all).insert(name.clone());
+        locked(all).insert(name.clone());
         Self { all, name }
     }
 }
 
 impl Drop for Awaited<'_> {
     fn drop(&mut self) {
-        names(self.all).remove(self.name);
+        locked(self.all).remove(self.name);
     }
 }
 
-fn names(all: &Mutex<BTreeSet<RecordName>>) -> MutexGuard<'_, BTreeSet<RecordName>> {
+fn locked<T>(all: &Mutex<T>) -> MutexGuard<'_, T> {
     // Each change is whole before anything could panic.
     all.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -292,14 +308,14 @@ fn file_of(name: &RecordName) -> String {
     format!("{name}.json")
 }
 
-fn snapshot(contents: RecordFile) -> Snapshot {
-    Snapshot { record: contents.record().clone(), lease: Lease::default(), basis: Basis::File(Arc::new(contents)) }
+fn snapshot(contents: ReadFile) -> Snapshot {
+    Snapshot { record: contents.record().clone(), lease: Lease::default(), basis: Basis::File(contents) }
 }
 
 #[async_trait]
 impl Store for FileStore {
     async fn read(&self, name: &RecordName, deadline: Instant) -> Result<Snapshot, StoreError> {
-        in_place(|| self.read_record(name, deadline.into_std()))
+        self.read_record(name, deadline.into_std())
     }
 
     async fn replace(
@@ -330,6 +346,8 @@ impl Store for FileStore {
             if !self.is_exclusive() {
                 self.directory.check()?;
             }
+            let after = Arc::new(after);
+            self.remember_durable(name, &after);
             Ok(snapshot(after))
         })
     }
@@ -345,7 +363,7 @@ impl Store for FileStore {
     }
 
     fn waits_for_another_process(&self, name: &RecordName) -> bool {
-        names(&self.awaited).contains(name)
+        locked(&self.awaited).contains(name)
     }
 
     fn check_place(&self) -> Result<(), StoreError> {

@@ -30,6 +30,7 @@ mod replicas;
 mod request_ids;
 mod scripted_api;
 mod sealed_env;
+mod sealed_input;
 mod small_disk;
 mod test_env;
 

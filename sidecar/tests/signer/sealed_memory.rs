@@ -113,6 +113,18 @@ fn no_output_of_a_whole_run_has_the_secret() {
 /// As in a pod: a process that is not dumpable has files in `/proc` that are root's.
 #[test]
 fn an_ordinary_user_unseals_and_has_the_metrics_of_its_process() {
+    let log = serve_as_ordinary_user(&[]);
+    assert!(!log.contains("could not be locked"), "{log}");
+}
+
+#[test]
+fn memory_that_may_not_be_locked_is_warned_of_and_signed_with() {
+    let log = serve_as_ordinary_user(&["prlimit", "--memlock=0:0"]);
+    assert!(log.contains("could not be locked") && log.contains("LimitMEMLOCK"), "{log}");
+}
+
+/// Serves until it can sign, as a user without privileges, started by the command `by`. Returns its log.
+fn serve_as_ordinary_user(by: &[&str]) -> String {
     let sealed = SealedEnv::new(&Control::default());
     let user = 65532;
     let owned = Command::new("chown").args(["-R", &format!("{user}:{user}")]).arg(&sealed.env.path).status().unwrap();
@@ -125,7 +137,8 @@ fn an_ordinary_user_unseals_and_has_the_metrics_of_its_process() {
     sealed.env.edit_config(built.to_str().unwrap(), module.to_str().unwrap());
     let (name, value) = sealed.module.environment();
     let log = sealed.env.path.join("log");
-    let mut command = Command::new("setpriv");
+    let mut command = Command::new(by.first().unwrap_or(&"env"));
+    command.args(by.iter().skip(1)).arg("setpriv");
     command.args([&format!("--reuid={user}"), &format!("--regid={user}"), "--clear-groups"]).arg(&program);
     command.args(["serve", "--config"]).arg(sealed.env.config_file());
     command.env("SOFTHSM2_CONF", sealed.env.softhsm_conf()).env(name, value);
@@ -156,4 +169,5 @@ fn an_ordinary_user_unseals_and_has_the_metrics_of_its_process() {
     }
     // It may have used less than a tick of the kernel.
     value("process_cpu_seconds_total");
+    read_to_string(&log).unwrap()
 }

@@ -12,6 +12,9 @@ use tezos_signer_operator::scope::{Namespace, Scope};
 use tezos_signer_operator::{api, client, controller, health, http, uninstall};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Kubernetes operator that runs remote signers for Tezos bakers, with keys in an HSM.
 #[derive(Parser)]
@@ -98,8 +101,9 @@ async fn run(signer_image: &str, health_address: SocketAddr, scopes: &BTreeSet<S
     // The first directives, so that RUST_LOG can override them. watch::events logs failing watches, once a minute and not twice a second.
     // kube's client logs each answer of 5xx without its words, among them the refusal of a mistyped field. Status and events have the words.
     let quiet = "kube_runtime::watcher=error,kube_client::client::builder=off";
-    let filter = tracing_subscriber::EnvFilter::try_new(format!("{quiet},{levels}"))?;
-    tracing_subscriber::fmt().json().flatten_event(true).with_span_list(false).with_env_filter(filter).init();
+    let filter: Targets = format!("{quiet},{levels}").parse()?;
+    let log = tracing_subscriber::fmt::layer().json().flatten_event(true).with_span_list(false);
+    tracing_subscriber::registry().with(filter).with(log).init();
 
     let client = client::client().await?;
     let watching: Vec<String> = scopes.iter().map(Scope::to_string).collect();

@@ -29,7 +29,9 @@ use tezos_signer_core::text::TextError;
 use tezos_signer_interop::interchange::Contradiction;
 use tezos_signer_interop::interchange::foreign::Format;
 use tezos_signer_interop::migrate::MigrateError;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Remote signer for Tezos bakers, with keys in an HSM, and tz4 keys sealed by it. It never signs two different payloads for one level and round.
 #[derive(Parser)]
@@ -330,12 +332,14 @@ fn keep_stdout() -> Result<(), CommandError> {
     own_stdout::keep_from_libraries().map_err(CommandError::Stdout)
 }
 
-/// Logs one JSON object per line to stderr, filtered by `RUST_LOG`. By default without cryptoki's message about a session that it cannot
+/// Logs one JSON object per line to stderr, filtered by `RUST_LOG`: a level, or `target=level`, with commas in between. By default without cryptoki's message about a session that it cannot
 /// close, which quotes the specification; the reason why the session was given up is logged elsewhere.
 fn log_as_json() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,cryptoki=off"));
-    let log = tracing_subscriber::fmt().json().flatten_event(true).with_span_list(false);
-    log.with_env_filter(filter).with_writer(std::io::stderr).init();
+    let levels = std::env::var("RUST_LOG").ok().and_then(|levels| levels.parse::<Targets>().ok());
+    let by_default = || Targets::new().with_default(tracing::Level::INFO).with_target("cryptoki", LevelFilter::OFF);
+    let log = tracing_subscriber::fmt::layer().json().flatten_event(true).with_span_list(false);
+    let log = log.with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(levels.unwrap_or_else(by_default)).with(log).init();
 }
 
 fn block_on<T>(future: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {

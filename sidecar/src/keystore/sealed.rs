@@ -12,7 +12,7 @@ use crate::keystore::sealed::entry::{Asked, Change, Entry};
 use crate::keystore::sealed::metrics::SealedMetrics;
 use crate::keystore::sealed::secret::{Secret, SecretError};
 use crate::keystore::sealed::unsealer::{UnsealError, Unsealer};
-use crate::keystore::{Keystore, KeystoreError};
+use crate::keystore::{Keystore, KeystoreError, TRIAL};
 use async_trait::async_trait;
 use prometheus::Registry;
 use std::collections::BTreeMap;
@@ -217,9 +217,6 @@ impl Keystore for SealedKeys {
         true
     }
 }
-
-/// What is signed where nobody asks for a signature: see the same of the token.
-const TRIAL: &[u8] = b"tezos-signer: does the sealed key sign? This is no Tezos payload.";
 
 /// How long a signature of each sealed key of `keys` takes, or why there is none.
 pub(crate) async fn examine(

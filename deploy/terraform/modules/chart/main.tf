@@ -1,11 +1,11 @@
 # The operator, by its chart. One release in a cluster.
 
 locals {
-  monitoring = var.prometheus_release == null ? {} : {
+  monitoring = { for name, value in {
     podMonitor       = { enabled = true, labels = { release = var.prometheus_release } }
     prometheusRule   = { enabled = true, labels = { release = var.prometheus_release } }
     grafanaDashboard = { enabled = true }
-  }
+  } : name => value if var.prometheus_release != null }
 
   values = merge({
     image           = { reference = var.operator_image }

@@ -9,10 +9,11 @@ locals {
   }
 
   # Who makes tz4 keys, not the signer. deploy/iam/seal.json has the rights, and this the key.
-  seal = jsondecode(file("${path.module}/../../../iam/seal.json"))
+  seal      = jsondecode(file("${path.module}/../../../iam/seal.json"))
+  seal_keys = { SealAndTryToUnseal = [for key in aws_kms_key.sealing : key.arn] }
   seal_statements = [
     for statement in local.seal.Statement :
-    statement.Sid == "SealAndTryToUnseal" ? merge(statement, { Resource = [for key in aws_kms_key.sealing : key.arn] }) : statement
+    merge(statement, { for sid, keys in local.seal_keys : "Resource" => keys if sid == statement.Sid })
   ]
 }
 

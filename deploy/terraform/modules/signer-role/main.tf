@@ -10,7 +10,6 @@ locals {
   cluster   = split("/", var.cluster_arn)[1]
 
   service_account = "${var.tezossigner}-signer"
-  irsa            = var.irsa_oidc_provider_arn != null
 
   trust_pod_identity = replace(replace(replace(replace(file("${local.iam}/trust-pod-identity.json"),
     "111122223333", local.account),
@@ -19,10 +18,11 @@ locals {
   "\"SERVICE-ACCOUNT\"", jsonencode(local.service_account))
 
   # arn:PARTITION:iam::ACCOUNT:oidc-provider/ISSUER
-  issuer = local.irsa ? join("/", slice(split("/", var.irsa_oidc_provider_arn), 1, length(split("/", var.irsa_oidc_provider_arn)))) : ""
+  provider_arn = var.irsa == null ? "" : var.irsa.oidc_provider_arn
+  issuer       = replace(local.provider_arn, "/^[^/]*//", "")
 
   trust_irsa = replace(replace(replace(file("${local.iam}/trust-irsa.json"),
-    "arn:aws:iam::111122223333:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/OIDC-ID", coalesce(var.irsa_oidc_provider_arn, "none")),
+    "arn:aws:iam::111122223333:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/OIDC-ID", local.provider_arn),
     "oidc.eks.eu-west-1.amazonaws.com/id/OIDC-ID", local.issuer),
   "system:serviceaccount:NAMESPACE:SERVICE-ACCOUNT", "system:serviceaccount:${var.namespace}:${local.service_account}")
 
@@ -39,17 +39,17 @@ locals {
   ]
 
   unseal = jsondecode(file("${local.iam}/unseal.json"))
-  unseal_statements = var.unseal == null ? [] : [
+  unseal_statements = [
     for statement in local.unseal.Statement : merge(statement, {
       Resource = [var.unseal.key_arn]
       Condition = {
         StringEquals = merge(statement.Condition.StringEquals, { "kms:EncryptionContext:publicKey" = var.unseal.public_keys })
       }
-    })
+    }) if var.unseal != null
   ]
 
   # docs/cloudhsm.md, «clusterId instead of addresses». AWS has no narrower resource for it.
-  describe_statements = var.describe_cloudhsm_clusters ? [{ Effect = "Allow", Action = "cloudhsm:DescribeClusters", Resource = "*" }] : []
+  describe_statements = [{ Effect = "Allow", Action = "cloudhsm:DescribeClusters", Resource = "*" }]
 
   policies = {
     sign     = local.sign_statements
@@ -61,7 +61,7 @@ locals {
 resource "aws_iam_role" "this" {
   name               = var.name
   description        = "The signers of TezosSigner ${var.namespace}/${var.tezossigner}"
-  assume_role_policy = local.irsa ? local.trust_irsa : local.trust_pod_identity
+  assume_role_policy = var.irsa == null ? local.trust_pod_identity : local.trust_irsa
 }
 
 resource "aws_iam_role_policy" "this" {
@@ -77,7 +77,7 @@ resource "aws_iam_role_policy" "this" {
 }
 
 resource "aws_eks_pod_identity_association" "this" {
-  count = local.irsa ? 0 : 1
+  count = var.irsa == null ? 1 : 0
 
   cluster_name    = local.cluster
   namespace       = var.namespace

@@ -5,5 +5,5 @@ output "role_arn" {
 
 output "annotations" {
   description = "For spec.serviceAccount.annotations of the TezosSigner: IRSA's annotation, or none with Pod Identity."
-  value       = local.irsa ? { "eks.amazonaws.com/role-arn" = aws_iam_role.this.arn } : {}
+  value       = var.irsa == null ? {} : { "eks.amazonaws.com/role-arn" = aws_iam_role.this.arn }
 }

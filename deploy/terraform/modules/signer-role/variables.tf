@@ -47,8 +47,8 @@ variable "describe_cloudhsm_clusters" {
   default     = false
 }
 
-variable "irsa_oidc_provider_arn" {
+variable "irsa" {
   description = "The cluster's OIDC provider: then the role is for IRSA, and the ServiceAccount needs an annotation (the output annotations). null: for Pod Identity, with an association."
-  type        = string
+  type        = object({ oidc_provider_arn = string })
   default     = null
 }

@@ -17,7 +17,7 @@ type policy struct {
 
 func TestTheRolesHaveTheRightsOfDeployIam(t *testing.T) {
 	t.Parallel()
-	applied := newTerraform(t).apply("e2e/infrastructure/testdata/everything", nil)
+	applied := everything(t)
 	const key = "arn:aws:kms:eu-central-1:111122223333:key/00000000-0000-0000-0000-000000000001" // the tests' provider makes them all alike
 	given := map[string]policy{}
 	trust := map[string]policy{}

@@ -8,6 +8,7 @@ package infrastructure
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"sigs.k8s.io/yaml"
@@ -31,9 +33,10 @@ var variables = map[string]string{
 	"public_access_cidrs": `["198.51.100.7/32"]`,
 }
 
+// As `make images` names them.
 const (
-	operatorImage = "111122223333.dkr.ecr.eu-central-1.amazonaws.com/bakers/tezos-signer-operator@sha256:1111111111111111111111111111111111111111111111111111111111111111"
-	signerImage   = "111122223333.dkr.ecr.eu-central-1.amazonaws.com/bakers/tezos-signer@sha256:2222222222222222222222222222222222222222222222222222222222222222"
+	operatorImage = "111122223333.dkr.ecr.eu-central-1.amazonaws.com/bakers/tezos-signer-operator:0123456789ab"
+	signerImage   = "111122223333.dkr.ecr.eu-central-1.amazonaws.com/bakers/tezos-signer:0123456789ab"
 )
 
 // A new module is formatted, and each of its variables and outputs says what it is.
@@ -87,7 +90,44 @@ func TestTerraformTakesTheModules(t *testing.T) {
 		tf.run(tf.directory(module), "init", "-backend=false")
 		tf.run(tf.directory(module), "validate")
 	}
-	tf.apply("e2e/infrastructure/testdata/everything", nil)
+	applied := everything(t)
+
+	// The chart takes each value that the module can set, and the caller's own win.
+	args := []string{"template", "release", filepath.Join(checkout, "charts/tezos-signer-operator")}
+	values, _ := applied.of("helm_release")[0]["values"].([]any)
+	for i, text := range values {
+		file := filepath.Join(tf.work, fmt.Sprint("values-", i, ".yaml"))
+		if err := os.WriteFile(file, []byte(text.(string)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "--values", file)
+	}
+	output, err := exec.Command(filepath.Join(checkout, "target/tools/helm"), args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	for _, part := range []string{"kind: PodMonitor", "kind: PrometheusRule", "release: kube-prometheus-stack", "interval: 30s", `value: "debug"`, "team: platform", "grafana_dashboard"} {
+		if !strings.Contains(string(output), part) {
+			t.Errorf("with everything that the module chart can set, the chart has no %s", part)
+		}
+	}
+}
+
+var once struct {
+	sync.Mutex
+	applied *state
+}
+
+// everything is what is there after an apply of testdata/everything, which takes a while.
+func everything(t *testing.T) state {
+	t.Helper()
+	once.Lock()
+	defer once.Unlock()
+	if once.applied == nil {
+		applied := newTerraform(t).apply("e2e/infrastructure/testdata/everything", nil)
+		once.applied = &applied
+	}
+	return *once.applied
 }
 
 // The three applies of the guide: without images; with them; and with all HSMs.

@@ -1,6 +1,6 @@
 // Writes aws.json and helm.json: the schemas of the resources that deploy/terraform uses, in the form of `terraform providers schema -json`.
 // They come from packages that HashiCorp has generated from the providers' own schemas (the prebuilt bindings of CDK for Terraform): their
-// TypeScript, which each file has in its source map, says of each argument whether it is required, optional or computed.
+// TypeScript (MPL-2.0; only names, types and flags are taken), which each file has in its source map, says of each argument whether it is required, optional or computed.
 //
 //   npm pack @cdktf/provider-aws@21.22.1 @cdktf/provider-helm@12.1.2      # and unpack both, into FOLDER/aws and FOLDER/helm
 //   node write.mjs FOLDER $(grep -rhoE '^resource "[a-z_0-9]+"' ../../../deploy/terraform | cut -d '"' -f 2 | sort -u)

@@ -26,13 +26,13 @@ variable "namespace" {
 }
 
 variable "operator_image" {
-  description = "The operator's image, with its digest. null, as in the first apply: the chart is not installed yet."
+  description = "The operator's image, as target/images/tezos-signer-operator.ref. null, as in the first apply: the chart is not installed yet."
   type        = string
   default     = null
 }
 
 variable "signer_image" {
-  description = "The signer's image, with its digest."
+  description = "The signer's image, as target/images/tezos-signer.ref."
   type        = string
   default     = null
 }

@@ -17,12 +17,12 @@ variable "namespace" {
 }
 
 variable "operator_image" {
-  description = "The operator's image with its digest, as `make images` writes it to target/images/tezos-signer-operator.ref."
+  description = "The operator's image: the complete reference, as `make images` writes it to target/images/tezos-signer-operator.ref."
   type        = string
 
   validation {
-    condition     = can(regex("@sha256:[0-9a-f]{64}$", var.operator_image))
-    error_message = "operator_image: expected a reference with a digest, such as the content of target/images/tezos-signer-operator.ref."
+    condition     = can(regex("^[^ /]+/.+(:[^/:@]+|@sha256:[0-9a-f]{64})$", var.operator_image)) && !endswith(var.operator_image, ":latest")
+    error_message = "operator_image: expected a registry, and a tag that is not latest or a digest, such as the content of target/images/tezos-signer-operator.ref."
   }
 }
 
@@ -31,8 +31,8 @@ variable "signer_image" {
   type        = string
 
   validation {
-    condition     = can(regex("@sha256:[0-9a-f]{64}$", var.signer_image))
-    error_message = "signer_image: expected a reference with a digest, such as the content of target/images/tezos-signer.ref."
+    condition     = can(regex("^[^ /]+/.+(:[^/:@]+|@sha256:[0-9a-f]{64})$", var.signer_image)) && !endswith(var.signer_image, ":latest")
+    error_message = "signer_image: expected a registry, and a tag that is not latest or a digest, such as the content of target/images/tezos-signer.ref."
   }
 }
 

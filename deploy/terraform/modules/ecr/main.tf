@@ -1,4 +1,4 @@
-# A repository for each image. Tags are immutable: what is called 0.3.0 stays that, and the chart names digests anyway. There is no rule
+# A repository for each image. Tags are immutable: those of `make images` are made of the content. There is no rule
 # that deletes old images: a node that pulls the image of a running signer again must find it.
 
 resource "aws_ecr_repository" "this" {

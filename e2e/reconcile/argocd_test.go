@@ -238,10 +238,25 @@ func TestNobodyFindsADifferenceInATezosSigner(t *testing.T) {
 		}
 		env.AwaitCreated(name)
 		env.AwaitIdle(o, time.Second)
-		for _, way := range [][]string{{"diff", "--server-side", "--field-manager", "argocd-controller"}, {"diff"}} {
-			if difference, err := env.Kubectl(string(text), append(way, "--filename", "-")...); err != nil {
-				t.Errorf("%s: kubectl %s: %v\n%s", name, strings.Join(way, " "), err, difference)
+		noDifference := func() {
+			t.Helper()
+			for _, way := range [][]string{{"diff", "--server-side", "--field-manager", "argocd-controller"}, {"diff"}} {
+				if difference, err := env.Kubectl(string(text), append(way, "--filename", "-")...); err != nil {
+					t.Errorf("%s: kubectl %s: %v\n%s", name, strings.Join(way, " "), err, difference)
+				}
 			}
+		}
+		noDifference()
+		// In an emergency: what the repository does not name, nobody takes back.
+		if output, err := env.Kubectl("", "patch", "tezossigner", name, "--namespace", operatorenv.Namespace, "--type", "merge", "--patch", `{"spec":{"suspend":true}}`); err != nil {
+			t.Fatalf("%v: %s", err, output)
+		}
+		noDifference()
+		if output, err := env.Kubectl(string(text), "apply", "--server-side", "--field-manager", "argocd-controller", "--filename", "-"); err != nil {
+			t.Fatalf("%v: %s", err, output)
+		}
+		if operatorenv.FieldOf(env.Get(operatorenv.Path("tezossigners", operatorenv.Namespace, name)), "spec", "suspend") != true {
+			t.Errorf("%s: a synchronisation has lifted suspend", name)
 		}
 	}
 }

@@ -212,21 +212,25 @@ type terraform struct {
 func newTerraform(t *testing.T) terraform {
 	t.Helper()
 	tf := terraform{t: t, work: t.TempDir()}
-	for _, name := range []string{"terraform", "tofu"} {
+	built, err := filepath.Abs(filepath.Join(checkout, "target/tools/tofu"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"terraform", "tofu", built} {
 		if path, err := exec.LookPath(name); err == nil && tf.program == "" {
 			tf.program = path
 		}
 	}
 	if tf.program == "" {
-		t.Skip("not run: neither terraform nor tofu is in PATH")
+		t.Fatal("neither terraform nor tofu is in PATH: make check-tools builds tofu then")
 	}
 	for _, folder := range []string{"deploy", "e2e/infrastructure/testdata"} {
 		if err := os.CopyFS(filepath.Join(tf.work, folder), os.DirFS(filepath.Join(checkout, folder))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	built := filepath.Join(tf.work, "provider")
-	if output, err := exec.Command("go", "build", "-C", "provider", "-o", built, ".").CombinedOutput(); err != nil {
+	provider := filepath.Join(tf.work, "provider")
+	if output, err := exec.Command("go", "build", "-C", "provider", "-o", provider, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, output)
 	}
 	for _, registry := range []string{"registry.terraform.io", "registry.opentofu.org"} {
@@ -239,7 +243,7 @@ func newTerraform(t *testing.T) terraform {
 			if err := os.MkdirAll(folder, 0o755); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.Link(built, filepath.Join(folder, "terraform-provider-"+name)); err != nil {
+			if err := os.Link(provider, filepath.Join(folder, "terraform-provider-"+name)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -85,6 +85,7 @@ for (const provider of ["aws", "helm"]) {
     const main = Object.keys(all.classes).find((name) => all.classes[name].includes(`tfResourceType = "${type}"`));
     resources[type] = blockOf(all, main);
   }
-  const schema = { provider: package_.cdktf.provider.name, version: package_.cdktf.provider.version, package: `${package_.name}@${package_.version}`, resources };
-  writeFileSync(`${provider}.json`, JSON.stringify(schema, null, 1) + "\n");
+  const head = JSON.stringify({ provider: package_.cdktf.provider.name, version: package_.cdktf.provider.version, package: `${package_.name}@${package_.version}` });
+  const lines = Object.entries(resources).map(([name, schema]) => `"${name}": ${JSON.stringify(schema)}`);
+  writeFileSync(`${provider}.json`, `${head.slice(0, -1)},\n"resources": {\n${lines.join(",\n")}\n}}\n`);
 }

@@ -110,7 +110,7 @@ func examples(t *testing.T, checkout string) map[string]string {
 			blocks = block.FindAllStringSubmatch(string(text), -1)
 		}
 		for _, b := range blocks {
-			if strings.Contains(b[1], "kind: TezosSigner\n") && !strings.Contains(b[1], "{…}") { // whole ones
+			if strings.Contains("\n"+b[1], "\nkind: TezosSigner\n") && !strings.Contains(b[1], "{…}") { // whole ones
 				found[file] += "---\n" + b[1]
 			}
 		}
@@ -223,6 +223,9 @@ func TestWhatTheAPIServerRefuses(t *testing.T) {
 		"a node's name":          {func(spec object) { octez(spec)["nodeEndpoint"] = "node:8732" }, "expected http://HOST:PORT"},
 		"a password":             {func(spec object) { octez(spec)["dalNode"] = "http://me:secret@node" }, "expected http://HOST:PORT"},
 		"a vote":                 {func(spec object) { octez(spec)["liquidityBakingVote"] = "maybe" }, "liquidityBakingVote"},
+		"the vote on":            {func(spec object) { octez(spec)["liquidityBakingVote"] = "on" }, ""},
+		"the vote off":           {func(spec object) { octez(spec)["liquidityBakingVote"] = "off" }, ""},
+		"the vote pass":          {func(spec object) { octez(spec)["liquidityBakingVote"] = "pass" }, ""},
 		"no such field":          {func(spec object) { octez(spec)["nodeEndpiont"] = "http://node" }, "nodeEndpiont"},
 		"no node":                {func(spec object) { delete(octez(spec), "nodeEndpoint") }, "nodeEndpoint"},
 		"ballots":                {func(spec object) { key(spec)["allow"] = []any{"block", "ballot"}; key(spec)["ballot"] = []any{"yay"} }, ""},

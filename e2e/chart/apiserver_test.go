@@ -32,7 +32,7 @@ func TestOnAnAPIServer(t *testing.T) {
 	helm(helms[0], "install", release, directory)
 	server.definePrometheusOperator(t)
 
-	for _, values := range append(switchFiles(t), everyValueFile) {
+	for _, values := range append(switchFiles(t), everyValueFile, eksctlFile) {
 		text, err := template(helms[0], "--values", values)
 		if err != nil {
 			t.Fatal(err)

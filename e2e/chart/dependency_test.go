@@ -90,3 +90,17 @@ func TestHooksAreRenderedForHelmOnly(t *testing.T) {
 		t.Errorf("switched off, it prints %v", found)
 	}
 }
+
+// The check is a hook of the parent's release then.
+func TestTheUninstallCheckIsThereAsADependency(t *testing.T) {
+	for _, helm := range helms {
+		text, err := templateParent(t, helm, "alias: operator", "operator: {uninstallCheck: {renderMode: always}}")
+		if err != nil {
+			t.Fatal(err)
+		}
+		job := objectsOf(t, text)["Job "+namespace+"/"+release+"-uninstall-check"]
+		if job.Metadata.Annotations["helm.sh/hook"] != "pre-delete" {
+			t.Errorf("%s: the check is %v", helm, job)
+		}
+	}
+}

@@ -29,7 +29,7 @@ func TestEverySwitch(t *testing.T) {
 
 // A user has Helm 3 or Helm 4.
 func TestBothHelmsRenderTheSame(t *testing.T) {
-	for _, values := range append(switchFiles(t), directory+"/values.yaml") {
+	for _, values := range append(switchFiles(t), directory+"/values.yaml", eksctlFile) {
 		t.Run(filepath.Base(values), func(t *testing.T) {
 			t.Parallel()
 			args := []string{"--values", releaseFile, "--values", values}
@@ -39,6 +39,9 @@ func TestBothHelmsRenderTheSame(t *testing.T) {
 		})
 	}
 }
+
+// The values of those who use eksctl. Those that Terraform writes are a switch.
+const eksctlFile = "../../deploy/eksctl/values.yaml"
 
 // With it, `helm template` makes what `helm install` does.
 const releaseFile = "testdata/release.yaml"

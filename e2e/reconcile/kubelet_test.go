@@ -22,7 +22,8 @@ type kubelet struct {
 	lock    sync.Mutex
 	records []string // whose holder is the first pod that asks
 	holder  string
-	pods    map[string]string // addresses by pod
+	pods    map[string]string               // addresses by pod
+	say     func(answer object, key object) // changes what signers answer, unless nil; key is the first one
 }
 
 func newKubelet(t *testing.T, env *operatorenv.Env, subnet int, records ...string) *kubelet {
@@ -97,10 +98,24 @@ func (k *kubelet) answer(w http.ResponseWriter, pod string) {
 			"suspended": false, "ceiling": nil, "reason": nil, "hsm": nil, "rows": object{},
 		})
 	}
-	json.NewEncoder(w).Encode(object{
+	answer := object{
 		"ready": true, "started": true, "identity": pod, "hsm": object{"ready": true, "reason": nil},
 		"tls": nil, "peerTls": nil, "keys": keys, "reasons": []any{},
-	})
+	}
+	if k.say != nil {
+		k.say(answer, keys[0].(object))
+	}
+	json.NewEncoder(w).Encode(answer)
+}
+
+// says has the signers answer something else, and a pod change, so that the operator asks again.
+func (k *kubelet) says(say func(answer, key object), pod string, s state) {
+	k.t.Helper()
+	k.lock.Lock()
+	k.say = say
+	k.lock.Unlock()
+	k.set(pod, s)
+	k.env.Change(operatorenv.Path("pods", operatorenv.Namespace, pod), func(o object) { annotations(o)["e2e/asked"] = time.Now().String() })
 }
 
 // sidecarStatus is the status of a container that runs beside a signer.

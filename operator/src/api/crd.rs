@@ -45,15 +45,29 @@ pub enum CrdError {
 
 /// The definition, for `kubectl apply`.
 pub fn crd_yaml() -> Result<String, CrdError> {
-    Ok(format!("{GENERATED}{}", serde_yaml::to_string(&definition()?)?))
+    Ok(format!("{GENERATED}{}", yaml(&definition()?)?))
 }
+
+/// YAML that Helm and kubectl read as it is meant: to them `on` and `off` without quotes are booleans (YAML 1.1), and no value of an
+/// enumeration of texts.
+fn yaml(crd: &CustomResourceDefinition) -> Result<String, serde_yaml::Error> {
+    let quoted = |line: &str| match line.trim_start().strip_prefix("- ") {
+        Some(word) if BOOLEANS_OF_YAML_1_1.contains(&word) => {
+            format!("{}- '{word}'\n", &line[..line.len() - line.trim_start().len()])
+        }
+        _ => format!("{line}\n"),
+    };
+    Ok(serde_yaml::to_string(crd)?.lines().map(quoted).collect())
+}
+
+const BOOLEANS_OF_YAML_1_1: [&str; 6] = ["on", "off", "yes", "no", "y", "n"];
 
 /// The definition as a template of the chart: uninstalling the chart keeps it, because deleting it would delete every
 /// TezosSigner.
 pub fn helm_template() -> Result<String, CrdError> {
     let mut crd = definition()?;
     crd.metadata.annotations.get_or_insert_default().insert("helm.sh/resource-policy".to_owned(), "keep".to_owned());
-    Ok(format!("{GENERATED}{{{{- if .Values.crds.enabled }}}}\n{}{{{{- end }}}}\n", serde_yaml::to_string(&crd)?))
+    Ok(format!("{GENERATED}{{{{- if .Values.crds.enabled }}}}\n{}{{{{- end }}}}\n", yaml(&crd)?))
 }
 
 #[cfg(test)]
@@ -112,6 +126,16 @@ mod tests {
         ] {
             let is = std::fs::read_to_string(root.join(file)).unwrap();
             assert!(is == text, "{file} is not what the types say: commit the result of `make crds`");
+        }
+    }
+
+    /// What Helm and kubectl read as a boolean is no value of a text.
+    #[test]
+    fn no_value_of_an_enumeration_is_a_boolean_to_kubectl() {
+        let text = crd_yaml().unwrap();
+        assert!(text.contains("- 'on'\n") && text.contains("- 'off'\n"), "{text}");
+        for word in BOOLEANS_OF_YAML_1_1 {
+            assert!(!text.lines().any(|line| line.trim() == format!("- {word}")), "{word} is not quoted");
         }
     }
 

@@ -40,7 +40,7 @@ CHECK := packages format module-circles file-length clippy check-tools dependenc
 TEST  := $(CHECK) fuzz-short images deb \
 	--lane cluster-test monitoring-test api-test \
 	--lane hsm-matrix soak-short chart-test reconcile-test standalone-test
-LONG  := model fuzz soak mutants nemesis scale test-steady-state test-operator-absent cost upgrade-test sbom images-reproducible images-arm64 images-engine
+LONG  := terraform-test model fuzz soak mutants nemesis scale test-steady-state test-operator-absent cost upgrade-test sbom images-reproducible images-arm64 images-engine
 
 .PHONY: check
 check: ## After each change: all that needs neither a cluster nor images
@@ -103,6 +103,12 @@ chart-lint: # The chart by both Helms, and the workflows
 go-test: # Go vet, and the Go tests that need no cluster
 	$(call say,Go)
 	for module in $(GO_MODULES); do (cd $$module && go vet ./... && go test ./...); done
+
+.PHONY: terraform-test
+terraform-test: # Terraform or OpenTofu, which is built where neither is there, applies the modules of deploy/terraform with providers that make nothing
+	$(call say,Terraform)
+	e2e/cluster/install tofu
+	cd e2e && E2E=1 go test -count 1 ./infrastructure
 
 .PHONY: rust-test
 rust-test: # The Rust tests; SoftHSM2 is the token

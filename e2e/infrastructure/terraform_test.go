@@ -211,6 +211,9 @@ type terraform struct {
 
 func newTerraform(t *testing.T) terraform {
 	t.Helper()
+	if os.Getenv("E2E") != "1" {
+		t.Skip("needs Terraform or OpenTofu: make terraform-test")
+	}
 	tf := terraform{t: t, work: t.TempDir()}
 	built, err := filepath.Abs(filepath.Join(checkout, "target/tools/tofu"))
 	if err != nil {
@@ -222,7 +225,7 @@ func newTerraform(t *testing.T) terraform {
 		}
 	}
 	if tf.program == "" {
-		t.Fatal("neither terraform nor tofu is in PATH: make check-tools builds tofu then")
+		t.Fatal("neither terraform nor tofu is in PATH: e2e/cluster/install tofu builds tofu then")
 	}
 	for _, folder := range []string{"deploy", "e2e/infrastructure/testdata"} {
 		if err := os.CopyFS(filepath.Join(tf.work, folder), os.DirFS(filepath.Join(checkout, folder))); err != nil {

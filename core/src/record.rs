@@ -7,6 +7,7 @@ mod lease;
 mod name;
 mod owner;
 mod rows;
+mod slots;
 mod suspension;
 mod text;
 
@@ -14,11 +15,12 @@ pub use annotations::{
     CHAIN_ANNOTATION, EXTERNAL_SIGNER_ANNOTATION, HOLDER_ADDRESS_ANNOTATION, LEASE_ANNOTATION, OWNER_ANNOTATION,
     PUBLIC_KEY_HASH_ANNOTATION, SUSPENDED_BY_SPEC_ANNOTATION,
 };
-pub use file::{RecordFile, SLOT, SlotsError};
+pub use file::RecordFile;
 pub use lease::Lease;
 pub use name::{RECORDS_NAMESPACE, RecordName, RecordNameError};
 pub use owner::{Owner, OwnerError};
 pub use rows::{Row, RowError, Rows, Stored};
+pub use slots::{SLOT, SlotsError};
 pub use suspension::suspend_by_spec;
 pub use text::{CEILING_ROW, RecordError, SUSPEND_ROW};
 

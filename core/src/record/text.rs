@@ -3,8 +3,8 @@
 
 use super::Record;
 use super::annotations::LEASE_ANNOTATION;
-use super::file::SlotsError;
 use super::rows::RowError;
+use super::slots::SlotsError;
 use crate::cause::Cause;
 use crate::json;
 use crate::position::ConsensusKind;

@@ -268,6 +268,9 @@ fn bytes_of(text: &str) -> Vec<u8> {
     hex::decode(text.replace("\\x", "")).unwrap_or_else(|_| text.as_bytes().to_vec())
 }
 
+/// Whether a lazy signer leaves out a call, which is the first number of all, where the second is that of the rename.
+type IsLeftOut = fn(usize, usize, &Event) -> bool;
+
 /// One signature that was given out.
 struct Released {
     kind: &'static str,
@@ -378,7 +381,6 @@ fn on_no_disk_that_a_power_loss_may_leave_is_anything_signed_a_second_time() {
 
     // It can fail: of a signer that leaves one of them out, a disk is found on which a promise is broken.
     let renamed = events.iter().position(|event| matches!(event, Event::Renamed(..))).unwrap();
-    type IsLeftOut = fn(usize, usize, &Event) -> bool;
     let lazy_signers: [(&str, usize, IsLeftOut); 3] = [
         ("fsync of the directory", 1, |_, _, event| *event == Event::SyncedDirectory),
         ("fsync of the whole file", 1, |i, renamed, event| i < renamed && matches!(event, Event::SyncedFile(_))),

@@ -17,7 +17,7 @@ type Spoil = fn(&Path, &str);
 const SPOILS_OF_SLOTS: [(&str, Spoil); 5] = [
     ("it has 4096 bytes, and a file of a record has 8192", |path, text| std::fs::write(path, &text[..4096]).unwrap()),
     ("its line 1 was edited or damaged", |path, text| {
-        std::fs::write(path, text.replacen("\"text\":\"", "\"text\":\"1", 1)[..8192].to_owned()).unwrap();
+        std::fs::write(path, &text.replacen("\"text\":\"", "\"text\":\"1", 1)[..8192]).unwrap();
     }),
     ("its line 9 was edited or damaged", |path, text| {
         std::fs::write(path, format!("{}{}", &text[..4096], "\0".repeat(4096))).unwrap();

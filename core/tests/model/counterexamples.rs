@@ -7,6 +7,7 @@ use crate::rules::Rules;
 use crate::scenario::Scenario;
 use crate::scenarios as in_;
 use crate::search::{Found, search};
+use crate::slots::Slots;
 use crate::symbols::{SignatureId, Symbols};
 use crate::world::Cluster;
 use tezos_signer_core::key::Curve;
@@ -24,6 +25,13 @@ fn on_disk(what: &str, promise: Promise, without: impl FnOnce(&mut Rules)) {
     let mut rules = Rules::ALL;
     without(&mut rules);
     print(what, "files on a disk", promise, search(&Disk::new(rules, Curve::Secp256k1), &[promise]));
+}
+
+/// The same of the slots of one file.
+fn in_slots(what: &str, promise: Promise, without: impl FnOnce(&mut Rules)) {
+    let mut rules = Rules::ALL;
+    without(&mut rules);
+    print(what, "slots on a disk", promise, search(&Slots::new(rules, Curve::Secp256k1), &[promise]));
 }
 
 fn print(what: &str, scenario: &str, promise: Promise, found: Found) {
@@ -167,16 +175,16 @@ fn only_ecdsa_makes_two_signatures_of_one_payload() {
 
 /// The rules of the files. `failed_rename` was a hole until the model showed it: a rename that reported an error may have happened,
 /// and what the file then showed was released before the directory was synced.
-macro_rules! without_on_disk {
-    ($($test:ident: $what:literal, $promise:ident, $rules:ident => $off:expr;)+) => {$(
+macro_rules! without {
+    ($store:ident: $($test:ident: $what:literal, $promise:ident, $rules:ident => $off:expr;)+) => {$(
         #[test]
         fn $test() {
-            on_disk($what, Promise::$promise, |$rules| $off);
+            $store($what, Promise::$promise, |$rules| $off);
         }
     )+};
 }
 
-without_on_disk! {
+without! { on_disk:
     sync_file: "a new file is on disk before it takes its place", Replayable, rules => rules.sync_file = false;
     sync_directory: "the directory is on disk before the commit is one", OneSignature,
         rules => rules.sync_directory = false;
@@ -185,4 +193,16 @@ without_on_disk! {
     sync_on_opening: "INVARIANT R9: opening syncs first", OneSignature, rules => rules.sync_on_opening = false;
     whole_file: "a file is written beside the old one", Replayable, rules => rules.whole_file = false;
     lock_directory: "one process at a time has the directory", OneSignature, rules => rules.lock_directory = false;
+}
+
+// `write_again_on_opening` was a hole until the model was asked: a write whose fsync had failed was shown to the next process, and released.
+without! { in_slots:
+    write_older_slot: "a write replaces the older state", Replayable, rules => rules.write_older_slot = false;
+    sync_slot: "a slot is on disk before its write is a commit", OneSignature, rules => rules.sync_slot = false;
+    failed_sync_of_slot: "INVARIANT R8: a failed fdatasync ends the process", OneSignature,
+        rules => rules.end_after_failed_sync = false;
+    sync_slots_on_opening: "INVARIANT R9: opening syncs first", OneSignature, rules => rules.sync_on_opening = false;
+    write_again_on_opening: "INVARIANT R9: opening writes the slots again", OneSignature,
+        rules => rules.write_again_on_opening = false;
+    refuse_damage: "INVARIANT R16: damage is refused", OneSignature, rules => rules.refuse_damage = false;
 }

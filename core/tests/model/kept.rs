@@ -7,6 +7,7 @@ use crate::rules::Rules;
 use crate::scenario::Scenario;
 use crate::scenarios as in_;
 use crate::search::{Found, Model, search};
+use crate::slots::Slots;
 use crate::world::Cluster;
 use std::time::Instant;
 use tezos_signer_core::key::Curve;
@@ -62,6 +63,13 @@ kept! {
 #[test]
 fn disk() {
     kept("files on a disk", &Disk::new(Rules::ALL, Curve::Secp256k1));
+}
+
+#[test]
+fn slots() {
+    for scheme in [Curve::Ed25519, Curve::Secp256k1, Curve::P256, Curve::Bls12381] {
+        kept(&format!("{scheme}: slots on a disk"), &Slots::new(Rules::ALL, scheme));
+    }
 }
 
 /// The scenarios above with a key of another scheme. The first have small bounds.

@@ -31,6 +31,7 @@ mod scenarios;
 mod search;
 mod secret;
 mod signing;
+mod slots;
 mod surroundings;
 mod symbols;
 mod world;

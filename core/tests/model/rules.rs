@@ -100,6 +100,16 @@ pub(crate) struct Rules {
     pub(crate) whole_file: bool,
     /// One process at a time has the directory.
     pub(crate) lock_directory: bool,
+
+    // The slots of a file: `core::record::slots`.
+    /// A write replaces the older state, and leaves the newest one whole.
+    pub(crate) write_older_slot: bool,
+    /// A slot is on disk before its write is a commit.
+    pub(crate) sync_slot: bool,
+    /// INVARIANT R9: Opening writes the slots again: data whose fsync failed is still shown.
+    pub(crate) write_again_on_opening: bool,
+    /// INVARIANT R16: Damage is refused, and not taken for a write that was cut.
+    pub(crate) refuse_damage: bool,
 }
 
 impl Rules {
@@ -148,5 +158,9 @@ impl Rules {
         sync_on_opening: true,
         whole_file: true,
         lock_directory: true,
+        write_older_slot: true,
+        sync_slot: true,
+        write_again_on_opening: true,
+        refuse_damage: true,
     };
 }

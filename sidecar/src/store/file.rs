@@ -139,21 +139,31 @@ impl FileStore {
 
     fn read_record(&self, name: &RecordName, deadline: std::time::Instant) -> Result<Snapshot, StoreError> {
         self.directory.check()?;
-        let file = self.open_record(name, Access::Read, deadline)?;
-        let mut text = self.read_text(&file, name)?;
+        let mut text = self.read_text(&self.open_record(name, Access::Read, deadline)?, name)?;
         if self.writes {
             let durable = locked(&self.durable).get(name).cloned();
             if let Some(known) = durable.filter(|known| known.text() == text) {
                 return Ok(snapshot(known));
             }
-            // INVARIANT R9: A writer that has died since may have left this in the page cache only.
-            in_place(|| self.sync(&file, &file_of(name)));
-            text = self.read_text(&file, name)?;
+            text = in_place(|| self.bring_to_disk(name, deadline))?;
         }
         let invalid = |source: RecordError| StoreError::Invalid { name: name.clone(), source };
         let read = Arc::new(RecordFile::parse(text).map_err(invalid)?);
         self.remember_durable(name, &read);
         Ok(snapshot(read))
+    }
+
+    /// Returns the text of a record's file, which is on disk then. INVARIANT R9: Whoever has written it may have died before it was, or because it
+    /// could not be: then the kernel may have dropped the data, still show it, and say that all is well. So slots are written again, as they
+    /// are.
+    fn bring_to_disk(&self, name: &RecordName, deadline: std::time::Instant) -> Result<String, StoreError> {
+        let (file, file_name) = (self.open_record(name, Access::Write, deadline)?, file_of(name));
+        let text = self.read_text(&file, name)?;
+        if RecordFile::is_of_slots(&text) {
+            file.write_all_at(text.as_bytes(), 0).map_err(|error| self.write_failed(&file_name, error))?;
+        }
+        self.sync(&file, &file_name);
+        Ok(text)
     }
 
     fn remember_durable(&self, name: &RecordName, contents: &ReadFile) {

@@ -159,3 +159,19 @@ fn a_record_that_is_read_again_is_brought_to_disk_first() {
     assert_eq!(signer.ended().code(), Some(74), "{}", signer.log());
     drop(strace);
 }
+
+/// INVARIANT R9: What a failed fsync has left is shown like what is on disk, and a later fsync says that all is well. Only data that is written
+/// again is brought to disk, or fails.
+#[test]
+fn slots_that_another_process_has_written_are_written_again_before_anything_is_decided_on_them() {
+    let env = TestEnv::new();
+    let (key, low) = (env.tz3(), attestation(FLOOR + 3, 0, 1));
+    let signer = Signer::start(&env);
+    env.run(&["watermarks", "raise", "--level", &(FLOOR + 5).to_string()]).succeeded();
+    let strace = Strace::attach(&signer, "pwrite64", "error=EIO");
+    let output = signer.sign(&key, &low).refused(502);
+    assert!(output.contains("cannot be written: Input/output error"), "{output}");
+    drop(strace);
+    signer.sign(&key, &low).refused(409);
+    signer.signature(&key, &attestation(FLOOR + 6, 0, 1));
+}

@@ -23,7 +23,7 @@ Examples:
   kubectl tezos-signer rotate baker-one --baker tz1…
   kubectl tezos-signer support-bundle --namespace bakers
 
-Exit status: 0 if it was done and all is well; 1 if it was not, with the reason on standard error."
+Exit status: 0 if the command did what it says; 1 if not, with the reason on standard error."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]

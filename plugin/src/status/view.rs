@@ -268,14 +268,10 @@ fn key_view(
         [block, preattestation, attestation].into_iter().flatten().filter(|row| row.signed).map(|row| row.level).max();
     let behind = head.zip(highest).map(|(head, level)| i64::from(head.get()) - level);
     let ready = match best {
-        Some((_, ready, live, _)) => Some(
-            *ready
-                && held.is_some()
-                && live.hsm.is_none()
-                && !live.suspended
-                && !live.went_back
-                && !live.is_at_ceiling(),
-        ),
+        Some((_, ready, live, reasons)) => {
+            let is_well = held.is_some() && live.hsm.is_none() && !live.suspended && !live.went_back && !live.is_at_ceiling();
+            Some(is_well && (*ready || are_of_other_keys(reasons, &key.public_key_hash)))
+        }
         None => of_operator.ready.map(|ready| ready && !key.suspended),
     };
     let suspended = best.map_or(key.suspended, |(_, _, live, _)| live.suspended);
@@ -305,6 +301,11 @@ fn key_view(
         source: Some(source),
         read_at: read_at.filter(|_| source == "status"),
     }
+}
+
+/// Whether a signer is not ready because of other keys only: reasons about one key begin with its address.
+fn are_of_other_keys(reasons: &[String], key: &str) -> bool {
+    !reasons.is_empty() && reasons.iter().all(|reason| reason.starts_with("tz") && !reason.starts_with(key))
 }
 
 /// Why a key does not sign. The operator's sentence says what to do; where it says that all is well, the signer's own is newer.

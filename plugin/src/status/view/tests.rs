@@ -173,6 +173,18 @@ fn what_a_signer_says_is_newer_than_what_the_operator_reported() {
 }
 
 #[test]
+fn a_key_signs_although_another_one_of_its_signer_does_not() {
+    let with = |reason: &str| {
+        let mut status = answer(false, true, 15_182_000, None);
+        status.reasons = vec![reason.to_owned()];
+        view(&signer("a", WELL, 3), vec![pod("a-x-y", status, vec![])], None).keys[0].ready
+    };
+    assert_eq!(with("tz2BFTyPeYRzxd5aiBchbXN3WCZhx7BqbMBq: the key is not in the token"), Some(true));
+    assert_eq!(with(&format!("{KEY}: its lease has no holder yet")), Some(false));
+    assert_eq!(with("the audit log cannot be written: no space"), Some(false));
+}
+
+#[test]
 fn an_operator_that_is_away_is_noticed_if_keys_have_signed_since() {
     let notes = |minutes, level| {
         view(&signer("a", WELL, minutes), vec![pod("a-x-y", answer(true, true, level, None), vec![])], None).notes

@@ -110,11 +110,11 @@ impl Cluster {
             Scope::Everywhere => self.list(TEZOS_SIGNERS, None, &ListParams::default()).await?,
             Scope::Namespace(namespace) => self.list(TEZOS_SIGNERS, Some(namespace), &ListParams::default()).await?,
             Scope::Named(namespace, names) => {
-                let mut named = Vec::new();
+                let mut each = Vec::new();
                 for name in names {
-                    named.push(self.signer(namespace, name).await?);
+                    each.push(self.signer(namespace, name).await?);
                 }
-                named
+                each
             }
         };
         signers.sort_by(|DeserializeGuard(a), DeserializeGuard(b)| {
@@ -189,7 +189,7 @@ impl Cluster {
         .await
     }
 
-    /// The answer of a signer's admin port, which no NetworkPolicy and no security group keeps from the kubelet of its node.
+    /// The answer of a signer's admin port. No `NetworkPolicy` and no security group keeps it from the kubelet of its node.
     pub(crate) async fn ask_signer(&self, namespace: &str, pod: &str, path: &str) -> Result<Vec<u8>, PluginError> {
         self.get_from_pod(namespace, pod, ADMIN_PORT, path).await
     }

@@ -11,7 +11,7 @@ use kube::ResourceExt;
 /// The verbs whose arguments are names of TezosSigners.
 const WITH_NAMES: [&str; 7] = ["status", "suspend", "resume", "watermarks", "check", "rotate", "support-bundle"];
 
-/// What kubectl is told after the words: complete no files (as cobra's ShellCompDirectiveNoFileComp).
+/// What kubectl is told after the words: complete no files (as cobra's `ShellCompDirectiveNoFileComp`).
 const NO_FILES: &str = ":4\n";
 
 /// The options of `completion`.

@@ -3,6 +3,7 @@
 use crate::error::PluginError;
 use clap::ValueEnum;
 use serde::Serialize;
+use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 
 /// How a command prints.
@@ -44,7 +45,8 @@ pub(crate) fn table(titles: &[&str], rows: &[Vec<String>], width: Option<usize>)
         let mut line = String::new();
         for (cell, width) in cells.zip(&widths) {
             let cell: String = cell.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
-            line.push_str(&format!("{cell:<width$}  "));
+            // Into a String it never fails.
+            let _ = write!(line, "{cell:<width$}  ");
         }
         cut(line.trim_end(), width) + "\n"
     };

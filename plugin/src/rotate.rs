@@ -12,7 +12,7 @@ use chain::{Chain, Consensus};
 use clap::Args;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use plan::{KeyState, Plan, Situation};
+use plan::{BakerForm, KeyState, Plan, Situation};
 use tezos_signer_core::key::{ChainId, PublicKeyHash, SigningPublicKey};
 use tezos_signer_operator::api::TezosSigner;
 
@@ -66,19 +66,19 @@ async fn situation(
     chain: Chain,
     consensus: Consensus,
 ) -> Result<Situation, PluginError> {
-    let shown = status::shown(cluster, signer).await;
+    let seen = status::shown(cluster, signer).await;
     let keys = signer.spec.keys.iter().filter(|key| !key.companion).filter_map(|key| {
         let public_key: SigningPublicKey = key.public_key.parse().ok()?;
         let hash = public_key.hash().to_string();
-        let view = shown.keys.iter().find(|view| view.public_key_hash == hash);
+        let view = seen.keys.iter().find(|view| view.public_key_hash == hash);
         let rows = view.map(|view| [view.block, view.preattestation, view.attestation]);
-        let signed = rows.into_iter().flatten().flatten().filter(|row| row.signed).map(|row| row.level).max();
+        let last = rows.into_iter().flatten().flatten().filter(|row| row.signed).map(|row| row.level).max();
         Some(KeyState {
             address: hash,
             public_key: key.public_key.clone(),
             ready: view.and_then(|view| view.ready).unwrap_or(false),
             why_not: view.and_then(|view| view.why_not.clone()),
-            signed,
+            signed: last,
         })
     });
     let octez = signer.spec.baker.as_ref().and_then(|baker| baker.octez.as_ref());
@@ -88,7 +88,7 @@ async fn situation(
         baker: arguments.baker.to_string(),
         keys: keys.collect(),
         given: arguments.new_key.as_ref().map(|key| (key.hash().to_string(), key.to_string())),
-        delegate: octez.map(|octez| octez.delegate.clone()),
+        baker_form: octez.map_or(BakerForm::Other, |octez| BakerForm::Octez { delegate: octez.delegate.clone() }),
         chain,
         consensus,
     })

@@ -3,9 +3,10 @@
 
 mod outcome;
 
-use crate::cluster::{Cluster, ConnectionArguments, Scope, TEZOS_SIGNERS};
+use crate::cluster::{Cluster, ConnectionArguments, TEZOS_SIGNERS};
 use crate::error::{PluginError, Right};
 use crate::output::{self, Output};
+use crate::status;
 use clap::Args;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt as _;
@@ -45,10 +46,7 @@ pub(crate) async fn run(
     output: Output,
 ) -> Result<(), PluginError> {
     let cluster = connection.connect().await?;
-    let scope = match arguments.all {
-        true => Scope::Namespace(cluster.namespace.clone()),
-        false => Scope::Named(cluster.namespace.clone(), arguments.names.clone()),
-    };
+    let scope = status::scope(&cluster, &arguments.names, false);
     let signers = cluster.signers(&scope).await?;
     if signers.is_empty() {
         return Err(PluginError::NotFound(format!("TezosSigner in the namespace {}", cluster.namespace)));

@@ -11,6 +11,7 @@ use kube::ResourceExt as _;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use tezos_signer_core::position::{ConsensusKind, Round};
 use tezos_signer_core::record::{Lease, OWNER_ANNOTATION, Record, Stored};
 use tezos_signer_operator::api::KeyStatus;
@@ -171,7 +172,7 @@ impl RecordView {
             }
         }
         (self.ceiling, self.suspended) = (view.ceiling, view.suspended);
-        self.holder = view.holder.clone();
+        self.holder.clone_from(&view.holder);
         self.since = key.holder.as_ref().and_then(|holder| holder.since.as_ref()).map(|since| since.0);
         self.term = key.holder.as_ref().and_then(|holder| holder.term.try_into().ok());
         self
@@ -223,11 +224,12 @@ fn draw(views: &[RecordView], everywhere: bool, width: Option<usize>, notes: &BT
     };
     for view in views {
         if let Some(problem) = &view.problem {
-            text.push_str(&format!("{}/{}, {}: {problem}\n", view.namespace, view.name, view.record));
+            // Into a String it never fails.
+            let _ = writeln!(text, "{}/{}, {}: {problem}", view.namespace, view.name, view.record);
         }
     }
     for note in notes {
-        text.push_str(&format!("Note: {note}\n"));
+        let _ = writeln!(text, "Note: {note}");
     }
     text
 }

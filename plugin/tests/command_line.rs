@@ -5,7 +5,12 @@ use std::process::{Command, Output};
 
 fn plugin(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-tezos_signer"));
-    command.args(arguments).env("KUBECONFIG", "/nowhere/kubeconfig").env_remove("KUBERNETES_SERVICE_HOST").output().unwrap()
+    command
+        .args(arguments)
+        .env("KUBECONFIG", "/nowhere/kubeconfig")
+        .env_remove("KUBERNETES_SERVICE_HOST")
+        .output()
+        .unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -62,7 +67,9 @@ fn without_a_kubeconfig_the_sentence_says_what_to_check() {
 #[test]
 fn help_and_completion_name_the_verbs() {
     let help = text(&plugin(&["--help"]).stdout);
-    for verb in ["status", "suspend", "resume", "watermarks", "check", "explain", "rotate", "support-bundle", "completion"] {
+    for verb in
+        ["status", "suspend", "resume", "watermarks", "check", "explain", "rotate", "support-bundle", "completion"]
+    {
         assert!(help.contains(verb), "{verb}: {help}");
         assert!(text(&plugin(&[verb, "--help"]).stdout).contains("Example"), "{verb}");
     }

@@ -10,7 +10,7 @@ use tezos_signer_operator::names::SIGNER_CONTAINER;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// How long a command may take. `check` waits for the HSM, and for the API server ten seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a command printed, and how it ended.
 pub(crate) struct Ended {

@@ -14,10 +14,21 @@ pub(super) struct Situation {
     pub(super) keys: Vec<KeyState>,
     /// The new key of the command line: address and public key.
     pub(super) given: Option<(String, String)>,
-    /// With `baker.octez`, its `delegate`.
-    pub(super) delegate: Option<Option<String>>,
+    pub(super) baker_form: BakerForm,
     pub(super) chain: Chain,
     pub(super) consensus: Consensus,
+}
+
+/// Who bakes with the signer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum BakerForm {
+    /// `baker.octez`, which is told its key by the operator.
+    Octez {
+        /// Its field `delegate`.
+        delegate: Option<String>,
+    },
+    /// A baker that is told its keys by its user.
+    Other,
 }
 
 /// A key of the TezosSigner.
@@ -147,9 +158,11 @@ impl Situation {
             }
             return if key.ready { Stage::NotRegistered(key) } else { Stage::NotReady(key) };
         }
-        let wrong_delegate = self.delegate.as_ref().is_some_and(|delegate| {
-            delegate.as_deref().is_some_and(|delegate| delegate != new) || (delegate.is_none() && self.keys.len() > 1)
-        });
+        let wrong_delegate = match &self.baker_form {
+            BakerForm::Octez { delegate: Some(delegate) } => delegate != new,
+            BakerForm::Octez { delegate: None } => self.keys.len() > 1,
+            BakerForm::Other => false,
+        };
         if wrong_delegate || !self.signs_now(key) {
             return Stage::NotUsed { key, wrong_delegate };
         }
@@ -170,8 +183,8 @@ impl Situation {
 impl Plan {
     /// The steps in this situation.
     pub(super) fn of(situation: &Situation, now: Timestamp) -> Self {
-        let stage = situation.stage();
-        let (position, state) = match &stage {
+        let reached = situation.stage();
+        let (at, state_there) = match &reached {
             Stage::WrongSigner => (0, State::Now),
             Stage::NoNewKey | Stage::NotInSpec { .. } | Stage::UnknownPending { .. } => (1, State::Now),
             Stage::NotReady(_) => (2, State::Wait),
@@ -183,11 +196,11 @@ impl Plan {
             Stage::Over => (8, State::Done),
         };
         let new = situation.new_address();
-        let (next, apply) = situation.next(&stage, now);
-        let steps = situation.steps(new).into_iter().enumerate().map(|(i, what)| {
-            let state = match i.cmp(&position) {
+        let (next, apply) = situation.next(&reached, now);
+        let all = situation.steps(new).into_iter().enumerate().map(|(i, what)| {
+            let state = match i.cmp(&at) {
                 std::cmp::Ordering::Less => State::Done,
-                std::cmp::Ordering::Equal => state,
+                std::cmp::Ordering::Equal => state_there,
                 std::cmp::Ordering::Greater => State::Later,
             };
             Step { state, what }
@@ -200,7 +213,7 @@ impl Plan {
             new: new.map(str::to_owned),
             chain: situation.chain.clone(),
             consensus: situation.consensus.clone(),
-            steps: steps.collect(),
+            steps: all.collect(),
             next,
             apply,
         }
@@ -276,7 +289,7 @@ impl Situation {
                     key.address,
                     level - chain.level
                 );
-                if self.delegate.is_some() {
+                if self.baker_form != BakerForm::Other {
                     next.push_str(". At that level, run this again: baker.octez is told the new key then");
                 }
                 (next, None)
@@ -315,7 +328,7 @@ impl Situation {
                         if *known { "" } else { unknown },
                         addresses(old)
                     ),
-                    Some(self.removal(old)),
+                    Some(removal(old)),
                 )
             }
             Stage::Over => (
@@ -339,8 +352,8 @@ impl Situation {
         } else {
             "label: NEW-LABEL      # as in the HSM; for AWS KMS kmsKey: …"
         };
-        let delegate = match &self.delegate {
-            Some(None) => {
+        let delegate = match &self.baker_form {
+            BakerForm::Octez { delegate: None } => {
                 format!("\n  baker:\n    octez:\n      delegate: {}   # bakes until the change", self.consensus.active)
             }
             _ => String::new(),
@@ -377,11 +390,12 @@ impl Situation {
             key.public_key, self.baker
         )
     }
+}
 
-    fn removal(&self, old: &[&KeyState]) -> String {
-        let lines = old.iter().map(|key| format!("  - publicKey: {}      # remove this entry", key.public_key));
-        format!("spec:\n  keys:\n{}", lines.collect::<Vec<_>>().join("\n"))
-    }
+/// The entries of `spec.keys` that go.
+fn removal(old: &[&KeyState]) -> String {
+    let lines = old.iter().map(|key| format!("  - publicKey: {}      # remove this entry", key.public_key));
+    format!("spec:\n  keys:\n{}", lines.collect::<Vec<_>>().join("\n"))
 }
 
 fn addresses(keys: &[&KeyState]) -> String {

@@ -36,7 +36,8 @@ pub(crate) struct LivePod {
 
 /// Asks all of them at the same time. `node`: the node to ask in place of the one that the TezosSigner names.
 pub(crate) async fn look(cluster: &Cluster, signer: &TezosSigner, node: Option<&str>) -> Live {
-    let (pods, head) = join(pods(cluster, signer), head(cluster, signer, node)).await;
+    // Boxed, because there may be a hundred of them at once.
+    let (pods, head) = join(Box::pin(pods(cluster, signer)), Box::pin(head(cluster, signer, node))).await;
     Live { pods, head }
 }
 

@@ -56,8 +56,8 @@ fn row(view: &SignerView, key: Option<&KeyView>, everywhere: bool, now: Timestam
     let unknown = || "-".to_owned();
     let word = |value: Option<bool>| value.map_or("?", |yes| if yes { "yes" } else { "no" }).to_owned();
     let paused = if view.paused { "paused; " } else { "" };
-    let mut row = match key {
-        Some(key) => vec![
+    let mut row = if let Some(key) = key {
+        vec![
             view.name.clone(),
             short_address(&key.public_key_hash),
             word(key.ready),
@@ -68,18 +68,17 @@ fn row(view: &SignerView, key: Option<&KeyView>, everywhere: bool, now: Timestam
             word(key.hsm),
             key.last_signature.map_or_else(unknown, |last| age(now.duration_since(last))),
             format!("{paused}{}", key.why_not.as_deref().unwrap_or_default()),
-        ],
-        None => {
-            let ready = match view.ready.as_str() {
-                "True" => "yes",
-                "False" => "no",
-                _ => "?",
-            };
-            let mut row = vec![view.name.clone(), unknown(), ready.to_owned()];
-            row.extend((0..6).map(|_| unknown()));
-            row.push(format!("{paused}{}", view.message));
-            row
-        }
+        ]
+    } else {
+        let ready = match view.ready.as_str() {
+            "True" => "yes",
+            "False" => "no",
+            _ => "?",
+        };
+        let mut row = vec![view.name.clone(), unknown(), ready.to_owned()];
+        row.extend((0..6).map(|_| unknown()));
+        row.push(format!("{paused}{}", view.message));
+        row
     };
     if everywhere {
         row.insert(0, view.namespace.clone());

@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use tezos_signer_core::audit::{Event, Line, Outcome, Request};
-use tezos_signer_core::key::{ChainId, PublicKeyHash, SigningPublicKey};
+use tezos_signer_core::key::SigningPublicKey;
 use tezos_signer_core::position::{Level, Position, Round};
 use tezos_signer_core::status::{self, SignedRows};
 use tezos_signer_operator::api::annotations::is_paused;
@@ -247,7 +247,7 @@ fn key_view(
     key: &api::KeyStatus,
     of_operator: &OfOperator,
     pods: &[LivePod],
-    head: Option<Level>,
+    chain_head: Option<Level>,
     now: Timestamp,
 ) -> KeyView {
     let answers = pods.iter().filter_map(|pod| Some((pod, pod.status.as_ref().ok()?)));
@@ -260,16 +260,17 @@ fn key_view(
     // The holder knows best. A standby has seen the record too.
     let best = answers.iter().find(|(_, _, key, _)| key.held).or_else(|| answers.first());
     let held = answers.iter().find(|(_, _, key, _)| key.held);
-    let signed = last_signatures(pods, &key.public_key_hash, &key.chain);
-    let last = signed.values().map(|(_, time)| *time).max();
-    let read_at = key.rows.as_ref().map(|rows| rows.read_at.0);
-    let Rows { block, preattestation, attestation, source } = rows(key, best.map(|(_, _, key, _)| &key.rows), &signed);
+    let logged = last_signatures(pods, &key.public_key_hash, &key.chain);
+    let last = logged.values().map(|(_, time)| *time).max();
+    let reported_at = key.rows.as_ref().map(|rows| rows.read_at.0);
+    let Rows { block, preattestation, attestation, source } = rows(key, best.map(|(_, _, key, _)| &key.rows), &logged);
     let highest =
         [block, preattestation, attestation].into_iter().flatten().filter(|row| row.signed).map(|row| row.level).max();
-    let behind = head.zip(highest).map(|(head, level)| i64::from(head.get()) - level);
+    let behind = chain_head.zip(highest).map(|(head, level)| i64::from(head.get()) - level);
     let ready = match best {
         Some((_, ready, live, reasons)) => {
-            let is_well = held.is_some() && live.hsm.is_none() && !live.suspended && !live.went_back && !live.is_at_ceiling();
+            let is_well =
+                held.is_some() && live.hsm.is_none() && !live.suspended && !live.went_back && !live.is_at_ceiling();
             Some(is_well && (*ready || are_of_other_keys(reasons, &key.public_key_hash)))
         }
         None => of_operator.ready.map(|ready| ready && !key.suspended),
@@ -288,7 +289,7 @@ fn key_view(
         attestation,
         ceiling: best.map_or(key.ceiling, |(_, _, live, _)| live.ceiling.map(|level| level.get().into())),
         suspended,
-        head: head.map(Level::get),
+        head: chain_head.map(Level::get),
         behind,
         hsm: best.map_or(of_operator.hsm, |(_, _, live, _)| Some(live.hsm.is_none())),
         last_signature: last,
@@ -299,7 +300,7 @@ fn key_view(
             why_not(of_operator, best.map(|(_, _, key, reasons)| (*key, *reasons)))
         },
         source: Some(source),
-        read_at: read_at.filter(|_| source == "status"),
+        read_at: reported_at.filter(|_| source == "status"),
     }
 }
 
@@ -358,7 +359,7 @@ fn last_signatures(pods: &[LivePod], key: &str, chain: &str) -> BTreeMap<String,
         let Request { key: Some(of), chain: Some(on), kind: Some(kind), position: Some(position), .. } = request else {
             continue;
         };
-        if is_key(of, key) && is_chain(on, chain) {
+        if of.to_string() == key && on.to_string() == chain {
             let entry = last.entry(kind.to_string()).or_insert((*position, *time));
             if (entry.0, entry.1) < (*position, *time) {
                 *entry = (*position, *time);
@@ -366,14 +367,6 @@ fn last_signatures(pods: &[LivePod], key: &str, chain: &str) -> BTreeMap<String,
         }
     }
     last
-}
-
-fn is_key(key: &PublicKeyHash, text: &str) -> bool {
-    key.to_string() == text
-}
-
-fn is_chain(chain: &ChainId, text: &str) -> bool {
-    chain.to_string() == text
 }
 
 /// How long the operator has not reported, if a key has signed above what it has reported.

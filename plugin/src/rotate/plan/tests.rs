@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::rotate::chain::Pending;
+use std::fmt::Write as _;
 
 const OLD: &str = "tz3OLD";
 const NEW: &str = "tz3NEW";
@@ -15,6 +16,10 @@ fn key(address: &str, signed: Option<i64>) -> KeyState {
     KeyState { address: address.to_owned(), public_key, ready: true, why_not: None, signed }
 }
 
+fn octez(delegate: Option<&str>) -> BakerForm {
+    BakerForm::Octez { delegate: delegate.map(str::to_owned) }
+}
+
 fn situation(keys: Vec<KeyState>) -> Situation {
     Situation {
         namespace: "bakers".to_owned(),
@@ -22,7 +27,7 @@ fn situation(keys: Vec<KeyState>) -> Situation {
         baker: "tz1BAKER".to_owned(),
         keys,
         given: None,
-        delegate: Some(Some(OLD.to_owned())),
+        baker_form: octez(Some(OLD)),
         chain: Chain { level: 10_000, cycle: 10, cycle_position: 100, blocks_per_cycle: 1000, block_seconds: 6 },
         consensus: Consensus { active: OLD.to_owned(), pending: vec![], two_cycles_ago: Some(OLD.to_owned()) },
     }
@@ -61,7 +66,7 @@ fn a_change_goes_from_stage_to_stage() {
     now_at.consensus = Consensus { active: NEW.to_owned(), pending: vec![], two_cycles_ago: Some(OLD.to_owned()) };
     now_at.chain.level = 12_905;
     assert_eq!(at(&now_at), (5, State::Now), "baker.octez bakes with the old key");
-    now_at.delegate = Some(Some(NEW.to_owned()));
+    now_at.baker_form = octez(Some(NEW));
     assert_eq!(at(&now_at), (5, State::Wait), "it has not signed");
     now_at.keys[1].signed = Some(12_900);
     assert_eq!(at(&now_at), (6, State::Wait), "two cycles");
@@ -81,7 +86,7 @@ fn the_old_key_is_never_told_to_go_before_its_time() {
         (NEW, vec![], Some(OLD)),
     ] {
         let mut now_at = both((active == NEW).then_some(9_999));
-        now_at.delegate = Some(Some(active.to_owned()));
+        now_at.baker_form = octez(Some(active));
         now_at.consensus = Consensus { active: active.to_owned(), pending, two_cycles_ago: ago.map(str::to_owned) };
         let plan = Plan::of(&now_at, now());
         assert_ne!(plan.steps[7].state, State::Now, "{plan}");
@@ -89,7 +94,7 @@ fn the_old_key_is_never_told_to_go_before_its_time() {
     }
     // A node that does not know: the sentence says so first.
     let mut now_at = both(Some(9_999));
-    now_at.delegate = None;
+    now_at.baker_form = BakerForm::Other;
     now_at.consensus = Consensus { active: NEW.to_owned(), pending: vec![], two_cycles_ago: None };
     let plan = Plan::of(&now_at, now());
     assert!(plan.next.starts_with("The node does not know"), "{plan}");
@@ -110,10 +115,10 @@ fn a_key_of_another_signer_is_noticed() {
 #[test]
 fn each_stage_reads_well() {
     let mut text = String::new();
-    let mut show = |situation: &Situation| text.push_str(&format!("{}\n----\n", Plan::of(situation, now())));
+    let mut show = |situation: &Situation| writeln!(text, "{}\n----", Plan::of(situation, now())).unwrap();
     let mut now_at = situation(vec![key(OLD, Some(9_999))]);
     now_at.given = Some((NEW.to_owned(), "p2pkNEW".to_owned()));
-    now_at.delegate = Some(None);
+    now_at.baker_form = octez(None);
     show(&now_at);
     let mut now_at = both(None);
     show(&now_at);
@@ -121,7 +126,7 @@ fn each_stage_reads_well() {
     show(&now_at);
     now_at.consensus = Consensus { active: NEW.to_owned(), pending: vec![], two_cycles_ago: Some(OLD.to_owned()) };
     show(&now_at);
-    now_at.delegate = Some(Some(NEW.to_owned()));
+    now_at.baker_form = octez(Some(NEW));
     now_at.keys[1].signed = Some(10_000);
     now_at.consensus.two_cycles_ago = Some(NEW.to_owned());
     show(&now_at);

@@ -4,7 +4,7 @@ use crate::cluster::ConnectionArguments;
 use crate::error::PluginError;
 use crate::output::Output;
 use crate::{bundle, check, completion, explain, rotate, status, suspend, watermarks};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// The state of TezosSigners for people, and the verbs of an emergency. It has the rights of its caller, and no others.
@@ -145,8 +145,8 @@ async fn run_command(Arguments { command, connection, output }: Arguments) -> Re
         Command::Explain(arguments) => explain::run(&connection, &arguments, output).await?,
         Command::Rotate(arguments) => rotate::run(&connection.connect().await?, &arguments, output).await?,
         Command::SupportBundle(arguments) => bundle::run(&connection.connect().await?, &arguments, output).await?,
-        Command::Completion(arguments) => completion::print(&arguments)?,
-        Command::Complete { words } => completion::complete(&words, &connection).await?,
+        Command::Completion(arguments) => completion::print(Arguments::command(), &arguments)?,
+        Command::Complete { words } => completion::complete(&Arguments::command(), &words, &connection).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -154,7 +154,6 @@ async fn run_command(Arguments { command, connection, output }: Arguments) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_consistent_and_each_verb_has_an_example() {

@@ -3,7 +3,7 @@
 mod connection;
 mod process;
 
-pub(crate) use connection::{ConnectionArguments, USER_AGENT};
+pub(crate) use connection::ConnectionArguments;
 
 use crate::error::{PluginError, Right};
 use crate::http;

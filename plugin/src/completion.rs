@@ -1,10 +1,9 @@
 //! Completion in shells: of the program by itself, and of `kubectl tezos-signer`, for which kubectl runs `kubectl_complete-tezos_signer`.
 
-use crate::arguments::Arguments;
 use crate::cluster::{ConnectionArguments, Scope};
 use crate::error::PluginError;
 use crate::output;
-use clap::{Args, Command, CommandFactory as _, ValueEnum};
+use clap::{Args, Command, ValueEnum};
 use clap_complete::Shell;
 use kube::ResourceExt;
 
@@ -34,8 +33,8 @@ enum Completed {
     Zsh,
 }
 
-/// Prints the completion for a shell.
-pub(crate) fn print(arguments: &CompletionArguments) -> Result<(), PluginError> {
+/// Prints the completion of `command` for a shell.
+pub(crate) fn print(command: Command, arguments: &CompletionArguments) -> Result<(), PluginError> {
     let shell = match arguments.shell {
         Completed::Kubectl => return output::print("#!/bin/sh\nexec kubectl-tezos_signer __complete \"$@\"\n"),
         Completed::Bash => Shell::Bash,
@@ -46,15 +45,18 @@ pub(crate) fn print(arguments: &CompletionArguments) -> Result<(), PluginError> 
     };
     let mut script = Vec::new();
     // The name of the program, and not the words after which kubectl runs it.
-    let mut command = Arguments::command().bin_name("kubectl-tezos_signer");
+    let mut command = command.bin_name("kubectl-tezos_signer");
     clap_complete::generate(shell, &mut command, "kubectl-tezos_signer", &mut script);
     output::print(&String::from_utf8_lossy(&script))
 }
 
-/// Prints what the last of `words` may become.
-pub(crate) async fn complete(words: &[String], connection: &ConnectionArguments) -> Result<(), PluginError> {
-    let command = Arguments::command();
-    let mut found = candidates(&command, words);
+/// Prints what the last of `words` after `command` may become.
+pub(crate) async fn complete(
+    command: &Command,
+    words: &[String],
+    connection: &ConnectionArguments,
+) -> Result<(), PluginError> {
+    let mut found = candidates(command, words);
     let (last, before) = words.split_last().map_or(("", words), |(last, before)| (last.as_str(), before));
     let verb = before.iter().find(|word| !word.starts_with('-'));
     if !last.starts_with('-') && verb.is_some_and(|verb| WITH_NAMES.contains(&verb.as_str())) {
@@ -96,6 +98,8 @@ fn candidates(command: &Command, words: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arguments::Arguments;
+    use clap::CommandFactory as _;
 
     fn of(words: &[&str]) -> Vec<String> {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();

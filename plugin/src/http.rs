@@ -1,5 +1,6 @@
 //! One GET request over a connection that is open already: to a signer's admin port, or to an Octez node.
 
+use crate::user_agent::USER_AGENT;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::{Request, header};
@@ -41,7 +42,7 @@ where
     tokio::spawn(connection);
     let request = Request::get(path)
         .header(header::HOST, host)
-        .header(header::USER_AGENT, crate::cluster::USER_AGENT)
+        .header(header::USER_AGENT, USER_AGENT)
         .header(header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())?;
     let response = sender.send_request(request).await?;

@@ -19,6 +19,7 @@ mod output;
 mod rotate;
 mod status;
 mod suspend;
+mod user_agent;
 mod watermarks;
 
 use clap::Parser as _;

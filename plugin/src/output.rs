@@ -1,7 +1,8 @@
-//! Tables for people and JSON for programs.
+//! Tables and durations for people, and JSON for programs.
 
 use crate::error::PluginError;
 use clap::ValueEnum;
+use jiff::SignedDuration;
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
@@ -64,6 +65,17 @@ pub(crate) fn cut(text: &str, width: Option<usize>) -> String {
             text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
         }
         _ => text.to_owned(),
+    }
+}
+
+/// A duration in one or two letters: `12s`, `5m`, `3h`, `2d`.
+pub(crate) fn age(age: SignedDuration) -> String {
+    match age.as_secs() {
+        ..0 => "0s".to_owned(),
+        seconds @ 0..120 => format!("{seconds}s"),
+        seconds @ 120..7_200 => format!("{}m", seconds / 60),
+        seconds @ 7_200..172_800 => format!("{}h", seconds / 3_600),
+        seconds => format!("{}d", seconds / 86_400),
     }
 }
 

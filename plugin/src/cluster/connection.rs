@@ -2,14 +2,12 @@
 
 use super::Cluster;
 use crate::error::PluginError;
+use crate::user_agent::USER_AGENT;
 use clap::Args;
 use hyper::header::{HeaderValue, USER_AGENT as USER_AGENT_HEADER};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use std::path::PathBuf;
-
-/// Who asks, in audit logs and managed fields.
-pub(crate) const USER_AGENT: &str = concat!("kubectl-tezos-signer/", env!("CARGO_PKG_VERSION"));
 
 /// The group that may change what admission policies guard. Nobody is a member of it.
 const BREAK_GLASS: &str = "tezos-signer:break-glass";

@@ -1,8 +1,8 @@
 //! The table of `status`: one line for each key, the reason why it does not sign last, and below it what is not known.
 
 use super::view::{KeyView, PositionView, SignerView};
-use crate::output::{cut, table};
-use jiff::{SignedDuration, Timestamp};
+use crate::output::{age, cut, table};
+use jiff::Timestamp;
 use std::collections::BTreeSet;
 
 /// Draws the table. `everywhere`: with the namespaces. Reasons that do not fit into the line of their key are below the table.
@@ -114,16 +114,5 @@ fn short_pod(pod: &str, signer: &str) -> String {
     match pod.strip_prefix(signer).and_then(|rest| rest.strip_prefix('-')).and_then(|rest| rest.rsplit('-').next()) {
         Some(last) if !last.is_empty() => format!("…{last}"),
         _ => cut(pod, Some(16)),
-    }
-}
-
-/// A duration in one or two letters: `12s`, `5m`, `3h`, `2d`.
-pub(super) fn age(age: SignedDuration) -> String {
-    match age.as_secs() {
-        ..0 => "0s".to_owned(),
-        seconds @ 0..120 => format!("{seconds}s"),
-        seconds @ 120..7_200 => format!("{}m", seconds / 60),
-        seconds @ 7_200..172_800 => format!("{}h", seconds / 3_600),
-        seconds => format!("{}d", seconds / 86_400),
     }
 }

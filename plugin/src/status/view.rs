@@ -2,6 +2,7 @@
 
 use super::live::{Live, LivePod};
 use crate::error::PluginError;
+use crate::output;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
@@ -163,7 +164,7 @@ pub(super) fn of_signer(signer: &TezosSigner, live: &Live, now: Timestamp) -> Si
         notes.insert(format!(
             "the operator reported last {} ago, although the signer has signed since: is it running? kubectl get deployments \
              --all-namespaces --selector app.kubernetes.io/name=tezos-signer-operator",
-            super::screen::age(age)
+            output::age(age)
         ));
     }
     if status.observed_generation != signer.metadata.generation {

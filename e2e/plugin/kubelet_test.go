@@ -63,6 +63,13 @@ func (k *kubelet) runs(signer string) (string, object) {
 		return len(items) > 0
 	})
 	name := operatorenv.TextOf(pod, "metadata", "name")
+	k.run(name)
+	return name, pod
+}
+
+// run has a pod run on the node.
+func (k *kubelet) run(name string) {
+	k.t.Helper()
 	path := operatorenv.Path("pods", operatorenv.Namespace, name)
 	k.env.Must(http.MethodPost, path+"/binding", object{
 		"apiVersion": "v1", "kind": "Binding", "metadata": object{"name": name}, "target": object{"kind": "Node", "name": node},
@@ -82,7 +89,6 @@ func (k *kubelet) runs(signer string) (string, object) {
 		}
 		o["status"] = status
 	})
-	return name, pod
 }
 
 // logs sets the log of a pod's signer, and answers what its admin port gives.
@@ -110,10 +116,11 @@ func (k *kubelet) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// forward takes a connection to port 9583, and answers one HTTP request on it.
+// forward takes a connection to a port, and answers one HTTP request on it.
 func (k *kubelet) forward(w http.ResponseWriter, r *http.Request, answers map[string]string) {
-	if r.URL.Query().Get("port") != "9583" || !strings.Contains(r.Header.Get("Sec-WebSocket-Protocol"), "v4.channel.k8s.io") {
-		http.Error(w, "only WebSockets to port 9583 are played", http.StatusBadRequest)
+	port, err := strconv.ParseUint(r.URL.Query().Get("port"), 10, 16)
+	if err != nil || !strings.Contains(r.Header.Get("Sec-WebSocket-Protocol"), "v4.channel.k8s.io") {
+		http.Error(w, "only WebSockets of v4.channel.k8s.io are played", http.StatusBadRequest)
 		return
 	}
 	connection, buffered, err := http.NewResponseController(w).Hijack()
@@ -125,9 +132,9 @@ func (k *kubelet) forward(w http.ResponseWriter, r *http.Request, answers map[st
 	accept := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	fmt.Fprintf(connection, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n"+
 		"Sec-WebSocket-Protocol: v4.channel.k8s.io\r\n\r\n", base64.StdEncoding.EncodeToString(accept[:]))
-	port := binary.LittleEndian.AppendUint16(nil, 9583)
-	writeFrame(connection, append([]byte{0}, port...)) // data
-	writeFrame(connection, append([]byte{1}, port...)) // errors
+	number := binary.LittleEndian.AppendUint16(nil, uint16(port))
+	writeFrame(connection, append([]byte{0}, number...)) // data
+	writeFrame(connection, append([]byte{1}, number...)) // errors
 	var asked []byte
 	for !bytes.Contains(asked, []byte("\r\n\r\n")) {
 		frame, err := readFrame(buffered.Reader)

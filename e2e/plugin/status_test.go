@@ -82,7 +82,9 @@ func TestStatus(t *testing.T) {
 		t.Error(text)
 	}
 	key := env.NewKey()
-	env.Create(env.Signer("baker-one", operatorenv.Baker, key))
+	one := env.Signer("baker-one", operatorenv.Baker, key)
+	one["spec"].(object)["nodeEndpoint"] = "http://octez-node:8732" // which is not there yet
+	env.Create(one)
 	env.Create(env.Signer("signer-two", operatorenv.Service, env.NewKey(), env.NewKey()))
 	env.AwaitCreated("baker-one")
 	env.AwaitCreated("signer-two")
@@ -101,10 +103,10 @@ func TestStatus(t *testing.T) {
 	if len(all) != 2 || all[0].Name != "baker-one" || all[1].Name != "signer-two" || len(all[1].Keys) != 2 {
 		t.Fatalf("%+v", all)
 	}
-	one := all[0].Keys[0]
-	if one.PublicKeyHash != key.Hash() || one.Ready == nil || !*one.Ready || !*one.Hsm || one.Holder != pod || one.Attestation.Level != 15_182_001 ||
-		*one.Behind != 2 || *one.Head != 15_182_003 || *one.LastSignatureAgeSeconds < 9 || *one.LastSignatureAgeSeconds > 60 || one.Source != "signer" {
-		t.Errorf("%+v, notes %q", one, all[0].Notes)
+	first := all[0].Keys[0]
+	if first.PublicKeyHash != key.Hash() || first.Ready == nil || !*first.Ready || !*first.Hsm || first.Holder != pod || first.Attestation.Level != 15_182_001 ||
+		*first.Behind != 2 || *first.Head != 15_182_003 || *first.LastSignatureAgeSeconds < 9 || *first.LastSignatureAgeSeconds > 60 || first.Source != "signer" {
+		t.Errorf("%+v, notes %q", first, all[0].Notes)
 	}
 	for _, key := range all[1].Keys {
 		if key.Ready != nil && *key.Ready || key.WhyNot == "" || key.Attestation == nil || key.Attestation.Signed || key.Attestation.Level != 1000 {
@@ -121,9 +123,9 @@ func TestStatus(t *testing.T) {
 
 	// The HSM fails. The signer says so at once; the operator will within a minute.
 	kubelet.set(pod, "", map[string]string{"/status": statusOf(key.Hash(), operatorenv.RecordName(key), 15_182_001, "C_Login: CKR_DEVICE_ERROR")})
-	one = look("baker-one")[0].Keys[0]
-	if *one.Ready || *one.Hsm || one.WhyNot == "" || one.Behind != nil || one.LastSignatureAgeSeconds != nil {
-		t.Errorf("%+v", one)
+	first = look("baker-one")[0].Keys[0]
+	if *first.Ready || *first.Hsm || first.WhyNot == "" || first.Behind != nil || first.LastSignatureAgeSeconds != nil {
+		t.Errorf("%+v", first)
 	}
 
 	// Other namespaces, a node that does not answer, a name that is none.
@@ -133,6 +135,25 @@ func TestStatus(t *testing.T) {
 	if r.status != 1 || !strings.Contains(r.stderr, "there is no TezosSigner baker-three in the namespace bakers") {
 		t.Errorf("%+v", r)
 	}
+	// The node that the TezosSigner names, as its pods reach it: by a Service, whose pod is asked.
+	env.Must(http.MethodPost, operatorenv.Path("pods", operatorenv.Namespace, ""), object{
+		"metadata": object{"name": "octez-node-0", "labels": object{"app": "octez-node"}},
+		"spec": object{"automountServiceAccountToken": false, "containers": []any{object{
+			"name": "node", "image": "octez", "ports": []any{object{"name": "rpc", "containerPort": 18732}},
+		}}},
+	})
+	env.Must(http.MethodPost, operatorenv.Path("services", operatorenv.Namespace, ""), object{
+		"metadata": object{"name": "octez-node"},
+		"spec":     object{"selector": object{"app": "octez-node"}, "ports": []any{object{"port": 8732, "targetPort": "rpc"}}},
+	})
+	kubelet.run("octez-node-0")
+	kubelet.set("octez-node-0", "", map[string]string{"/chains/main/blocks/head/header": fmt.Sprintf(
+		`{"chain_id": "NetXdQprcVkpaWU", "level": 15182006, "timestamp": %q}`, time.Now().UTC().Format(time.RFC3339))})
+	kubelet.set(pod, "", map[string]string{"/status": statusOf(key.Hash(), operatorenv.RecordName(key), 15_182_001, nil)})
+	if one := look("baker-one")[0]; one.Keys[0].Behind == nil || *one.Keys[0].Behind != 5 {
+		t.Errorf("%+v, notes %q", one.Keys[0], one.Notes)
+	}
+
 	// Without access to the pods, the log and the operator's words are left.
 	viewer(env, "eve")
 	kubelet.set(pod, signedLine(key.Hash(), 15_182_007, time.Now())+"\n", nil)

@@ -13,7 +13,7 @@ use clap::Args;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use plan::{BakerForm, KeyState, Plan, Situation};
-use tezos_signer_core::key::{ChainId, PublicKeyHash, SigningPublicKey};
+use tezos_signer_core::key::{PublicKeyHash, SigningPublicKey};
 use tezos_signer_operator::api::TezosSigner;
 
 /// The options of `rotate`.
@@ -43,7 +43,7 @@ pub(crate) async fn run(cluster: &Cluster, arguments: &RotateArguments, output: 
             arguments.name
         ))
     })??;
-    let chain = chain_id(&signer)?;
+    let chain = status::chain_id(&signer)?;
     let (chain, consensus) = chain::ask(&node, chain, &arguments.baker).await?;
     let situation = situation(cluster, &signer, arguments, chain, consensus).await?;
     let plan = Plan::of(&situation, Timestamp::now());
@@ -51,12 +51,6 @@ pub(crate) async fn run(cluster: &Cluster, arguments: &RotateArguments, output: 
         Output::Json => output::print_json(&plan),
         Output::Table => output::print(&plan.to_string()),
     }
-}
-
-fn chain_id(signer: &TezosSigner) -> Result<ChainId, PluginError> {
-    let text = signer.spec.chain.as_str();
-    let id = if text == "mainnet" { "NetXdQprcVkpaWU" } else { text };
-    id.parse().map_err(|error| PluginError::Argument(format!("spec.chain of the TezosSigner is {text:?}: {error}")))
 }
 
 async fn situation(

@@ -4,7 +4,7 @@ mod live;
 mod screen;
 mod view;
 
-pub(crate) use live::{audit_lines, identity, look, node, runs_signer};
+pub(crate) use live::{audit_lines, chain_id, identity, look, node, runs_signer};
 pub(crate) use view::SignerView as Shown;
 #[cfg(test)]
 pub(crate) use view::tests::example_signer;

@@ -4,9 +4,12 @@ use crate::cluster::Cluster;
 use crate::error::PluginError;
 use crate::node::Node;
 use futures::future::{join, join_all};
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
+use serde_json::Value;
 use tezos_signer_core::audit::Line;
+use tezos_signer_core::key::ChainId;
 use tezos_signer_core::position::Level;
 use tezos_signer_core::status::SignerStatus;
 use tezos_signer_operator::api::TezosSigner;
@@ -15,6 +18,12 @@ use tezos_signer_operator::names::SIGNER_CONTAINER;
 
 /// How many lines of a signer's log are read for the time of its last signature: two lines a signature, so some minutes of a baker.
 const LOG_LINES: i64 = 300;
+
+/// The age up to which the head of a node is taken for the level of the chain, as the operator does.
+const OLDEST_HEAD: SignedDuration = SignedDuration::from_mins(10);
+
+/// The chain id of mainnet.
+const MAINNET: &str = "NetXdQprcVkpaWU";
 
 /// What is known now of a TezosSigner, besides its own object.
 pub(crate) struct Live {
@@ -110,11 +119,55 @@ async fn head(cluster: &Cluster, signer: &TezosSigner, given: Option<&str>) -> O
     let level = async |node: Result<Node, PluginError>| {
         let node = node?;
         let header = node.head().await?;
-        let level = header["level"].as_i64().and_then(|level| Level::try_from(level).ok());
-        level.ok_or_else(|| PluginError::Request {
+        level_of(&header, chain_id(signer)?, Timestamp::now()).map_err(|reason| PluginError::Request {
             what: format!("asking the node {} for its head", node.endpoint()),
-            reason: "the answer has no level".to_owned(),
+            reason,
         })
     };
     Some(level(node(cluster, signer, given).await?).await)
+}
+
+/// The level in `header`, if that is a recent head of `chain`.
+fn level_of(header: &Value, chain: ChainId, now: Timestamp) -> Result<Level, String> {
+    if header["chain_id"] != *chain.to_string() {
+        return Err(format!("it follows the chain {}, and the keys sign for {chain}", header["chain_id"]));
+    }
+    let time = header["timestamp"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
+    if time.is_none_or(|time| now.duration_since(time) > OLDEST_HEAD) {
+        return Err(format!("its head is of {}, so it is not synchronised", header["timestamp"]));
+    }
+    let level = header["level"].as_i64().and_then(|level| Level::try_from(level).ok());
+    level.ok_or_else(|| "its head has no level".to_owned())
+}
+
+/// The chain that `signer` signs for.
+pub(crate) fn chain_id(signer: &TezosSigner) -> Result<ChainId, PluginError> {
+    let text = signer.spec.chain.as_str();
+    let id = if text == "mainnet" { MAINNET } else { text };
+    id.parse().map_err(|error| PluginError::Argument(format!("spec.chain of the TezosSigner is {text:?}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_a_new_head_of_the_same_chain_is_compared_with() {
+        let now: Timestamp = "2026-11-29T12:00:00Z".parse().unwrap();
+        let chain: ChainId = MAINNET.parse().unwrap();
+        let header = json!({"chain_id": MAINNET, "level": 15_181_990, "timestamp": "2026-11-29T11:59:54Z"});
+        assert_eq!(level_of(&header, chain, now).map(Level::get), Ok(15_181_990));
+        for (field, value, said) in [
+            ("chain_id", json!("NetXnHfVqm9iesp"), "follows the chain \"NetXnHfVqm9iesp\""),
+            ("timestamp", json!("2026-11-29T11:49:59Z"), "is not synchronised"),
+            ("timestamp", json!(null), "is not synchronised"),
+            ("level", json!("15181990"), "no level"),
+        ] {
+            let mut other = header.clone();
+            other[field] = value;
+            let reason = level_of(&other, chain, now).unwrap_err();
+            assert!(reason.contains(said), "{reason}");
+        }
+    }
 }

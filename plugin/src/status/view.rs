@@ -170,6 +170,10 @@ pub(super) fn of_signer(signer: &TezosSigner, live: &Live, now: Timestamp) -> Si
     if status.observed_generation != signer.metadata.generation {
         notes.insert("the operator has not reported on the newest spec yet".to_owned());
     }
+    // It signs, and somebody should do something all the same.
+    if let Some(warned) = ready.filter(|condition| condition.status == "True" && condition.reason != SIGNING) {
+        notes.insert(format!("{}: {}", signer.name_any(), warned.message));
+    }
     SignerView {
         namespace: signer.namespace().unwrap_or_default(),
         name: signer.name_any(),
@@ -181,6 +185,9 @@ pub(super) fn of_signer(signer: &TezosSigner, live: &Live, now: Timestamp) -> Si
         notes: notes.into_iter().collect(),
     }
 }
+
+/// The reason of the condition `Ready` while there is nothing to do.
+const SIGNING: &str = "Signing";
 
 /// A TezosSigner that nobody has looked at.
 const NO_STATUS: &str = "the operator has not reported on it: is it running, and does it watch this namespace?";

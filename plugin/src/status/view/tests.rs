@@ -196,6 +196,13 @@ fn an_operator_that_is_away_is_noticed_if_keys_have_signed_since() {
 }
 
 #[test]
+fn a_warning_of_a_signer_that_signs_is_shown() {
+    let degraded = ("True", "Degraded", "pod a-x-z is not ready: it has no node");
+    let notes = view(&signer("a", degraded, 3), vec![pod("a-x-y", answer(true, true, 1, None), vec![])], None).notes;
+    assert_eq!(notes, ["a: pod a-x-z is not ready: it has no node"]);
+}
+
+#[test]
 fn the_log_tells_the_last_signature_to_who_may_not_ask_the_signer() {
     let pod = LivePod {
         name: "a-x-y".to_owned(),

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"encoding/hex"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -77,11 +78,22 @@ func TestExplain(t *testing.T) {
 	well(t, env, "suspend", "a")
 	answer(403, "suspend", block(5000), "a")
 
+	// A record that was deleted.
+	gone := env.Get(recordPath(key))
+	if _, err := env.DoAs(t.Context(), "tezos-signer:break-glass", http.MethodDelete, recordPath(key), nil); err != nil {
+		t.Fatal(err)
+	}
+	answer(409, "the watermark record is missing", block(5000), "a")
+	delete(gone["metadata"].(object), "resourceVersion")
+	if _, err := env.DoAs(t.Context(), "tezos-signer:break-glass", http.MethodPost, operatorenv.Path("configmaps", operatorenv.Records, ""), gone); err != nil {
+		t.Fatal(err)
+	}
+
 	// Without a right to the record, and none to exec: what is known.
 	viewer(env, "eve")
 	e := ask(block(5000), "a", "--as", "eve")
 	if e.Answer == nil || e.Answer.Status != nil {
 		t.Fatalf("%+v", e.Answer)
 	}
-	says(t, e.Answer.Reason, "the key's policy allows it", "you have no right to get configmaps in the namespace tezos-signer-records", "create pods/exec")
+	says(t, e.Answer.Reason, "the key's policy allows it", "you have no right to get configmaps in the namespace tezos-signer-records", "get,create pods/exec")
 }

@@ -162,7 +162,7 @@ func TestStatus(t *testing.T) {
 	if one := all[0].Keys[0]; one.Source != "log" || one.Attestation.Level != 15_182_007 {
 		t.Errorf("%+v", one)
 	}
-	says(t, strings.Join(all[0].Notes, "\n"), "you have no right to create pods/portforward in the namespace bakers")
+	says(t, strings.Join(all[0].Notes, "\n"), "you have no right to get,create pods/portforward in the namespace bakers")
 }
 
 // One line of JSON for each look, until it is interrupted.

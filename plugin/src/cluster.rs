@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// How long a signer or node may take to answer. It answers from memory.
 const SHORT_PATIENCE: Duration = Duration::from_secs(5);
 
+/// The verbs for a connection to a pod. It is a GET, and API servers since Kubernetes 1.35 want the right to create too.
+const CONNECT: &str = "get,create";
+
 /// The resource of TezosSigners, as RBAC names it.
 pub(crate) const TEZOS_SIGNERS: &str = "tezossigners.signer.tezos.io";
 
@@ -202,7 +205,7 @@ impl Cluster {
         port: u16,
         path: &str,
     ) -> Result<Vec<u8>, PluginError> {
-        let right = Right::inside("create", "pods/portforward", namespace);
+        let right = Right::inside(CONNECT, "pods/portforward", namespace);
         let what = format!("GET {path} from the pod {pod}");
         let failed = |reason: String| PluginError::Request { what: what.clone(), reason };
         within(SHORT_PATIENCE, &what, async {

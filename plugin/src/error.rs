@@ -77,7 +77,7 @@ pub(crate) enum PluginError {
 /// A right of Kubernetes' RBAC.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Right {
-    /// The verb, such as `list`.
+    /// The verb, such as `list`, or several: `get,create`.
     pub(crate) verb: &'static str,
     /// The resource with its subresource, and its group if it is not the core group: `pods/log`, `tezossigners.signer.tezos.io`.
     pub(crate) resource: String,

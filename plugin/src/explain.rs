@@ -7,7 +7,7 @@ use crate::check::{configuration_file, running_pods};
 use crate::cluster::{Cluster, ConnectionArguments};
 use crate::error::PluginError;
 use crate::output::{self, Output, table};
-use answer::{Answer, answer};
+use answer::{Answer, NoRecord, answer};
 use clap::Args;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
@@ -96,18 +96,22 @@ async fn answers(
     let mut answers = Vec::new();
     for key in keys {
         let record = match cluster.record(key.record_name().as_str()).await {
-            Ok(record) => Record::from_data(&record.data.unwrap_or_default()).map_err(|error| error.to_string()),
+            Ok(record) => Record::from_data(&record.data.unwrap_or_default())
+                .map_err(|error| NoRecord::Unusable(error.to_string())),
+            Err(PluginError::NotFound(_)) => {
+                Err(NoRecord::Unusable("the watermark record is missing: nothing is signed with this key".to_owned()))
+            }
             Err(error @ PluginError::Denied(_)) => {
                 // The signer may read it.
                 if let Some(answer) = by_signer(cluster, &signer, &key.hash().to_string(), text).await {
                     answers.push(answer);
                     continue;
                 }
-                Err(format!(
-                    "{error}; and neither could tezos-signer explain be run in the signer's container (create pods/exec)"
-                ))
+                Err(NoRecord::Unknown(format!(
+                    "{error}; and neither could tezos-signer explain be run in the signer's container (get,create pods/exec)"
+                )))
             }
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(NoRecord::Unknown(error.to_string())),
         };
         answers.push(answer(key, record, payload));
     }

@@ -29,8 +29,8 @@ pub(crate) struct SuspendArguments {
     /// All TezosSigners of the namespace.
     #[arg(long, conflicts_with = "names")]
     all: bool,
-    /// The number of seconds to wait until the records say so. 0: do not wait.
-    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    /// The number of seconds to wait until the records say so.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..), value_name = "SECONDS")]
     wait: u64,
     /// Write it to the watermark records too, as the group tezos-signer:break-glass, which you must have the right to impersonate. It does not need
     /// the operator.

@@ -1,6 +1,6 @@
 //! A command in the signer's container, by `exec`.
 
-use super::{Cluster, within};
+use super::{CONNECT, Cluster, within};
 use crate::error::{PluginError, Right};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -25,7 +25,7 @@ pub(crate) struct Ended {
 impl Cluster {
     /// Runs `command` in the signer's container of a pod, to its end.
     pub(crate) async fn run(&self, namespace: &str, pod: &str, command: &[String]) -> Result<Ended, PluginError> {
-        let right = Right::inside("create", "pods/exec", namespace);
+        let right = Right::inside(CONNECT, "pods/exec", namespace);
         let what = format!("{} in the pod {pod}", command.join(" "));
         let failed = |reason: String| PluginError::Request { what: what.clone(), reason };
         within(PATIENCE, &what, async {

@@ -72,7 +72,7 @@ func TestSuspendAndResume(t *testing.T) {
 	env.Change(operatorenv.Path("tezossigners", operatorenv.Namespace, "b"), func(o object) {
 		o["metadata"].(object)["annotations"] = object{"argocd.argoproj.io/tracking-id": "x"}
 	})
-	says(t, well(t, env, "suspend", "b"), "Argo CD manages this TezosSigner and may set spec.suspend back")
+	says(t, well(t, env, "suspend", "b"), "Argo CD manages this TezosSigner: it sets spec.suspend back if its source has that field")
 
 	// Without the operator nothing is written to the record, which is said; break-glass writes it.
 	operator.Stop()

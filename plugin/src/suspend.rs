@@ -110,7 +110,9 @@ impl Task<'_> {
     }
 
     async fn change_spec(&self) -> Result<(), PluginError> {
-        let patch = Patch::Merge(json!({ "spec": { "suspend": self.suspend } }));
+        // Nobody who applies the manifest then finds a field that it does not have.
+        let suspend = if self.suspend { json!(true) } else { json!(null) };
+        let patch = Patch::Merge(json!({ "spec": { "suspend": suspend } }));
         let right = Right::inside("patch", TEZOS_SIGNERS, &self.namespace);
         let object = format!("TezosSigner {} in the namespace {}", self.name, self.namespace);
         let api = self.cluster.api::<Guarded>(Some(&self.namespace));

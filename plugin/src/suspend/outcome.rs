@@ -57,7 +57,7 @@ impl Outcome {
         self.paused = signer.is_some_and(is_paused);
         if let Some(manager) = signer.and_then(manager) {
             let note = format!(
-                "{manager} manages this TezosSigner and may set spec.suspend back: change it in its source too"
+                "{manager} manages this TezosSigner: it sets spec.suspend back if its source has that field (docs/gitops.md)"
             );
             if !self.notes.contains(&note) {
                 self.notes.push(note);
@@ -108,7 +108,7 @@ impl Outcome {
                 self.namespace
             ),
             (false, None) => format!(
-                "spec.suspend is false, but after {waited} s the record of {keys} is still suspended: is the operator running? A record that a person \
+                "spec.suspend is removed, but after {waited} s the record of {keys} is still suspended: is the operator running? A record that a person \
                  has suspended is lifted by --break-glass only"
             ),
         };

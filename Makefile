@@ -39,8 +39,8 @@ demo: images ## See it sign on a real cluster (CLUSTER=current REGISTRY=… for 
 CHECK := packages format module-circles file-length clippy check-tools dependencies rust-test chart-lint go-test
 TEST  := $(CHECK) fuzz-short images deb \
 	--lane cluster-test monitoring-test api-test \
-	--lane hsm-matrix soak-short chart-test reconcile-test standalone-test
-LONG  := terraform-test model fuzz soak mutants nemesis scale test-steady-state test-operator-absent cost upgrade-test sbom images-reproducible images-arm64 images-engine
+	--lane hsm-matrix soak-short chart-test reconcile-test plugin-test standalone-test
+LONG  := terraform-test model fuzz soak mutants nemesis scale test-steady-state test-operator-absent cost upgrade-test plugin sbom images-reproducible images-arm64 images-engine
 
 .PHONY: check
 check: ## After each change: all that needs neither a cluster nor images
@@ -221,6 +221,18 @@ reconcile-test: images # The operator on API servers of its own
 	$(call say,the operator on API servers of its own)
 	$(E2E) -parallel 4 -timeout 10m ./reconcile
 	$(E2E) -short -timeout 10m ./scale
+
+# Of the same build as the Rust tests. What users install is static (make plugin), and no other program.
+.PHONY: plugin-test
+plugin-test: images # kubectl tezos-signer on API servers of its own
+	$(call say,kubectl tezos-signer)
+	cargo test --workspace --locked --no-run
+	$(E2E) -parallel 4 -timeout 10m ./plugin
+
+.PHONY: plugin
+plugin: ## Build kubectl-tezos_signer as one static program, with the archive that krew installs: target/plugin/
+	$(call say,the kubectl plugin)
+	packaging/plugin archive
 
 .PHONY: monitoring
 monitoring: images ## Alerts and dashboards, on a real Prometheus with real signers (WRITE=1 writes what docs/monitoring.md has of them)

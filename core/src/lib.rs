@@ -17,6 +17,7 @@
 //! * [`key`] holds the keys, hashes and signatures of Tezos, and their [`base58`] text;
 //! * [`sealed`] is the text of a key that only an HSM or AWS KMS can open, and [`aws`] has the names of regions and KMS keys;
 //! * [`position`] is where in the chain a block or vote stands: level, round and kind;
+//! * [`explain`] says what a payload is, to people and programs;
 //! * [`cause`] is what an error keeps of the error that caused it.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -29,6 +30,7 @@ pub mod base58;
 pub mod cause;
 pub mod chain_evidence;
 pub mod config;
+pub mod explain;
 pub mod json;
 pub mod key;
 pub mod lease;

@@ -22,7 +22,7 @@ fn sources(directory: &Path, into: &mut Vec<(PathBuf, String)>) {
 
 fn all_sources() -> Vec<(PathBuf, String)> {
     let mut all = Vec::new();
-    for directory in ["core", "interop", "sidecar", "operator", "e2e"] {
+    for directory in ["core", "interop", "sidecar", "operator", "plugin", "e2e"] {
         sources(&root().join(directory), &mut all);
     }
     all

@@ -11,8 +11,8 @@ use tezos_signer::store::Store;
 use tezos_signer_core::admit::{RequestFacts, SigningRequest, admit};
 use tezos_signer_core::authentication::AuthorizedKeys;
 use tezos_signer_core::config::{KeyConfig, SignerConfig};
-use tezos_signer_core::key::{Curve, Digest, PublicKeyHash};
-use tezos_signer_core::payload::{self, DecodeError, Payload, Shape, UnknownSuffix};
+use tezos_signer_core::explain;
+use tezos_signer_core::key::PublicKeyHash;
 use tezos_signer_core::watermark::{self, Decision};
 use tokio::time::Instant;
 
@@ -93,36 +93,8 @@ async fn answer(store: &dyn Store, key: &KeyConfig, payload: &[u8]) -> Result<&'
     }
 }
 
-/// What it is, also where no key would sign it because it is newer than this release. The tag of a vote tells by which layout it is meant to
-/// be read.
-fn decoded(payload: &[u8]) -> Result<Payload, DecodeError> {
-    match payload::decode(payload, Curve::P256, UnknownSuffix::OctezCompatible) {
-        Err(DecodeError::Tz4Layout(_)) => payload::decode(payload, Curve::Bls12381, UnknownSuffix::OctezCompatible),
-        decoded => decoded,
-    }
-}
-
 fn json_of(payload: &[u8], answers: &[Answer]) -> Result<Value, CommandError> {
-    let mut all = json!({ "digest": Digest::of(payload) });
-    match decoded(payload) {
-        Ok(Payload::Consensus(consensus)) => {
-            all["kind"] = json!(consensus.kind);
-            all["chain"] = json!(consensus.chain);
-            all["level"] = json!(consensus.position.level);
-            all["round"] = json!(consensus.position.round);
-            all["shape"] = json!(shape(consensus.shape));
-        }
-        Ok(Payload::Operation(operation)) => {
-            all["kind"] = json!("operation");
-            all["branch"] = json!(operation.branch());
-            all["contents"] = serde_json::to_value(operation.contents())?;
-        }
-        Ok(other @ Payload::Other { .. }) => all["kind"] = json!(other.kind()),
-        Err(error) => {
-            all["kind"] = json!("malformed");
-            all["error"] = json!(error.to_string());
-        }
-    }
+    let mut all = explain::json(payload)?;
     let answer = |answer: &Answer| json!({ "status": answer.status, "reason": answer.reason });
     all["answer"] = answers.first().map_or(Value::Null, answer);
     let of_key = |one: &Answer| json!({ "publicKeyHash": one.key, "answer": answer(one) });
@@ -131,27 +103,7 @@ fn json_of(payload: &[u8], answers: &[Answer]) -> Result<Value, CommandError> {
 }
 
 fn print(payload: &[u8], answers: &[Answer]) -> Result<(), CommandError> {
-    let mut rows = Vec::new();
-    let mut row = |field: &str, value: String| rows.push(vec![field.to_owned(), value]);
-    match decoded(payload) {
-        Ok(Payload::Consensus(consensus)) => {
-            row("kind", consensus.kind.to_string());
-            row("chain", consensus.chain.to_string());
-            row("level", consensus.position.level.to_string());
-            row("round", consensus.position.round.to_string());
-            row("shape", shape(consensus.shape));
-        }
-        Ok(Payload::Operation(operation)) => {
-            row("kind", "operation".to_owned());
-            row("branch", operation.branch().to_string());
-            for (i, content) in operation.contents().iter().enumerate() {
-                row(&format!("content {}", i + 1), serde_json::to_string(content)?);
-            }
-        }
-        Ok(other @ Payload::Other { .. }) => row("kind", other.kind().to_owned()),
-        Err(error) => row("malformed", error.to_string()),
-    }
-    row("digest", Digest::of(payload).to_string());
+    let rows: Vec<_> = explain::fields(payload)?.into_iter().map(|(field, value)| vec![field, value]).collect();
     print_table(&["PAYLOAD", ""], &rows)?;
     println!();
     let rows: Vec<_> = answers
@@ -160,11 +112,4 @@ fn print(payload: &[u8], answers: &[Answer]) -> Result<(), CommandError> {
         .collect();
     print_table(&["KEY", "STATUS", "REASON"], &rows)?;
     Ok(())
-}
-
-fn shape(shape: Shape) -> String {
-    match shape {
-        Shape::Known => "known".to_owned(),
-        unknown => unknown.to_string(),
-    }
 }

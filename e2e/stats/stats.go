@@ -5,7 +5,6 @@ package stats
 import (
 	"fmt"
 	"io"
-	"slices"
 	"time"
 )
 
@@ -40,11 +39,7 @@ func New(votes, puts, cSigns []time.Duration, memory int64) *Summary {
 }
 
 func latency(samples []time.Duration) Latency {
-	sorted := slices.Sorted(slices.Values(samples))
-	at := func(percent int) float64 { // nearest rank
-		rank := (len(sorted)*percent + 99) / 100
-		return float64(sorted[max(rank, 1)-1]) / float64(time.Millisecond)
-	}
+	at := func(percent int) float64 { return float64(Percentile(samples, percent)) / float64(time.Millisecond) }
 	return Latency{P50: at(50), P99: at(99)}
 }
 

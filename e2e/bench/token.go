@@ -16,7 +16,7 @@ type Token struct {
 }
 
 // OpenToken logs in to the token of that label and finds the one private key of
-// that label on it.
+// that label on it; without a label, none.
 func OpenToken(modulePath, tokenLabel, keyLabel, pin string) (*Token, error) {
 	module := pkcs11.New(modulePath)
 	if module == nil {
@@ -51,12 +51,16 @@ func (t *Token) find(tokenLabel, keyLabel, pin string) error {
 		if err := t.module.Login(t.session, pkcs11.CKU_USER, pin); err != nil {
 			return fmt.Errorf("C_Login to token %s: %w", tokenLabel, err)
 		}
-		return t.findKey(keyLabel)
+		if keyLabel == "" {
+			return nil
+		}
+		return t.Use(keyLabel)
 	}
 	return fmt.Errorf("no token with the label %s in %d slots", tokenLabel, len(slots))
 }
 
-func (t *Token) findKey(label string) error {
+// Use finds the one private key of that label, by which Sign signs from now on.
+func (t *Token) Use(label string) error {
 	if err := t.module.FindObjectsInit(t.session, []*pkcs11.Attribute{
 		pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PRIVATE_KEY),
 		pkcs11.NewAttribute(pkcs11.CKA_LABEL, label),

@@ -45,6 +45,7 @@ type Plane struct {
 	dir     string
 	program string // target/tools/kube
 	flags   []string
+	durable bool // etcd brings its writes to the disk
 	server  *exec.Cmd
 	// Authority is whose certificate the API server has, or will have when it is started the next time.
 	Authority []byte
@@ -53,13 +54,23 @@ type Plane struct {
 // Start starts them in dir. The extra flags are the API server's.
 func Start(ctx context.Context, checkout, dir string, members int, flags ...string) (*Plane, error) {
 	p := &Plane{dir: dir, program: filepath.Join(checkout, "target/tools/kube"), flags: flags}
+	return p, p.startAll(ctx, members)
+}
+
+// StartDurable starts an API server with one etcd that brings each write to the disk, as those of users do: for measurements.
+func StartDurable(ctx context.Context, checkout, dir string, flags ...string) (*Plane, error) {
+	p := &Plane{dir: dir, program: filepath.Join(checkout, "target/tools/kube"), flags: flags, durable: true}
+	return p, p.startAll(ctx, 1)
+}
+
+func (p *Plane) startAll(ctx context.Context, members int) error {
 	reserved, err := ports.Reserve(1 + 2*members)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	p.Port = reserved[0]
 	if err := p.startMembers(reserved[1:]); err != nil {
-		return p, err
+		return err
 	}
 	if err := errors.Join(
 		p.RotateCertificate(),
@@ -68,9 +79,9 @@ func Start(ctx context.Context, checkout, dir string, members int, flags ...stri
 			controllersToken+`,system:kube-controller-manager,controllers,"system:masters"`),
 		p.write("audit.yaml", auditPolicy),
 	); err != nil {
-		return p, err
+		return err
 	}
-	return p, p.StartServer(ctx)
+	return p.StartServer(ctx)
 }
 
 func (p *Plane) file(name string) string { return filepath.Join(p.dir, name) }

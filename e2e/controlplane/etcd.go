@@ -36,8 +36,10 @@ func (p *Plane) startMembers(reserved []int) error {
 			"--listen-client-urls=" + client, "--advertise-client-urls=" + client,
 			"--listen-peer-urls=" + peer, "--initial-advertise-peer-urls=" + peer,
 			"--initial-cluster=" + strings.Join(cluster, ","),
-			"--unsafe-no-fsync", // no test cuts the power
 		}}
+		if !p.durable {
+			member.flags = append(member.flags, "--unsafe-no-fsync") // no test cuts the power
+		}
 		if err := p.startMember(member); err != nil {
 			return err
 		}

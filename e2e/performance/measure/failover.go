@@ -1,0 +1,151 @@
+// Two signers with one record: how long a vote waits at the most while one replaces the other.
+
+package measure
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"signer.tezos.io/e2e/performance"
+)
+
+const (
+	lease          = 3 // seconds, the shortest there is
+	failovers      = 2 // of each kind, a round
+	retryPeriod    = 5 * time.Millisecond
+	failoverWithin = 30 * time.Second
+)
+
+func failover(b *Bench, ctx context.Context, c *collector) error {
+	planned := c.row("planned", "holder is asked to end: longest wait", "s", "", performance.Bar{Plus: 0.3})
+	killed := c.row("killed", fmt.Sprintf("holder is killed, lease %d s: longest wait", lease), "s", "", performance.Bar{Plus: lease + 0.5})
+	p, err := b.startPlane(ctx, "failover")
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	by := b.tz3[1]
+	if err := b.makeRecords(ctx, p, []*key{by}); err != nil {
+		return err
+	}
+	pair := &pair{bench: b, plane: p, key: by, voter: newVoter(by)}
+	defer pair.kill()
+	if err := pair.fill(ctx); err != nil {
+		return err
+	}
+	n := failovers
+	if b.Brief {
+		n = 1
+	}
+	for round := range b.Rounds {
+		for range n {
+			took, err := pair.replace(ctx, (*signer).terminate)
+			if err != nil {
+				return err
+			}
+			add(planned, took.Seconds(), 0)
+			if took, err = pair.replace(ctx, func(s *signer) error { s.kill(); return nil }); err != nil {
+				return err
+			}
+			add(killed, took.Seconds(), 0)
+		}
+		b.say("  round %d: planned %.3f s, killed %.2f s", round+1, planned.Subject().Median, killed.Subject().Median)
+	}
+	for _, row := range []*performance.Row{planned, killed} {
+		row.Note = fmt.Sprintf("%d of them", len(row.Rounds))
+	}
+	return nil
+}
+
+// pair is two signers; the first one holds the record.
+type pair struct {
+	bench   *Bench
+	plane   *plane
+	key     *key
+	voter   *voter
+	names   [2]string
+	signers [2]*signer
+	started int
+}
+
+// fill starts what is missing, the holder first.
+func (p *pair) fill(ctx context.Context) error {
+	for i := range p.signers {
+		if p.signers[i] != nil {
+			continue
+		}
+		p.started++
+		name := fmt.Sprint("replica-", p.started)
+		s, err := p.bench.start(ctx, p.bench.onPlane(p.plane, name, []*key{p.key}, lease))
+		if err != nil {
+			return err
+		}
+		p.signers[i], p.names[i] = s, name
+	}
+	return nil
+}
+
+func (p *pair) kill() {
+	for _, s := range p.signers {
+		s.kill()
+	}
+}
+
+// replace ends the holder while votes are asked for at the other, and returns how long one of them waited at the most. Then the
+// pair is complete again.
+func (p *pair) replace(ctx context.Context, end func(*signer) error) (longest time.Duration, err error) {
+	// The other one has seen a few renewals.
+	if err := sleep(ctx, time.Second); err != nil {
+		return 0, err
+	}
+	defer p.voter.close()
+	if _, err := p.waited(ctx); err != nil { // and forwards
+		return 0, err
+	}
+	if err := end(p.signers[0]); err != nil {
+		return 0, err
+	}
+	for holder := ""; holder != p.names[1]; {
+		took, err := p.waited(ctx)
+		if err != nil {
+			return 0, err
+		}
+		longest = max(longest, took)
+		if holder, err = p.plane.holder(ctx, p.key); err != nil {
+			return 0, err
+		}
+	}
+	p.signers[0].kill()
+	p.signers[0], p.names[0] = p.signers[1], p.names[1]
+	p.signers[1] = nil
+	return longest, p.fill(ctx)
+}
+
+// waited is how long the next vote waits for its signature, by whatever many requests.
+func (p *pair) waited(ctx context.Context) (time.Duration, error) {
+	v := p.voter
+	if v.connection == nil {
+		if err := v.connect(p.signers[1]); err != nil {
+			return 0, err
+		}
+	}
+	if err := v.next(); err != nil {
+		return 0, err
+	}
+	for began := time.Now(); ; {
+		_, status, err := v.ask()
+		switch {
+		case err != nil:
+			return 0, fmt.Errorf("the other signer: %w: %s", err, p.signers[1].lastLog())
+		case status == http.StatusOK:
+			return time.Since(began), v.verify()
+		case status != http.StatusBadGateway || time.Since(began) > failoverWithin:
+			return 0, fmt.Errorf("a vote was answered %d after %v: %.300s", status, time.Since(began), v.answer)
+		}
+		if err := sleep(ctx, retryPeriod); err != nil {
+			return 0, err
+		}
+	}
+}

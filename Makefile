@@ -39,7 +39,7 @@ demo: images ## See it sign on a real cluster (CLUSTER=current REGISTRY=… for 
 CHECK := packages format module-circles file-length clippy check-tools dependencies rust-test chart-lint go-test
 TEST  := $(CHECK) fuzz-short images deb \
 	--lane cluster-test monitoring-test api-test \
-	--lane hsm-matrix soak-short chart-test reconcile-test plugin-test standalone-test
+	--lane hsm-matrix soak-short instructions chart-test reconcile-test plugin-test standalone-test
 LONG  := terraform-test model fuzz soak mutants nemesis scale test-steady-state test-operator-absent cost upgrade-test plugin sbom images-reproducible images-arm64 images-engine
 
 .PHONY: check
@@ -277,8 +277,26 @@ bench-rust: # Decoding, deciding, and signatures by SoftHSM2, AWS KMS and sealed
 	cargo bench --locked --package tezos-signer --bench keystore
 	cargo test --release --locked --package tezos-signer --test signer -- --ignored --nocapture kms_speed sealed_speed
 
+# What bench measures beside the signer: the release before, built from its sources once, and a PKCS#11 module that is slow on purpose.
+.PHONY: bench-programs
+bench-programs: $(if $(BUILT),,build)
+	go -C e2e build -o ../target/tools/ ./cmd/bench
+	e2e/previous-signer $(or $(FROM),2fe4822)
+	cargo build --quiet --release --locked --package pkcs11-faults
+
 .PHONY: bench
-bench: bench-rust demo ## The figures: a vote through the sidecar beside a bare PUT and a bare C_Sign (part of the demo)
+bench: bench-programs ## Measure the signer beside its floors and release 0.2, in 10 minutes without other load (ONLY=one,many BRIEF=1 ROUNDS=5 FROM=2fe4822)
+	$(call say,the figures)
+	target/tools/bench $(if $(ONLY),--only $(ONLY)) $(if $(BRIEF),--brief) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+.PHONY: bench-docs
+bench-docs: ## Write docs/performance.md and its plots from a run of make bench (DATA=target/bench/….json; default: the latest)
+	go -C e2e run ./cmd/bench --checkout .. --docs $(if $(DATA),--data '$(abspath $(DATA))')
+
+.PHONY: instructions
+instructions: $(if $(BUILT),,build) # No signature takes 5 % more instructions than recorded (WRITE=1 records them)
+	$(call say,instructions of a signature)
+	target/tools/bench --instructions $(if $(WRITE),--write)
 
 .PHONY: verify-cloudhsm
 verify-cloudhsm: ## Try on your CloudHSM cluster what only one can show (CONFIG=signer.yaml WATCH=seconds); docs/cloudhsm.md

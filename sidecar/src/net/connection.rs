@@ -65,12 +65,13 @@ impl Connection {
     /// Carries requests over TCP, through TLS if there is `tls`, until either side ends it.
     pub(crate) async fn run_tcp(mut self, stream: TcpStream, tls: Option<Arc<Tls>>) {
         let Some(tls) = tls else { return self.run(stream).await };
-        match timeout(HANDSHAKE, handshake(stream, &tls, &self.protocol.stopped)).await {
+        match timeout(HANDSHAKE, Box::pin(handshake(stream, &tls, &self.protocol.stopped))).await {
             Ok(Ok(stream)) => {
                 let certificates = stream.get_ref().1.peer_certificates();
                 self.client.certificate = certificates.and_then(<[_]>::first).map(crate::net::tls::describe);
                 self.progress.enter(ConnectionState::Idle);
-                self.run(stream).await;
+                // What a connection without TLS has no room for.
+                Box::pin(self.run(stream)).await;
             }
             Ok(Err(error)) => self.fault(&ConnectionError::Handshake(Cause::of(error))),
             Err(_) => self.fault(&ConnectionError::HandshakeTimeout),
@@ -227,7 +228,8 @@ fn bad_request(text: &str) -> String {
 async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin, mut stopped: watch::Receiver<bool>) {
     let read = async {
         stream.shutdown().await?;
-        let mut unwanted = [0; 4096];
+        // Not in the future itself, where each connection would have the room for it from its beginning.
+        let mut unwanted = vec![0; 4096];
         let mut read = 0;
         while read < MAX_UNREAD {
             match stream.read(&mut unwanted).await? {

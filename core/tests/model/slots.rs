@@ -155,19 +155,19 @@ impl Slots {
                     format!("the HSM makes {signature}")
                 }
             },
-            Phase::Signed(signature) => match self.shown(host).filter(|(_, _, record)| Some(*record) == host.copy) {
-                Some((newest, write, record)) => {
-                    let slot = if self.rules.write_older_slot { 1 - newest } else { newest };
-                    let record = self.symbols.advanced(record, signature);
-                    host.slots[slot].write(Content::State { write: write + 1, record });
-                    (host.phase, host.copy) = (Phase::Written(signature.request), None);
-                    format!("writes {signature} into slot {slot}")
-                }
-                None => {
-                    (host.phase, host.copy) = (Phase::Look(signature.request), None);
-                    "the file has changed, decides again".to_owned()
-                }
-            },
+            Phase::Signed(signature) => {
+                let unchanged = self.shown(host).filter(|(_, _, record)| Some(*record) == host.copy);
+                host.copy = None;
+                let Some((newest, write, record)) = unchanged else {
+                    host.phase = Phase::Look(signature.request);
+                    return Some("the file has changed, decides again".to_owned());
+                };
+                let slot = if self.rules.write_older_slot { 1 - newest } else { newest };
+                let record = self.symbols.advanced(record, signature);
+                host.slots[slot].write(Content::State { write: write + 1, record });
+                host.phase = Phase::Written(signature.request);
+                format!("writes {signature} into slot {slot}")
+            }
             Phase::Written(request) => {
                 if self.rules.sync_slot {
                     host.slots.iter_mut().for_each(Slot::sync);

@@ -112,6 +112,13 @@ impl Health {
         }
     }
 
+    /// The keys that no session has tried yet.
+    pub(super) fn untried(&self) -> BTreeSet<PublicKeyHash> {
+        let state = self.state();
+        let untried = state.keys.iter().filter(|(_, health)| matches!(health, KeyHealth::NotTriedYet));
+        untried.map(|(key, _)| *key).collect()
+    }
+
     /// Registers a worker thread, which has no session yet.
     pub(super) fn joins(&self, slot: SlotNumber) {
         self.state().slots.insert(slot, BTreeSet::new());

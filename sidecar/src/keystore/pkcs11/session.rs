@@ -180,10 +180,18 @@ impl Ready {
         self.keys.get(key).is_some_and(Found::is_missing)
     }
 
-    /// Whether the next key of the round is one that has to be searched for.
-    pub(super) fn searches_next(&self) -> bool {
-        let next = self.round.left.front().and_then(|key| self.keys.get(key));
-        next.is_some_and(|found| found.handle.is_none())
+    /// The next key of the round, if it has to be searched for.
+    pub(super) fn searches_next(&self) -> Option<PublicKeyHash> {
+        let next = *self.round.left.front()?;
+        self.keys.get(&next).filter(|found| found.handle.is_none()).map(|_| next)
+    }
+
+    /// Makes the first key of the round that is `wanted` its next one.
+    pub(super) fn bring_forward(&mut self, wanted: impl Fn(&PublicKeyHash) -> bool) {
+        let found = self.round.left.iter().position(wanted);
+        if let Some(key) = found.and_then(|at| self.round.left.remove(at)) {
+            self.round.left.push_front(key);
+        }
     }
 
     /// A trial signature of `key`.

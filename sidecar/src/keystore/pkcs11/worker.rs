@@ -125,11 +125,11 @@ impl Worker {
         if let Ok(job) = self.shared.queue.try_recv() {
             self.serve(&job);
         }
-        if !self.session.as_ref().is_some_and(Ready::searches_next) {
+        let Some((key, is_untried)) = self.next_search() else {
             self.try_next();
             return true;
-        }
-        if self.shared.searches.begin(self.slot.number) {
+        };
+        if self.shared.searches.begin(self.slot.number, key, is_untried) {
             self.try_next();
             self.shared.searches.end(self.slot.number);
             return true;
@@ -144,6 +144,16 @@ impl Worker {
             }
             default(SEARCH_AGAIN) => true,
         }
+    }
+
+    /// The key to search for next, and whether no session has tried it yet: such keys come first, each in one session.
+    fn next_search(&mut self) -> Option<(PublicKeyHash, bool)> {
+        let ready = self.session.as_mut()?;
+        ready.searches_next()?;
+        let untried = self.shared.health.untried();
+        ready.bring_forward(|key| untried.contains(key) && !self.shared.searches.searches(key));
+        let key = ready.searches_next()?;
+        Some((key, untried.contains(&key)))
     }
 
     /// Signs, or answers why not, or lets another session try.

@@ -113,11 +113,12 @@ impl Keystore for AwsKms {
     ) -> Result<VerifiedSignature, KeystoreError> {
         let found = self.keys().get(&key).map(|entry| (entry.key.clone(), entry.failed.clone()));
         let (watched, failed) = found.ok_or(KmsError::NotConfigured(key))?;
+        let asked = std::time::Instant::now();
         let signed = self.client.sign(&watched.kms_key, &watched.public_key, message, deadline).await;
         match &signed {
             Ok(_) => self.health.signs(&key),
             Err(error) => {
-                self.health.fails(&key, error);
+                self.health.fails(&key, error, asked);
                 failed.notify_one();
             }
         }

@@ -237,7 +237,7 @@ impl FileStore {
     }
 
     /// After a failed fsync, the kernel may have dropped the data and still return it from its cache, so reading it back proves nothing. The
-    /// process exits, and the next one reads the actual contents.
+    /// process exits, and the next one [writes again](Self::bring_to_disk) what it finds.
     fn sync(&self, file: &File, name: &str) {
         if let Err(error) = file.sync_all() {
             self.exit_after_failed_write(name, &error);

@@ -233,7 +233,7 @@ impl KmsError {
             _ => return Self::Unreachable(cause_chain(error)),
         }
         let words = match (code.as_str(), message.as_str()) {
-            ("", "") => format!("HTTP status {}", status.unwrap_or_default()),
+            ("", "") => format!("the answer is none of KMS (HTTP status {})", status.unwrap_or_default()),
             (code, "") => code.to_owned(),
             ("", message) => message.to_owned(),
             (code, message) => format!("{code}: {message}"),

@@ -69,10 +69,13 @@ impl Health {
         *health = KeyHealth::Signs { last: Instant::now() };
     }
 
-    /// KMS has not signed with a key.
-    pub(super) fn fails(&self, key: &PublicKeyHash, error: &KmsError) {
+    /// KMS has not signed with a key, though it was asked at `asked`. Nothing is wrong if it has signed for somebody else since.
+    pub(super) fn fails(&self, key: &PublicKeyHash, error: &KmsError, asked: Instant) {
         let mut keys = self.keys();
         let Some(health) = keys.get_mut(key) else { return };
+        if matches!(health, KeyHealth::Signs { last } if *last > asked) {
+            return;
+        }
         let now = Instant::now();
         let (since, is_logged) = match health {
             KeyHealth::Fails { since, error: known, logged } => {
@@ -141,19 +144,22 @@ mod tests {
         assert_eq!(health.causes(), [Cause::of(KmsError::NotAskedYet)]);
         assert_eq!(health.failing_for(&a), None, "it was not asked yet");
         health.signs(&a);
-        health.fails(&b, &KmsError::Timeout);
+        health.fails(&b, &KmsError::Timeout, Instant::now());
         assert_eq!(health.causes(), [Cause::from(format!("{b}: {}", KmsError::Timeout))]);
         assert!(health.failing_for(&b).is_some() && health.cause(&a).is_none());
         let since = health.failing_for(&b).unwrap();
         std::thread::sleep(Duration::from_millis(5));
-        health.fails(&b, &KmsError::Throttled("x".into()));
+        health.fails(&b, &KmsError::Throttled("x".into()), Instant::now());
         assert!(health.failing_for(&b).unwrap() > since, "since the first failure");
-        health.fails(&a, &KmsError::Throttled("x".into()));
+        health.fails(&a, &KmsError::Throttled("x".into()), Instant::now());
         assert_eq!(health.causes(), [Cause::of(KmsError::Throttled("x".into()))]);
         health.leaves(&b);
         health.signs(&b);
         assert_eq!(health.cause(&b), None, "it is no longer configured");
+        let asked = Instant::now();
         health.signs(&a);
         assert!(health.causes().is_empty());
+        health.fails(&a, &KmsError::Timeout, asked);
+        assert!(health.causes().is_empty(), "it has signed since it was asked");
     }
 }

@@ -57,7 +57,8 @@ pub(super) async fn watch(key: WatchedKey, client: KmsClient, health: Arc<Health
     let hash = key.public_key.hash();
     let (mut is_compared, mut pause) = (false, PAUSE);
     loop {
-        let deadline = Instant::now() + CHECK;
+        let asked = Instant::now();
+        let deadline = asked + CHECK;
         match check(&key, &client, deadline, &mut is_compared).await {
             Ok(()) => {
                 health.signs(&hash);
@@ -65,7 +66,7 @@ pub(super) async fn watch(key: WatchedKey, client: KmsClient, health: Arc<Health
                 idle(&hash, &health, &failed).await;
             }
             Err(error) => {
-                health.fails(&hash, &error);
+                health.fails(&hash, &error, asked.into_std());
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONG_PAUSE);
             }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 /// A namespace, deleted when dropped.
@@ -135,7 +135,7 @@ const SHORTEST_REQUEST: usize = 64;
 
 impl Proxy {
     async fn start(server: String) -> Self {
-        let listener = TcpListener::bind(crate::ports::free()).await.unwrap();
+        let listener = crate::ports::async_listener().await;
         let address = listener.local_addr().unwrap();
         let fault = Arc::new(Mutex::new(watch::Sender::new(ConnectionFault::Works)));
         let (awaited_connections, lost_requests) = (AtomicUsize::new(0), AtomicUsize::new(0));

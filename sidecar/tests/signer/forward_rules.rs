@@ -30,7 +30,6 @@ use tezos_signer_core::policy::Forbidden;
 use tezos_signer_core::record::Lease;
 use tezos_signer_core::watermark::Refusal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
 
 const NEXT: u32 = FLOOR + 1;
 
@@ -115,7 +114,7 @@ impl Scripted {
         status: u16,
         before: impl Fn() -> F + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind(crate::ports::free()).await.unwrap();
+        let listener = crate::ports::async_listener().await;
         let (address, asked) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
         let count = asked.clone();
         tokio::spawn(async move {

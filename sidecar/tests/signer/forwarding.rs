@@ -11,7 +11,6 @@ use crate::request_ids::ids_of_outcomes;
 use crate::test_env::FLOOR;
 use serde_json::json;
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 use tezos_signer_core::authentication::signed_bytes;
 use tezos_signer_core::config::KeyConfig;
@@ -176,7 +175,7 @@ fn the_peer_port_signs_only_for_those_who_mean_this_very_holder() {
 /// Somebody at a holder's address, who answers each connection's first request with `answer`, and closes it without a word when
 /// another comes.
 fn answering_server(answer: &str) -> String {
-    let listener = TcpListener::bind(crate::ports::free()).unwrap();
+    let listener = crate::ports::listener();
     let address = listener.local_addr().unwrap().to_string();
     let answer = answer.to_owned();
     // Both kinds of thread end with the test's process.

@@ -21,7 +21,7 @@ const ROLE: &str = "arn:aws:iam::111122223333:role/baker";
 
 /// Serves on loopback, for as long as the process lives.
 fn serve(router: Router) -> SocketAddr {
-    let listener = std::net::TcpListener::bind(crate::ports::free()).unwrap();
+    let listener = crate::ports::listener();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {

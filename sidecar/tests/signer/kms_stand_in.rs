@@ -80,7 +80,7 @@ struct State {
 
 impl KmsStandIn {
     pub(crate) fn start() -> Self {
-        let listener = std::net::TcpListener::bind(crate::ports::free()).unwrap();
+        let listener = crate::ports::listener();
         Self::on(listener)
     }
 
@@ -119,7 +119,7 @@ impl KmsStandIn {
                 .with_single_cert(chain, PrivateKeyDer::from_pem_slice(own.key.as_bytes()).unwrap())
                 .unwrap();
         let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-        let listener = std::net::TcpListener::bind(crate::ports::free()).unwrap();
+        let listener = crate::ports::listener();
         listener.set_nonblocking(true).unwrap();
         let endpoint = format!("https://{}", listener.local_addr().unwrap());
         let shared = self.shared.clone();

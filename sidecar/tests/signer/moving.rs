@@ -11,7 +11,7 @@ use reqwest::blocking::Client;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use tezos_signer_core::config::KeyConfig;
 
@@ -55,7 +55,7 @@ impl Host {
 
 /// What the host's commands `systemctl` and `aws` ask. Lives as long as the test program.
 fn answer_commands(host: Arc<Mutex<Host>>) -> SocketAddr {
-    let listener = TcpListener::bind(crate::ports::free()).unwrap();
+    let listener = crate::ports::listener();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         for stream in listener.incoming() {

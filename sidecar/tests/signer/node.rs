@@ -7,7 +7,7 @@ use crate::test_env::{FLOOR, TestEnv};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tezos_signer_core::config::KeyConfig;
 
@@ -27,7 +27,7 @@ pub(crate) struct Node {
 impl Node {
     /// Of a chain in whose blocks nobody votes that we know.
     pub(crate) fn start(chain: &str) -> Self {
-        let listener = TcpListener::bind(crate::ports::free()).unwrap();
+        let listener = crate::ports::listener();
         let node = Self { address: listener.local_addr().unwrap(), answers: Arc::default(), asked: Arc::default() };
         node.answer_with("head/header", json!({"chain_id": chain, "level": HEAD, "proto": 24}));
         for level in NEXT..NEXT + 100 {

@@ -15,28 +15,38 @@ static LOCKS: Mutex<Vec<File>> = Mutex::new(Vec::new());
 
 /// Ports that nobody uses, and that no other call, of any process, returns while this process lives.
 pub(crate) fn reserve<const N: usize>() -> [u16; N] {
+    let mut listeners = listeners();
+    std::array::from_fn(|_| listeners.next().expect("a free port").local_addr().unwrap().port())
+}
+
+/// A listener of a test, on a port of its own. A port that the kernel picks could be one that a program of another test still asks at, though
+/// whoever listened there has ended. And one that was free a moment ago may be held by a process that another test is about to start: it has
+/// all open files until it begins.
+pub(crate) fn listener() -> TcpListener {
+    listeners().next().expect("a free port")
+}
+
+/// The same for asynchronous code.
+pub(crate) async fn async_listener() -> tokio::net::TcpListener {
+    let listener = tokio::task::spawn_blocking(listener).await.unwrap();
+    listener.set_nonblocking(true).unwrap();
+    tokio::net::TcpListener::from_std(listener).unwrap()
+}
+
+fn listeners() -> impl Iterator<Item = TcpListener> {
     let directory = std::env::temp_dir().join("tezos-signer-test-ports");
     std::fs::create_dir_all(&directory).unwrap();
     // For the other users of this machine; only the owner can.
     let _ = std::fs::set_permissions(&directory, Permissions::from_mode(0o777));
     let begin = u16::try_from(uuid::Uuid::new_v4().as_u128() % u128::from(COUNT)).unwrap();
-    let mut ports = (0..COUNT).map(|i| FIRST + (begin + i) % COUNT).filter(|port| {
+    (0..COUNT).map(move |i| FIRST + (begin + i) % COUNT).filter_map(move |port| {
         // One that cannot be opened is another user's.
         let path = directory.join(port.to_string());
-        let Ok(lock) = File::options().create(true).write(true).truncate(false).open(path) else { return false };
+        let lock = File::options().create(true).write(true).truncate(false).open(path).ok()?;
         let _ = lock.set_permissions(Permissions::from_mode(0o666));
-        let reserved = lock.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", *port)).is_ok();
-        if reserved {
-            LOCKS.lock().unwrap().push(lock);
-        }
-        reserved
-    });
-    std::array::from_fn(|_| ports.next().expect("a free port"))
-}
-
-/// An address for a listener of a test. A port that the kernel picks could be one that a program of another test still asks at, though
-/// whoever listened there has ended.
-pub(crate) fn free() -> (&'static str, u16) {
-    let [port] = reserve();
-    ("127.0.0.1", port)
+        lock.try_lock().ok()?;
+        let listener = TcpListener::bind(("127.0.0.1", port)).ok()?;
+        LOCKS.lock().unwrap().push(lock);
+        Some(listener)
+    })
 }

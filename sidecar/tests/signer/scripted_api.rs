@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 pub(crate) const NAMESPACE: &str = "records";
@@ -90,7 +90,7 @@ impl ScriptedApi {
 
     /// Starts one, and writes a kubeconfig that names it.
     async fn start(path: &Path) -> Self {
-        let listener = TcpListener::bind(crate::ports::free()).await.unwrap();
+        let listener = crate::ports::async_listener().await;
         let kubeconfig = json!({
             "apiVersion": "v1",
             "kind": "Config",

@@ -2,6 +2,7 @@
 //! decides by their rules, and keeps its marks in their files as they do, so that those can be carried over.
 
 use crate::ports;
+use crate::process::wait_for;
 use crate::test_env::{PIN, SOFTHSM, TestEnv};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -65,7 +66,8 @@ impl OldSigner {
     }
 
     pub(crate) fn start(&mut self) {
-        let listener = TcpListener::bind(self.address).unwrap();
+        // A process that another test is about to start may have the port for a moment.
+        let listener = wait_for("the port", || TcpListener::bind(self.address).ok());
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, signs) = (stop.clone(), self.signs.clone());
         let serve = move || {

@@ -6,6 +6,8 @@ use crate::sealed_env::{SealedEnv, key_of, signed};
 use crate::test_env::PIN;
 use pkcs11_faults::control::{Control, Rule, State, WrongSignature};
 use serde_json::json;
+use std::io::Write as _;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -166,6 +168,26 @@ fn a_child_that_hangs_or_is_killed_harms_nothing() {
     signer.kill();
     drop(signer);
     wait_for("the child's end", || (!std::path::Path::new(&format!("/proc/{child}")).exists()).then_some(()));
+}
+
+/// One that ended before its child could ask for a signal at that end: the child sees it by its parent.
+#[test]
+fn a_child_whose_signer_has_ended_asks_the_token_nothing() {
+    let sealed = SealedEnv::without_keys(&Control::default());
+    sealed.module.set(&Control { rules: vec![Rule::hang("C_Initialize")], ..Control::default() });
+    let config: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(sealed.env.config_file()).unwrap()).unwrap();
+    let request = serde_json::json!({
+        "signer": 1, "hsm": config["hsm"], "keys": [], "reveal": false, "logIn": true, "startPauseMilliseconds": 0,
+    });
+    let (name, value) = sealed.module.environment();
+    let mut command = sealed.env.command();
+    command.env(name, value).arg("unseal").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(request.to_string().as_bytes()).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    let output = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success() && output.contains("the signer has ended"), "{output}");
 }
 
 /// The processes that the signer has started.

@@ -28,6 +28,8 @@ pub const COMMAND: &str = "unseal";
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Request {
+    /// The process ID of the signer.
+    pub(super) signer: u32,
     pub(super) hsm: HsmConfig,
     pub(super) keys: Vec<Wanted>,
     /// Whether the secrets are wanted, or only whether they can be opened.
@@ -90,6 +92,10 @@ pub fn run() -> io::Result<()> {
     let mut request = Vec::new();
     io::stdin().read_to_end(&mut request)?;
     let request: Request = serde_json::from_slice(&request)?;
+    // A signer that had ended before it was asked for its death's signal sends none.
+    if std::os::unix::process::parent_id() != request.signer {
+        return Err(io::Error::other("the signer has ended"));
+    }
     let clock = CallClock::default();
     let pause = Duration::from_millis(request.start_pause_milliseconds);
     let token =

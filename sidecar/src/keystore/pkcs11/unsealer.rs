@@ -150,7 +150,8 @@ impl TokenUnsealer {
         let log_in = memory.may_send(credential);
         let start_pause = self.start_pause.saturating_sub(self.began.elapsed());
         let start_pause_milliseconds = start_pause.as_millis().try_into().unwrap_or(u64::MAX);
-        let request = Request { hsm: self.config.clone(), keys, reveal, log_in, start_pause_milliseconds };
+        let signer = std::process::id();
+        let request = Request { signer, hsm: self.config.clone(), keys, reveal, log_in, start_pause_milliseconds };
         let ran = tokio::time::timeout_at(deadline, run(&request)).await;
         let (answer, secrets) = ran
             .unwrap_or_else(|_| Err("the process that unseals did not answer in time, and was ended".into()))

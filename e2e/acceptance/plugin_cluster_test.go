@@ -52,7 +52,8 @@ func TestThePluginOnTheCluster(t *testing.T) {
 	pod := applyReady(t, s)
 	key := s.Keys[0].Parsed()
 	client := octezclient.NewClient(forward(t, pod.Metadata.Name))
-	if _, err := client.Sign(t.Context(), key, newBlock(t, firstLevel)); err != nil {
+	first := newBlock(t, firstLevel)
+	if _, err := client.Sign(t.Context(), key, first); err != nil {
 		t.Fatal(err)
 	}
 	run := func(args ...string) string {
@@ -103,7 +104,7 @@ func TestThePluginOnTheCluster(t *testing.T) {
 
 	bindEdit(t, "plugin")
 	// By exec, as a user who may not read the records: the signer's own words, and the same as the plugin's.
-	next, before := hex.EncodeToString(newBlock(t, firstLevel+1)), hex.EncodeToString(newBlock(t, firstLevel))
+	next, before := hex.EncodeToString(newBlock(t, firstLevel+1)), hex.EncodeToString(first)
 	for payload, reason := range map[string]string{next: "would be signed", before: "the stored signature would be given again"} {
 		for _, who := range [][]string{nil, {"--as", "system:serviceaccount:" + namespace + ":plugin"}} {
 			if text := run(append([]string{"explain", payload, s.Name}, who...)...); !strings.Contains(text, reason) {

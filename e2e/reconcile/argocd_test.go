@@ -54,7 +54,7 @@ func TestArgoCDIsToldTheHealthOfEveryState(t *testing.T) {
 	pod := pods(env, "a")[0]
 	ready("a", "False", "Starting")
 	is("starting", "a")
-	k := newKubelet(t, env, 75, operatorenv.RecordName(key))
+	k := newKubelet(t, env, 175, operatorenv.RecordName(key))
 	well := state{signerReady: true, beside: sidecarStatus("baker", true)}
 	k.set(pod, well)
 	ready("a", "True", "Signing")
@@ -123,7 +123,7 @@ func TestArgoCDIsToldTheHealthOfEveryState(t *testing.T) {
 	env.AwaitCreated("b")
 	env.Await("both pods are there", func() bool { return len(pods(env, "b")) == 2 })
 	both := pods(env, "b")
-	two := newKubelet(t, env, 76, operatorenv.RecordName(shared))
+	two := newKubelet(t, env, 176, operatorenv.RecordName(shared))
 	two.set(both[0], state{signerReady: true})
 	two.set(both[1], state{signerReady: true, beside: sidecarStatus("mesh", false)})
 	ready("b", "True", "Degraded")
@@ -241,7 +241,16 @@ func TestNobodyFindsADifferenceInATezosSigner(t *testing.T) {
 		noDifference := func() {
 			t.Helper()
 			for _, way := range [][]string{{"diff", "--server-side", "--field-manager", "argocd-controller"}, {"diff"}} {
-				if difference, err := env.Kubectl(string(text), append(way, "--filename", "-")...); err != nil {
+				// kubectl reads the object twice, and the operator may write its status in between.
+				difference, err := env.Kubectl(string(text), append(way, "--filename", "-")...)
+				for range 10 {
+					if err == nil {
+						break
+					}
+					time.Sleep(500 * time.Millisecond)
+					difference, err = env.Kubectl(string(text), append(way, "--filename", "-")...)
+				}
+				if err != nil {
 					t.Errorf("%s: kubectl %s: %v\n%s", name, strings.Join(way, " "), err, difference)
 				}
 			}

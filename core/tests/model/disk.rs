@@ -5,12 +5,12 @@
 //! is dropped, still shown, and a later fsync says that all is well; a directory whose fsync failed belongs to a file system
 //! that takes no more writes until it is mounted again (ext4 and XFS end their journal then).
 
-use crate::promises::{Broken, Promise};
+use crate::promises::Broken;
+use crate::released::{ASKS, check_held, release};
 use crate::requests::Request;
 use crate::rules::Rules;
 use crate::search::{Model, Step};
 use crate::symbols::{RecordId, SignatureId, Symbols, Verdict};
-use crate::world::insert;
 use tezos_signer_core::key::Curve;
 use tezos_signer_core::position::Level;
 use tezos_signer_core::record::Record;
@@ -76,12 +76,6 @@ pub(crate) struct Disk {
     symbols: Symbols,
 }
 
-const ASKS: [(Request, u8); 3] = [
-    (Request::Attestation(11, 0, 'a'), 2),
-    (Request::Attestation(11, 0, 'b'), 1),
-    (Request::Attestation(12, 0, 'a'), 1),
-];
-
 impl Disk {
     pub(crate) fn new(rules: Rules, scheme: Curve) -> Self {
         Self { rules, symbols: Symbols::new(rules, scheme) }
@@ -131,7 +125,8 @@ impl Disk {
                 }
                 Verdict::Replay(signature) => {
                     phase(Phase::Idle);
-                    self.releases(host, signature, broken);
+                    release(&self.symbols, &mut host.released, signature, broken);
+                    self.check_held(host, broken);
                     format!("answers {signature}")
                 }
                 Verdict::Sign => {
@@ -215,24 +210,8 @@ impl Disk {
         }
     }
 
-    fn releases(&self, host: &mut Host, signature: SignatureId, broken: &mut Vec<Broken>) {
-        let place = self.symbols.place(signature.request);
-        let other =
-            host.released.iter().find(|other| **other != signature && self.symbols.place(other.request) == place);
-        if let Some(other) = other {
-            broken.push(Broken::new(Promise::OneSignature, format!("{other}, and {signature}")));
-        }
-        insert(&mut host.released, signature);
-        self.check_replayable(host, broken);
-    }
-
-    fn check_replayable(&self, host: &Host, broken: &mut Vec<Broken>) {
-        for signature in &host.released {
-            if !host.shown.record.is_some_and(|record| self.symbols.answers(record, *signature)) {
-                let how = format!("{signature} was released, and the file does not hold it any more");
-                broken.push(Broken::new(Promise::Replayable, how));
-            }
-        }
+    fn check_held(&self, host: &Host, broken: &mut Vec<Broken>) {
+        check_held(&self.symbols, &host.released, host.shown.record, broken);
     }
 
     /// What the disk may have after a power loss.
@@ -307,7 +286,7 @@ impl Model for Disk {
                 let (mut next, mut broken) = (host.clone(), Vec::new());
                 next.power_losses -= 1;
                 (next.shown, next.below, next.ended, next.processes) = (file, None, false, [Process::DOWN; 2]);
-                self.check_replayable(&next, &mut broken);
+                self.check_held(&next, &mut broken);
                 let left =
                     file.record.map_or("a file that is no record".to_owned(), |record| self.symbols.show(record));
                 add(format!("the power is lost, and on the disk is {left}"), next, broken);

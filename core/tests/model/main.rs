@@ -24,6 +24,7 @@ mod kept;
 mod leases;
 mod possible;
 mod promises;
+mod released;
 mod requests;
 mod rules;
 mod scenario;

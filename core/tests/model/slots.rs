@@ -4,12 +4,12 @@
 //! What is assumed of the kernel and the disk: what was not synced is there or not after a power loss, or a part of it is, sector by sector;
 //! data whose fsync failed is dropped, still shown, and a later fsync says that all is well, unless it is written again.
 
-use crate::promises::{Broken, Promise};
+use crate::promises::Broken;
+use crate::released::{ASKS, check_held, release};
 use crate::requests::Request;
 use crate::rules::Rules;
 use crate::search::{Model, Step};
 use crate::symbols::{RecordId, SignatureId, Symbols, Verdict};
-use crate::world::insert;
 use tezos_signer_core::key::Curve;
 use tezos_signer_core::position::Level;
 use tezos_signer_core::record::Record;
@@ -84,12 +84,6 @@ pub(crate) struct Slots {
     symbols: Symbols,
 }
 
-const ASKS: [(Request, u8); 3] = [
-    (Request::Attestation(11, 0, 'a'), 2),
-    (Request::Attestation(11, 0, 'b'), 1),
-    (Request::Attestation(12, 0, 'a'), 1),
-];
-
 impl Slots {
     pub(crate) fn new(rules: Rules, scheme: Curve) -> Self {
         Self { rules, symbols: Symbols::new(rules, scheme) }
@@ -145,7 +139,8 @@ impl Slots {
                 }
                 Verdict::Replay(signature) => {
                     host.phase = Phase::Idle;
-                    self.releases(host, signature, broken);
+                    release(&self.symbols, &mut host.released, signature, broken);
+                    self.check_held(host, broken);
                     format!("answers {signature}")
                 }
                 Verdict::Sign => {
@@ -191,28 +186,10 @@ impl Slots {
         Some("the fdatasync of the slot fails")
     }
 
-    fn releases(&self, host: &mut Host, signature: SignatureId, broken: &mut Vec<Broken>) {
-        let place = self.symbols.place(signature.request);
-        let other =
-            host.released.iter().find(|other| **other != signature && self.symbols.place(other.request) == place);
-        if let Some(other) = other {
-            broken.push(Broken::new(Promise::OneSignature, format!("{other}, and {signature}")));
-        }
-        insert(&mut host.released, signature);
-        self.check_replayable(host, broken);
-    }
-
     /// Of damage, nothing but a refusal is promised.
-    fn check_replayable(&self, host: &Host, broken: &mut Vec<Broken>) {
-        if host.slots.iter().any(|slot| slot.shown == Content::Damaged) {
-            return;
-        }
-        let record = self.shown(host).map(|(_, _, record)| record);
-        for signature in &host.released {
-            if !record.is_some_and(|record| self.symbols.answers(record, *signature)) {
-                let how = format!("{signature} was released, and the file does not hold it any more");
-                broken.push(Broken::new(Promise::Replayable, how));
-            }
+    fn check_held(&self, host: &Host, broken: &mut Vec<Broken>) {
+        if host.slots.iter().all(|slot| slot.shown != Content::Damaged) {
+            check_held(&self.symbols, &host.released, self.shown(host).map(|(_, _, record)| record), broken);
         }
     }
 
@@ -279,7 +256,7 @@ impl Model for Slots {
                     next.power_losses -= 1;
                     next.slots = [first, second].map(Slot::new);
                     (next.phase, next.copy) = (Phase::Down, None);
-                    self.check_replayable(&next, &mut broken);
+                    self.check_held(&next, &mut broken);
                     add(format!("the power is lost, and on the disk are {first:?} and {second:?}"), next, broken);
                 }
             }

@@ -1,7 +1,6 @@
 package acceptance
 
 import (
-	"archive/tar"
 	"bytes"
 	"context"
 	"encoding/base64"
@@ -9,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"signer.tezos.io/e2e/bundle"
 	"signer.tezos.io/e2e/fixture"
 	"signer.tezos.io/e2e/kubectl"
 	"signer.tezos.io/e2e/octezclient"
@@ -126,7 +125,10 @@ func TestThePluginOnTheCluster(t *testing.T) {
 
 	file := filepath.Join(t.TempDir(), "bundle.tar")
 	report := run("support-bundle", s.Name, "--file", file)
-	files := untar(t, file)
+	files, err := bundle.Read(file)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for path, part := range map[string]string{
 		namespace + "/logs/" + pod.Metadata.Name + "/signer.log": "{",
 		namespace + "/audit/" + pod.Metadata.Name + ".jsonl":     `"outcome":"signed"`,
@@ -197,30 +199,5 @@ func searchForSecrets(t *testing.T, files map[string]string) {
 	}
 	if searched == 0 {
 		t.Error("there was no secret to search for")
-	}
-}
-
-func untar(t *testing.T, path string) map[string]string {
-	t.Helper()
-	file, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	files := map[string]string{}
-	for archive := tar.NewReader(file); ; {
-		header, err := archive.Next()
-		if errors.Is(err, io.EOF) {
-			return files
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(archive)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, name, _ := strings.Cut(header.Name, "/")
-		files[name] = string(text)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"signer.tezos.io/e2e/controlplane"
+	"signer.tezos.io/e2e/fields"
 )
 
 // What the chart makes is taken by a real API server, word by word; Helm 4 upgrades what
@@ -68,14 +69,14 @@ func TestOnAnAPIServer(t *testing.T) {
 		helm(helms[0], "upgrade", release, file)
 		helm(helms[1], "upgrade", release, directory)
 		live := server.must(t, "", "get", "customresourcedefinition", "tezossigners.signer.tezos.io", "--output", "jsonpath={.spec.versions[0].schema.openAPIV3Schema.properties.spec.properties}")
-		wanted := at(render(t, helms[0])["CustomResourceDefinition tezossigners.signer.tezos.io"].fields,
+		wanted := fields.At(render(t, helms[0])["CustomResourceDefinition tezossigners.signer.tezos.io"].fields,
 			"spec", "versions", 0, "schema", "openAPIV3Schema", "properties", "spec", "properties")
 		var now any
 		if err := yaml.Unmarshal([]byte(live), &now); err != nil || len(wanted.(map[string]any)) == 0 {
 			t.Fatal(err)
 		}
 		for name := range wanted.(map[string]any) {
-			if at(now, name) == nil {
+			if fields.At(now, name) == nil {
 				t.Errorf("after an upgrade from %s the definition has no spec.%s", file, name)
 			}
 		}

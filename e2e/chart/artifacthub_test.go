@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"signer.tezos.io/e2e/fields"
 )
 
 // What Artifact Hub shows of the chart is what is in it.
@@ -19,11 +21,11 @@ func TestTheAnnotationsAreTrue(t *testing.T) {
 	var images []struct{ Name, Image string }
 	annotation(t, chart, "images", &images)
 	deployment := objects["Deployment "+namespace+"/"+release].fields
-	container := at(deployment, "spec", "template", "spec", "containers", 0)
-	run := map[string]bool{at(container, "image").(string): true}
-	for _, variable := range at(container, "env").([]any) {
-		if at(variable, "name") == "SIGNER_IMAGE" {
-			run[at(variable, "value").(string)] = true
+	container := fields.At(deployment, "spec", "template", "spec", "containers", 0)
+	run := map[string]bool{fields.At(container, "image").(string): true}
+	for _, variable := range fields.At(container, "env").([]any) {
+		if fields.At(variable, "name") == "SIGNER_IMAGE" {
+			run[fields.At(variable, "value").(string)] = true
 		}
 	}
 	message := map[string]bool{}
@@ -38,7 +40,7 @@ func TestTheAnnotationsAreTrue(t *testing.T) {
 	annotation(t, chart, "crds", &crds)
 	for _, crd := range crds {
 		o := objects["CustomResourceDefinition "+crd.Name].fields
-		if at(o, "spec", "names", "kind") != crd.Kind || at(o, "spec", "versions", 0, "name") != crd.Version || crd.DisplayName == "" || crd.Description == "" {
+		if fields.At(o, "spec", "names", "kind") != crd.Kind || fields.At(o, "spec", "versions", 0, "name") != crd.Version || crd.DisplayName == "" || crd.Description == "" {
 			t.Errorf("crds: %+v is not what the chart has", crd)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"signer.tezos.io/e2e/fields"
 )
 
 const everyValueFile = "testdata/everything.yaml"
@@ -38,7 +40,7 @@ func TestEveryRightHasAReason(t *testing.T) {
 		if o.Kind != "Role" && o.Kind != "ClusterRole" {
 			continue
 		}
-		rules, _ := at(o.fields, "rules").([]any)
+		rules, _ := fields.At(o.fields, "rules").([]any)
 		lines := rule.FindAllStringSubmatch(o.Text, -1)
 		if len(rules) == 0 || len(lines) != len(rules) {
 			t.Errorf("%s: %d rules, %d found in the text", name, len(rules), len(lines))
@@ -59,10 +61,10 @@ func TestOnlyAdminsWriteTezosSigners(t *testing.T) {
 	for verb, roles := range map[string]string{"get": "admin edit view", "create": "admin", "delete": "admin"} {
 		var have []string
 		for _, o := range render(t, helms[0]) {
-			rules, _ := at(o.fields, "rules").([]any)
+			rules, _ := fields.At(o.fields, "rules").([]any)
 			may := slices.ContainsFunc(rules, func(rule any) bool {
-				resources, _ := at(rule, "resources").([]any)
-				verbs, _ := at(rule, "verbs").([]any)
+				resources, _ := fields.At(rule, "resources").([]any)
+				verbs, _ := fields.At(rule, "verbs").([]any)
 				return slices.Contains(resources, any("tezossigners")) && slices.Contains(verbs, any(verb))
 			})
 			for label := range o.Metadata.Labels {
@@ -88,7 +90,7 @@ func TestWatchedNamespacesAreAllThatTheOperatorReaches(t *testing.T) {
 		case "ClusterRoleBinding":
 			t.Errorf("%s gives rights everywhere", name)
 		case "RoleBinding":
-			if at(o.fields, "subjects", 0, "kind") == "ServiceAccount" {
+			if fields.At(o.fields, "subjects", 0, "kind") == "ServiceAccount" {
 				bound[o.Metadata.Namespace] = true
 			}
 		}
@@ -106,18 +108,18 @@ func TestWatchedNamespacesAreAllThatTheOperatorReaches(t *testing.T) {
 
 // The Pod Security Standard "restricted", by which the namespace may be guarded.
 func TestTheOperatorIsRestricted(t *testing.T) {
-	pod := at(render(t, helms[0])["Deployment "+namespace+"/"+release].fields, "spec", "template", "spec")
-	container := at(pod, "containers", 0, "securityContext")
+	pod := fields.At(render(t, helms[0])["Deployment "+namespace+"/"+release].fields, "spec", "template", "spec")
+	container := fields.At(pod, "containers", 0, "securityContext")
 	for what, is := range map[string]bool{
-		"runAsNonRoot":             at(pod, "securityContext", "runAsNonRoot") == true,
-		"a numeric user":           at(pod, "securityContext", "runAsUser") == float64(65532),
-		"seccompProfile":           at(pod, "securityContext", "seccompProfile", "type") == "RuntimeDefault",
-		"allowPrivilegeEscalation": at(container, "allowPrivilegeEscalation") == false,
-		"capabilities":             reflect.DeepEqual(at(container, "capabilities"), map[string]any{"drop": []any{"ALL"}}),
-		"readOnlyRootFilesystem":   at(container, "readOnlyRootFilesystem") == true,
-		"a limit of memory":        at(pod, "containers", 0, "resources", "limits", "memory") != nil,
-		"one container, no volume": len(at(pod, "containers").([]any)) == 1 && at(pod, "volumes") == nil,
-		"nothing of the host":      at(pod, "hostNetwork") == nil && at(pod, "hostPID") == nil && at(pod, "hostIPC") == nil,
+		"runAsNonRoot":             fields.At(pod, "securityContext", "runAsNonRoot") == true,
+		"a numeric user":           fields.At(pod, "securityContext", "runAsUser") == float64(65532),
+		"seccompProfile":           fields.At(pod, "securityContext", "seccompProfile", "type") == "RuntimeDefault",
+		"allowPrivilegeEscalation": fields.At(container, "allowPrivilegeEscalation") == false,
+		"capabilities":             reflect.DeepEqual(fields.At(container, "capabilities"), map[string]any{"drop": []any{"ALL"}}),
+		"readOnlyRootFilesystem":   fields.At(container, "readOnlyRootFilesystem") == true,
+		"a limit of memory":        fields.At(pod, "containers", 0, "resources", "limits", "memory") != nil,
+		"one container, no volume": len(fields.At(pod, "containers").([]any)) == 1 && fields.At(pod, "volumes") == nil,
+		"nothing of the host":      fields.At(pod, "hostNetwork") == nil && fields.At(pod, "hostPID") == nil && fields.At(pod, "hostIPC") == nil,
 	} {
 		if !is {
 			t.Errorf("%s is not as it must be: %v", what, pod)
@@ -137,7 +139,7 @@ func TestLabelsThatAreSetTwiceBreakNoSelector(t *testing.T) {
 	checkSelectors(t, args)
 	objects := render(t, helms[0], append([]string{"--values", everyValueFile}, args...)...)
 	monitor := objects["PodMonitor monitoring/"+release+"-signers"].Metadata.Labels
-	pod, _ := at(objects["Deployment "+namespace+"/"+release].fields, "spec", "template", "metadata", "labels").(map[string]any)
+	pod, _ := fields.At(objects["Deployment "+namespace+"/"+release].fields, "spec", "template", "metadata", "labels").(map[string]any)
 	if monitor["release"] != "monitor" || monitor["team"] != "bakers" || pod["team"] != "pods" || pod["release"] != "common" {
 		t.Errorf("the PodMonitor has %v, the pod %v", monitor, pod)
 	}
@@ -153,7 +155,7 @@ func TestNamesAreTexts(t *testing.T) {
 	found := map[string]bool{}
 	for _, o := range render(t, helms[0], args...) {
 		found[o.Metadata.Namespace] = true
-		if subject := at(o.fields, "subjects", 0); at(subject, "kind") == "ServiceAccount" && at(subject, "namespace") != "2024" {
+		if subject := fields.At(o.fields, "subjects", 0); fields.At(subject, "kind") == "ServiceAccount" && fields.At(subject, "namespace") != "2024" {
 			t.Errorf("%s: %v", o, subject)
 		}
 	}
@@ -169,11 +171,11 @@ func checkSelectors(t *testing.T, args []string) {
 	t.Helper()
 	objects := render(t, helms[0], append([]string{"--values", everyValueFile}, args...)...)
 	deployment := objects["Deployment "+namespace+"/"+release]
-	operator := at(deployment.fields, "spec", "template", "metadata", "labels").(map[string]any)
+	operator := fields.At(deployment.fields, "spec", "template", "metadata", "labels").(map[string]any)
 	for _, selector := range []any{
-		at(deployment.fields, "spec", "selector", "matchLabels"),
-		at(objects["PodDisruptionBudget "+namespace+"/"+release].fields, "spec", "selector", "matchLabels"),
-		at(objects["NetworkPolicy "+namespace+"/"+release].fields, "spec", "podSelector", "matchLabels"),
+		fields.At(deployment.fields, "spec", "selector", "matchLabels"),
+		fields.At(objects["PodDisruptionBudget "+namespace+"/"+release].fields, "spec", "selector", "matchLabels"),
+		fields.At(objects["NetworkPolicy "+namespace+"/"+release].fields, "spec", "podSelector", "matchLabels"),
 	} {
 		checkSelects(t, selector, operator)
 	}
@@ -183,13 +185,13 @@ func checkSelectors(t *testing.T, args []string) {
 	// The pods that the operator makes, as its own tests say.
 	for golden, containers := range map[string]string{"golden.yaml": "initContainers", "golden-service.yaml": "containers"} {
 		signers := deploymentOf(t, "../../operator/src/build/"+golden)
-		labels := at(signers, "spec", "template", "metadata", "labels").(map[string]any)
-		checkSelects(t, at(monitor, "spec", "selector", "matchLabels"), labels)
-		checkSelects(t, at(policy, "spec", "egress", 1, "to", 0, "podSelector", "matchLabels"), labels)
-		ports, _ := at(signers, "spec", "template", "spec", containers, 0, "ports").([]any)
+		labels := fields.At(signers, "spec", "template", "metadata", "labels").(map[string]any)
+		checkSelects(t, fields.At(monitor, "spec", "selector", "matchLabels"), labels)
+		checkSelects(t, fields.At(policy, "spec", "egress", 1, "to", 0, "podSelector", "matchLabels"), labels)
+		ports, _ := fields.At(signers, "spec", "template", "spec", containers, 0, "ports").([]any)
 		scraped := slices.ContainsFunc(ports, func(port any) bool {
-			return at(port, "name") == at(monitor, "spec", "podMetricsEndpoints", 0, "port") &&
-				at(port, "containerPort") == at(policy, "spec", "egress", 1, "ports", 0, "port")
+			return fields.At(port, "name") == fields.At(monitor, "spec", "podMetricsEndpoints", 0, "port") &&
+				fields.At(port, "containerPort") == fields.At(policy, "spec", "egress", 1, "ports", 0, "port")
 		})
 		if !scraped {
 			t.Errorf("%s: no port of %v is the one of the PodMonitor and of the NetworkPolicy", golden, ports)
@@ -197,23 +199,23 @@ func checkSelectors(t *testing.T, args []string) {
 	}
 	// The operator's own metrics: by a Service here, by a PodMonitor where that is wanted.
 	service := objects["Service "+namespace+"/"+release+"-metrics"]
-	checkSelects(t, at(service.fields, "spec", "selector"), operator)
+	checkSelects(t, fields.At(service.fields, "spec", "selector"), operator)
 	byService := objects["ServiceMonitor monitoring/"+release].fields
-	checkSelects(t, at(byService, "spec", "selector", "matchLabels"), at(service.fields, "metadata", "labels").(map[string]any))
+	checkSelects(t, fields.At(byService, "spec", "selector", "matchLabels"), fields.At(service.fields, "metadata", "labels").(map[string]any))
 	byPod := render(t, helms[0], append([]string{"--set", "podMonitor.enabled=true"}, args...)...)["PodMonitor "+namespace+"/"+release].fields
-	checkSelects(t, at(byPod, "spec", "selector", "matchLabels"), operator)
-	port := at(deployment.fields, "spec", "template", "spec", "containers", 0, "ports", 0, "name")
+	checkSelects(t, fields.At(byPod, "spec", "selector", "matchLabels"), operator)
+	port := fields.At(deployment.fields, "spec", "template", "spec", "containers", 0, "ports", 0, "name")
 	for what, scraped := range map[string]any{
-		"the PodMonitor":     at(byPod, "spec", "podMetricsEndpoints", 0, "port"),
-		"the Service":        at(service.fields, "spec", "ports", 0, "targetPort"),
-		"the ServiceMonitor": at(byService, "spec", "endpoints", 0, "port"),
+		"the PodMonitor":     fields.At(byPod, "spec", "podMetricsEndpoints", 0, "port"),
+		"the Service":        fields.At(service.fields, "spec", "ports", 0, "targetPort"),
+		"the ServiceMonitor": fields.At(byService, "spec", "endpoints", 0, "port"),
 	} {
-		if port == nil || scraped != port || at(service.fields, "spec", "ports", 0, "name") != port {
+		if port == nil || scraped != port || fields.At(service.fields, "spec", "ports", 0, "name") != port {
 			t.Errorf("%s has the port %v, the operator has %v", what, scraped, port)
 		}
 	}
-	for _, port := range at(deployment.fields, "spec", "template", "spec", "containers", 0, "ports").([]any) {
-		if at(port, "containerPort") != at(policy, "spec", "ingress", 0, "ports", 0, "port") {
+	for _, port := range fields.At(deployment.fields, "spec", "template", "spec", "containers", 0, "ports").([]any) {
+		if fields.At(port, "containerPort") != fields.At(policy, "spec", "ingress", 0, "ports", 0, "port") {
 			t.Errorf("the probes' port %v is not let in", port)
 		}
 	}
@@ -254,7 +256,7 @@ func deploymentOf(t *testing.T, file string) map[string]any {
 // What users copy has fields that exist.
 func TestTheExamplesFitTheDefinition(t *testing.T) {
 	crd := render(t, helms[0])["CustomResourceDefinition tezossigners.signer.tezos.io"].fields
-	root := at(crd, "spec", "versions", 0, "schema", "openAPIV3Schema")
+	root := fields.At(crd, "spec", "versions", 0, "schema", "openAPIV3Schema")
 
 	var examples []map[string]any
 	annotation(t, chartFile(t), "crdsExamples", &examples)
@@ -274,7 +276,7 @@ func TestTheExamplesFitTheDefinition(t *testing.T) {
 		if example["kind"] != "TezosSigner" || example["apiVersion"] != "signer.tezos.io/v1alpha1" {
 			t.Errorf("an example of %v %v", example["apiVersion"], example["kind"])
 		}
-		checkFieldNames(t, "spec", example["spec"], at(root, "properties", "spec"))
+		fields.Check(t, "spec", example["spec"], fields.At(root, "properties", "spec"))
 	}
 }
 
@@ -305,33 +307,4 @@ func cutOut(text, begin, end string) (string, bool) {
 	_, text, isThere := strings.Cut(text, begin)
 	text, _, isWhole := strings.Cut(text, end)
 	return text, isThere && isWhole
-}
-
-// checkFieldNames compares names of fields, where the schema knows them, and that what is required is there.
-func checkFieldNames(t *testing.T, path string, value, schema any) {
-	t.Helper()
-	switch value := value.(type) {
-	case []any:
-		for _, item := range value {
-			checkFieldNames(t, path, item, at(schema, "items"))
-		}
-	case map[string]any:
-		properties, known := at(schema, "properties").(map[string]any)
-		if !known {
-			return // any object
-		}
-		for name, below := range value {
-			if properties[name] == nil {
-				t.Errorf("%s has no field %q", path, name)
-				continue
-			}
-			checkFieldNames(t, path+"."+name, below, properties[name])
-		}
-		required, _ := at(schema, "required").([]any)
-		for _, name := range required {
-			if value[name.(string)] == nil {
-				t.Errorf("%s: %v is required", path, name)
-			}
-		}
-	}
 }

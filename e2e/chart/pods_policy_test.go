@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"sigs.k8s.io/yaml"
+
+	"signer.tezos.io/e2e/fields"
 )
 
 // The identities that ask, as flags of kubectl.
@@ -91,8 +93,8 @@ func TestOnAnAPIServerOnlyTheOperatorMakesSignersPods(t *testing.T) {
 		if o.Kind != "ValidatingAdmissionPolicy" || strings.HasPrefix(o.Metadata.Name, "tezos-signer-records-") {
 			continue
 		}
-		for _, rule := range at(o.fields, "spec", "validations").([]any) {
-			if message := at(rule, "message").(string); !strings.Contains(p.refusals.String(), message) {
+		for _, rule := range fields.At(o.fields, "spec", "validations").([]any) {
+			if message := fields.At(rule, "message").(string); !strings.Contains(p.refusals.String(), message) {
 				t.Errorf("%s: nothing here was refused by this rule: %s", name, message)
 			}
 		}

@@ -95,21 +95,3 @@ func objectsOf(t *testing.T, text string) map[string]object {
 	}
 	return objects
 }
-
-// at is the field of an object that the path leads to, or nil.
-func at(value any, path ...any) any {
-	for _, step := range path {
-		switch step := step.(type) {
-		case string:
-			fields, _ := value.(map[string]any)
-			value = fields[step]
-		case int:
-			items, _ := value.([]any)
-			if step >= len(items) {
-				return nil
-			}
-			value = items[step]
-		}
-	}
-	return value
-}

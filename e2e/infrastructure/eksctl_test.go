@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"reflect"
 	"testing"
+
+	"signer.tezos.io/e2e/fields"
 )
 
 // The eksctl variant has fields that eksctl knows, the rights of deploy/iam, and nodes as the Terraform modules make them.
@@ -15,15 +17,15 @@ func TestTheEksctlFiles(t *testing.T) {
 	for _, file := range []string{"deploy/eksctl/cluster-kms.yaml", "deploy/eksctl/cluster-cloudhsm.yaml"} {
 		var cluster map[string]any
 		decode(t, read(t, file), &cluster)
-		checkFields(t, file, cluster, schema)
+		fields.Check(t, file, cluster, schema)
 		groups, _ := cluster["managedNodeGroups"].([]any)
 		for _, group := range groups {
-			if at(group, "disablePodIMDS") != true || at(group, "disableIMDSv1") != true || at(group, "privateNetworking") != true {
-				t.Errorf("%s: the nodes %v: pods reach their credentials, or they are on the internet", file, at(group, "name"))
+			if fields.At(group, "disablePodIMDS") != true || fields.At(group, "disableIMDSv1") != true || fields.At(group, "privateNetworking") != true {
+				t.Errorf("%s: the nodes %v: pods reach their credentials, or they are on the internet", file, fields.At(group, "name"))
 			}
-			isHSM := at(group, "securityGroups") != nil
-			if isTainted := at(group, "taints") != nil; isTainted != isHSM {
-				t.Errorf("%s: what reaches the HSMs must be tainted, and nothing else: %v", file, at(group, "name"))
+			isHSM := fields.At(group, "securityGroups") != nil
+			if isTainted := fields.At(group, "taints") != nil; isTainted != isHSM {
+				t.Errorf("%s: what reaches the HSMs must be tainted, and nothing else: %v", file, fields.At(group, "name"))
 			}
 		}
 		if len(groups) == 0 {
@@ -34,7 +36,7 @@ func TestTheEksctlFiles(t *testing.T) {
 	// With one tz3 key: the first and the last statement of sign.json.
 	var cluster map[string]any
 	decode(t, read(t, "deploy/eksctl/cluster-kms.yaml"), &cluster)
-	given := policyOf(t, show(at(cluster, "iam", "podIdentityAssociations", 0, "permissionPolicy")))
+	given := policyOf(t, show(fields.At(cluster, "iam", "podIdentityAssociations", 0, "permissionPolicy")))
 	wanted := policyOf(t, read(t, "deploy/iam/sign.json"))
 	wanted.Statement = []map[string]any{wanted.Statement[0], wanted.Statement[2]}
 	for _, statement := range wanted.Statement {
@@ -43,7 +45,7 @@ func TestTheEksctlFiles(t *testing.T) {
 	if !reflect.DeepEqual(given, wanted) {
 		t.Errorf("the role's policy is\n%s\nnot\n%s", show(given), show(wanted))
 	}
-	if account := at(cluster, "iam", "podIdentityAssociations", 0, "serviceAccountName"); account != "baker-one-signer" {
+	if account := fields.At(cluster, "iam", "podIdentityAssociations", 0, "serviceAccountName"); account != "baker-one-signer" {
 		t.Errorf("the operator makes the ServiceAccount baker-one-signer, not %v", account)
 	}
 }

@@ -20,6 +20,8 @@ import (
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"signer.tezos.io/e2e/fields"
 )
 
 const checkout = "../.."
@@ -174,21 +176,21 @@ func TestTheExamplesAreApplied(t *testing.T) {
 	fill := strings.NewReplacer("PUBLIC-KEY", "p2pk688cprNqHHt5iodkEVD1NaCNRMKxk3VTDRrkB1KmmFLnnGw9Gpk", "LAST-LEVEL", "15181990", "HALF-AN-HOUR-FROM-NOW", "2026-12-01T00:00:00Z")
 	var definition map[string]any
 	decode(t, read(t, "crds/tezossigners.signer.tezos.io.yaml"), &definition)
-	schema := at(definition, "spec", "versions", 0, "schema", "openAPIV3Schema", "properties", "spec")
+	schema := fields.At(definition, "spec", "versions", 0, "schema", "openAPIV3Schema", "properties", "spec")
 	for _, state := range []state{withHSM, withKMS} {
 		text, _ := state.outputs["tezossigner"].(string)
 		documents := strings.Split(fill.Replace(text), "\n---\n")
 		var signer, claim map[string]any
 		decode(t, documents[0], &signer)
 		decode(t, documents[1], &claim)
-		checkFields(t, "spec", signer["spec"], schema)
-		if name := at(signer, "spec", "baker", "octez", "volumeClaim"); name != at(claim, "metadata", "name") || claim["kind"] != "PersistentVolumeClaim" {
-			t.Errorf("the disk is %v, of a %v %v", name, claim["kind"], at(claim, "metadata", "name"))
+		fields.Check(t, "spec", signer["spec"], schema)
+		if name := fields.At(signer, "spec", "baker", "octez", "volumeClaim"); name != fields.At(claim, "metadata", "name") || claim["kind"] != "PersistentVolumeClaim" {
+			t.Errorf("the disk is %v, of a %v %v", name, claim["kind"], fields.At(claim, "metadata", "name"))
 		}
 	}
 	// The nodes that reach the HSMs are those that the TezosSigner asks for.
 	for _, group := range withHSM.of("aws_eks_node_group") {
-		if isBakers := group["node_group_name"] == "bakers"; isBakers != (at(group, "labels", "node-group") == "bakers") || isBakers != (len(group["taint"].([]any)) == 1) {
+		if isBakers := group["node_group_name"] == "bakers"; isBakers != (fields.At(group, "labels", "node-group") == "bakers") || isBakers != (len(group["taint"].([]any)) == 1) {
 			t.Errorf("the node group %v has the labels %v and the taints %v", group["node_group_name"], group["labels"], group["taint"])
 		}
 	}
@@ -197,7 +199,7 @@ func TestTheExamplesAreApplied(t *testing.T) {
 		if reaches := slices.Contains(groups, any("aws_security_group.id")); reaches != strings.HasSuffix(template["name"].(string), "-bakers") {
 			t.Errorf("%v has the security groups %v", template["name"], groups)
 		}
-		if hops := at(template, "metadata_options", 0, "http_put_response_hop_limit"); hops != float64(1) {
+		if hops := fields.At(template, "metadata_options", 0, "http_put_response_hop_limit"); hops != float64(1) {
 			t.Errorf("%v lets pods reach the node's credentials: %v", template["name"], hops)
 		}
 	}

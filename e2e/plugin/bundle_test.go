@@ -1,11 +1,8 @@
 package plugin
 
 import (
-	"archive/tar"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,33 +11,17 @@ import (
 	"testing"
 	"time"
 
+	"signer.tezos.io/e2e/bundle"
 	"signer.tezos.io/e2e/operatorenv"
 )
 
-// readBundle is what a bundle has, by the paths in it.
 func readBundle(t *testing.T, path string) map[string]string {
 	t.Helper()
-	file, err := os.Open(path)
+	files, err := bundle.Read(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
-	files := map[string]string{}
-	for archive := tar.NewReader(file); ; {
-		header, err := archive.Next()
-		if errors.Is(err, io.EOF) {
-			return files
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(archive)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, name, _ := strings.Cut(header.Name, "/")
-		files[name] = string(text)
-	}
+	return files
 }
 
 // A bundle has what a maintainer needs, no secret of the run, and a list of what could not be read. No Secret is asked for.

@@ -1,14 +1,13 @@
-// Fields of objects, and whether a JSON schema knows them.
-
-package infrastructure
+// Package fields finds fields of objects, and says whether a JSON schema knows them.
+package fields
 
 import (
 	"slices"
 	"testing"
 )
 
-// at is the field that the path leads to, or nil.
-func at(value any, path ...any) any {
+// At is the field that the path leads to, or nil.
+func At(value any, path ...any) any {
 	for _, step := range path {
 		switch step := step.(type) {
 		case string:
@@ -25,19 +24,19 @@ func at(value any, path ...any) any {
 	return value
 }
 
-// checkFields fails for a name that the schema does not know, a value that is none of its enumeration, and a required field that is missing.
-func checkFields(t *testing.T, path string, value, schema any) {
+// Check fails for a name that the schema does not know, a value that is none of its enumeration, and a required field that is missing.
+func Check(t testing.TB, path string, value, schema any) {
 	t.Helper()
-	if values, limited := at(schema, "enum").([]any); limited && !slices.Contains(values, value) {
+	if values, limited := At(schema, "enum").([]any); limited && !slices.Contains(values, value) {
 		t.Errorf("%s: %v is none of %v", path, value, values)
 	}
 	switch value := value.(type) {
 	case []any:
 		for _, item := range value {
-			checkFields(t, path, item, at(schema, "items"))
+			Check(t, path, item, At(schema, "items"))
 		}
 	case map[string]any:
-		properties, known := at(schema, "properties").(map[string]any)
+		properties, known := At(schema, "properties").(map[string]any)
 		if !known {
 			return // any object
 		}
@@ -46,9 +45,9 @@ func checkFields(t *testing.T, path string, value, schema any) {
 				t.Errorf("%s has no field %q", path, name)
 				continue
 			}
-			checkFields(t, path+"."+name, below, properties[name])
+			Check(t, path+"."+name, below, properties[name])
 		}
-		required, _ := at(schema, "required").([]any)
+		required, _ := At(schema, "required").([]any)
 		for _, name := range required {
 			if value[name.(string)] == nil {
 				t.Errorf("%s: %v is required", path, name)

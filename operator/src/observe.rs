@@ -3,8 +3,10 @@
 use crate::apply::{Applied, ApplyError, Cluster};
 use crate::claim::ClaimedRecord;
 use crate::image::Image;
+use crate::observation::injection::{self, SidecarVersions};
 use crate::observation::{self, Observation, Shape};
 use k8s_openapi::api::core::v1::Pod;
+use kube::Client;
 use std::collections::BTreeMap;
 
 /// How the signers of a TezosSigner are, and their records.
@@ -16,8 +18,10 @@ pub struct Observed {
     pub pods: BTreeMap<String, String>,
     /// What the pods and the signers in them report.
     pub observation: Observation,
-    /// Why the Deployment cannot make more pods, if it cannot.
+    /// Why the Deployment cannot make more pods, if it cannot, or why no pod has the sidecar.
     pub failure: Option<String>,
+    /// Which sidecars the user's pods have; `None`: the pods are the operator's.
+    pub sidecars: Option<SidecarVersions>,
 }
 
 /// Asks the signers in `pods`, which a watch has seen, how they are. The image is the one that was built, with whether it was seen to
@@ -25,23 +29,35 @@ pub struct Observed {
 pub(crate) async fn observe(
     applied: Applied,
     cluster: &Cluster<'_>,
+    client: &Client,
     http: &reqwest::Client,
     pods: &[Pod],
 ) -> Result<(Observed, Image), ApplyError> {
     let (claimed, deployment) = applied.into_parts();
     let (built, records) = claimed.into_parts();
     let mut image = built.image;
-    let deployment = deployment.known();
+    let deployment = deployment.map(|deployment| deployment.known());
+    let sidecar = built.objects.sidecar.map(|sidecar| sidecar.spec);
+    let runs_well = |pods: &[Pod]| match (&deployment, &sidecar) {
+        (Some(deployment), _) => observation::runs_well(deployment, pods),
+        (None, Some(sidecar)) => pods
+            .iter()
+            .any(|pod| injection::has_sidecar(pod, &sidecar.sidecar.digest) && observation::has_ready_signer(pod)),
+        (None, None) => false,
+    };
     // The pods that the watch has seen may be those of the image before.
-    if !image.ran_well_last()
-        && observation::runs_well(&deployment, pods)
-        && observation::runs_well(&deployment, &cluster.pods().await?)
-    {
+    if !image.ran_well_last() && runs_well(pods) && runs_well(&cluster.pods().await?) {
         image.runs_well();
     }
-    let failure = observation::replica_failure(&deployment);
+    let mut failure = deployment.as_ref().and_then(observation::replica_failure);
+    let sidecars = sidecar.as_ref().map(|sidecar| SidecarVersions::of(pods, &sidecar.sidecar.digest));
+    if let Some(sidecar) = &sidecar
+        && sidecars.as_ref().is_some_and(|versions| *versions == SidecarVersions::default())
+    {
+        failure = Some(injection::advice(client, &built.valid.identity.name, &sidecar.service_account_name).await);
+    }
     let shape = Shape::of_workload(&built.valid.workload);
     let mut observation = observation::observe_pods(http, shape, failure.clone(), pods).await;
     observation::observe_volumes(&cluster.api(), pods, &mut observation).await;
-    Ok((Observed { records, pods: observation::names_by_uid(pods), observation, failure }, image))
+    Ok((Observed { records, pods: observation::names_by_uid(pods), observation, failure, sidecars }, image))
 }

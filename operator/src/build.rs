@@ -62,7 +62,8 @@ impl Objects {
             Some(live.spec.sidecar.clone())
         };
         let rule = access::sidecar_rule(sidecar);
-        if let Some(present) = self.role.rules.iter_mut().flatten().find(|present| present.resources == rule.resources) {
+        if let Some(present) = self.role.rules.iter_mut().flatten().find(|present| present.resources == rule.resources)
+        {
             *present = rule;
         }
     }
@@ -121,6 +122,12 @@ pub fn objects(signer: &Valid, image: &str) -> Objects {
         sidecar,
         config,
     }
+}
+
+/// The part of a pod template with the sidecar of `signer`; `None` without `spec.inject`.
+pub fn pod_template_of_sidecar(signer: &Valid, image: &str) -> Option<serde_json::Value> {
+    let sidecar = objects(signer, image).sidecar?;
+    Some(baker::template_of(&signer.identity, &sidecar.spec))
 }
 
 /// Metadata of an object in the TezosSigner's namespace, which the garbage collector deletes after the TezosSigner.

@@ -18,8 +18,8 @@ use crate::identity::Identity;
 use crate::metrics::Metrics;
 use crate::report::{Report, SignerError};
 use crate::scope::Scope;
-use crate::validate::Workload;
 use crate::status::{self, PipelineOutcome};
+use crate::validate::Workload;
 use crate::watch::Caches;
 use crate::watch::record_index::RecordIndex;
 use crate::{

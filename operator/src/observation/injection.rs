@@ -39,7 +39,9 @@ pub(crate) fn has_sidecar(pod: &Pod, digest: &str) -> bool {
 pub(crate) async fn advice(client: &Client, name: &str, service_account: &str) -> String {
     let label = format!("{}: {name}", names::INJECT_LABEL);
     let how = if injects(client).await {
-        format!("no pod has the label {label}: set it in the pod template of the baker's workload, with serviceAccountName: {service_account}")
+        format!(
+            "no pod has the label {label}: set it in the pod template of the baker's workload, with serviceAccountName: {service_account}"
+        )
     } else {
         format!(
             "no pod has the label {label}. This API server cannot add the sidecar (MutatingAdmissionPolicy, Kubernetes 1.36): add what \
@@ -68,14 +70,11 @@ mod tests {
     #[test]
     fn a_pod_with_an_older_sidecar_is_told_from_one_with_the_present() {
         let pod = |name: &str, label: &str, digest: &str| -> Pod {
-            let metadata = json!({"name": name, "labels": {label: "s"}, "annotations": {"signer.tezos.io/sidecar": digest}});
+            let metadata =
+                json!({"name": name, "labels": {label: "s"}, "annotations": {"signer.tezos.io/sidecar": digest}});
             serde_json::from_value(json!({"metadata": metadata})).unwrap()
         };
-        let pods = [
-            pod("a", names::INJECT_LABEL, "1"),
-            pod("b", names::INJECT_LABEL, "2"),
-            pod("c", "app", "2"),
-        ];
+        let pods = [pod("a", names::INJECT_LABEL, "1"), pod("b", names::INJECT_LABEL, "2"), pod("c", "app", "2")];
         let versions = SidecarVersions::of(&pods, "2");
         assert_eq!(versions, SidecarVersions { current: vec!["b".to_owned()], old: vec!["a".to_owned()] });
     }

@@ -1,9 +1,9 @@
 //! `spec.inject`: what the pods must be that get the sidecar. Their own fields are checked when they are created, by the chart's admission
 //! policies (charts/…/templates/injection.yaml), with the rules of [`template`](super::template).
 
-use super::template::Reserved;
 use super::Invalid;
 use super::keystore::object;
+use super::template::Reserved;
 use crate::api::{InjectSpec, TezosSignerSpec};
 
 const SERVICE_ACCOUNT: &str = "spec.inject.serviceAccountName";
@@ -30,14 +30,21 @@ pub(super) fn validate(
         return Err(Invalid::new(SERVICE_ACCOUNT, reason));
     }
     if name.ends_with("-signer") {
-        let reason =
-            "names that end in -signer are for ServiceAccounts that the operator creates: use another name";
+        let reason = "names that end in -signer are for ServiceAccounts that the operator creates: use another name";
         return Err(Invalid::new(SERVICE_ACCOUNT, reason));
     }
     let not_with_inject = [
-        ("spec.serviceAccount", spec.service_account.is_some(), "annotate the ServiceAccount that spec.inject.serviceAccountName names"),
+        (
+            "spec.serviceAccount",
+            spec.service_account.is_some(),
+            "annotate the ServiceAccount that spec.inject.serviceAccountName names",
+        ),
         ("spec.placement", spec.placement.is_some(), "set the placement in the template of the workload"),
-        ("spec.pod", spec.pod.is_some(), "set labels, annotations and terminationGracePeriodSeconds in the template of the workload"),
+        (
+            "spec.pod",
+            spec.pod.is_some(),
+            "set labels, annotations and terminationGracePeriodSeconds in the template of the workload",
+        ),
     ];
     if let Some((field, _, instead)) = not_with_inject.into_iter().find(|(_, is_set, _)| *is_set) {
         return Err(Invalid::new(field, format!("not with inject: {instead}")));

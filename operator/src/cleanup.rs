@@ -7,6 +7,7 @@ use crate::claim::{ClaimError, Claims};
 use crate::context::Context;
 use crate::error::Error;
 use crate::identity::Identity;
+use crate::observation::injection;
 use crate::report::Report;
 use crate::status;
 use crate::validate;
@@ -27,7 +28,10 @@ pub(crate) async fn cleanup(object: &Guarded, context: &Context, key: &SignerRef
     let cluster = Cluster::new(&context.client, &context.caches.objects, &identity);
     cluster.delete_deployment().await?;
     cluster.delete_sidecar().await?;
-    let pods: Vec<String> = cluster.pods().await?.iter().map(kube::ResourceExt::name_any).collect();
+    // Pods of the user's do not end because of this, and must not sign any longer.
+    let pods = cluster.pods().await?;
+    let pods = pods.iter().filter(|pod| !injection::is_injected(pod)).map(kube::ResourceExt::name_any);
+    let pods: Vec<String> = pods.collect();
     let deleted = metadata.deletion_timestamp.as_ref().map_or_else(Timestamp::now, |time| time.0);
     let until = deleted.saturating_add(GRACE_PERIOD).unwrap_or(deleted);
     if !pods.is_empty() && Timestamp::now() < until {

@@ -338,3 +338,4 @@ fn names_fit_and_do_not_meet() {
 }
 
 mod effects;
+mod inject;

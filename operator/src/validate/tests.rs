@@ -41,12 +41,17 @@ pub(crate) fn service_example() -> TezosSigner {
     applied(include_str!("../../examples/tezossigner-service.yaml"))
 }
 
+/// The one for pods that something else makes.
+pub(crate) fn inject_example() -> TezosSigner {
+    applied(include_str!("../../examples/tezossigner-inject.yaml"))
+}
+
 /// What the example becomes when the field at `pointer` is `value` (null: left out).
 fn with(pointer: &str, value: Value) -> Result<Valid, Invalid> {
     with_field_of(&example(), pointer, value)
 }
 
-pub(super) fn with_field_of(signer: &TezosSigner, pointer: &str, value: Value) -> Result<Valid, Invalid> {
+pub(crate) fn with_field_of(signer: &TezosSigner, pointer: &str, value: Value) -> Result<Valid, Invalid> {
     let mut object = serde_json::to_value(signer).unwrap();
     let (parent, field) = pointer.rsplit_once('/').unwrap();
     let parent = object.pointer_mut(parent).unwrap();

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::api::TezosSigner;
-use crate::validate::tests::{cloud_hsm_example, kms_example, tz4_example};
+use crate::validate::tests::{cloud_hsm_example, inject_example, kms_example, tz4_example};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -85,6 +85,7 @@ fn changes() -> Vec<(TezosSigner, &'static str, Value)> {
         (service(), "image", json!("other")),
         (service(), "imagePullSecrets", json!([{"name": "other"}])),
         (service(), "initialWatermark.level", json!(1)),
+        (inject_example(), "inject.serviceAccountName", json!("other")),
         (service(), "initialWatermark.notAfter", json!("2027-11-23T18:00:00Z")),
         (service(), "keys.0.allow", json!(["block"])),
         (tz4(), "keys.0.allowProofOfPossession", json!(true)),

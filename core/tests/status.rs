@@ -5,7 +5,9 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tezos_signer_core::position::{Level, Position, Round};
-use tezos_signer_core::status::{AttestationTimes, HsmStatus, KeyStatus, SealedStatus, SignedRows, SignerStatus, StatusError, TlsStatus};
+use tezos_signer_core::status::{
+    AttestationTimes, HsmStatus, KeyStatus, SealedStatus, SignedRows, SignerStatus, StatusError, TlsStatus,
+};
 
 /// What a signer of release 0.2.0 answered, byte by byte. Its first record is suspended, its second one has a ceiling.
 const OF_0_2_0: &str = include_str!("status/0.2.0.json");
@@ -287,19 +289,19 @@ fn a_key_lacks_dal_that_attests_for_an_hour_and_never_with_it() {
     let now = |after: i64| second(after);
     // Without DAL, with DAL, now, and whether DAL is lacking.
     for (without, with, after, lacks) in [
-        (None, None, 10 * HOUR, false),                                // attests not at all
-        (Some(HOUR - 1), None, HOUR, false),                           // the process is younger than an hour
-        (Some(HOUR), None, HOUR, true),                                //
-        (Some(5 * HOUR), None, 5 * HOUR, true),                        //
-        (None, Some(HOUR), 5 * HOUR, false),                           // attests with DAL only
-        (Some(HOUR), Some(HOUR), HOUR, false),                         // both
-        (Some(5 * HOUR), Some(4 * HOUR + 1), 5 * HOUR, false),         // the last with DAL is not an hour ago
-        (Some(5 * HOUR), Some(4 * HOUR), 5 * HOUR, true),              // it is
-        (Some(5 * HOUR - 6), Some(5 * HOUR), 5 * HOUR, false),         // with DAL again
-        (Some(5 * HOUR), Some(4 * HOUR + 1), 20 * HOUR, false),        // both have ended
-        (Some(5 * HOUR), Some(HOUR), 5 * HOUR + 24 * HOUR - 1, true),  // few rights
-        (Some(5 * HOUR), Some(HOUR), 5 * HOUR + 24 * HOUR, false),     // no longer in use
-        (Some(HOUR), None, 0, true),                                   // the operator's clock is late
+        (None, None, 10 * HOUR, false),                               // attests not at all
+        (Some(HOUR - 1), None, HOUR, false),                          // the process is younger than an hour
+        (Some(HOUR), None, HOUR, true),                               //
+        (Some(5 * HOUR), None, 5 * HOUR, true),                       //
+        (None, Some(HOUR), 5 * HOUR, false),                          // attests with DAL only
+        (Some(HOUR), Some(HOUR), HOUR, false),                        // both
+        (Some(5 * HOUR), Some(4 * HOUR + 1), 5 * HOUR, false),        // the last with DAL is not an hour ago
+        (Some(5 * HOUR), Some(4 * HOUR), 5 * HOUR, true),             // it is
+        (Some(5 * HOUR - 6), Some(5 * HOUR), 5 * HOUR, false),        // with DAL again
+        (Some(5 * HOUR), Some(4 * HOUR + 1), 20 * HOUR, false),       // both have ended
+        (Some(5 * HOUR), Some(HOUR), 5 * HOUR + 24 * HOUR - 1, true), // few rights
+        (Some(5 * HOUR), Some(HOUR), 5 * HOUR + 24 * HOUR, false),    // no longer in use
+        (Some(HOUR), None, 0, true),                                  // the operator's clock is late
     ] {
         assert_eq!(times(without, with).lack_dal(now(after)), lacks, "{without:?} {with:?} {after}");
     }

@@ -251,7 +251,7 @@ async fn observe_pod(http: &reqwest::Client, pod: &Pod) -> PodObservation {
     let Some(address) = address else { return unreachable(pod) };
     match ask(http, address).await {
         Ok(status) => {
-            let mut status = SignerObservation::from(status);
+            let mut status = SignerObservation::of(status, Timestamp::now());
             // Signers up to release 0.2.1 say nothing of it.
             if !status.ready && status.reasons.is_empty() && pod.metadata.deletion_timestamp.is_some() {
                 status.reasons.push(BEING_DELETED.to_owned());

@@ -7,7 +7,7 @@ mod signer;
 mod volumes;
 
 pub use readiness::{NotReady, Progress};
-pub use signer::{Ceiling, KeyObservation, SealedObservation, SignerObservation};
+pub use signer::{Ceiling, KeyObservation, SealedObservation, SignerObservation, Votes};
 pub use volumes::waits_for_volumes;
 
 use crate::api::TezosSignerSpec;

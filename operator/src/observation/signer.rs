@@ -39,8 +39,18 @@ pub struct KeyObservation {
     pub public_key_hash: String,
     /// What became of opening it, if it is sealed.
     pub sealed: Option<SealedObservation>,
-    /// Whether it attests, and has not done so with DAL for an hour.
-    pub lacks_dal: bool,
+    /// How it attests.
+    pub votes: Votes,
+}
+
+/// How a key attests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Votes {
+    /// With DAL now and then, or not at all, or it is not known.
+    #[default]
+    Any,
+    /// For an hour or longer, without DAL only.
+    WithoutDal,
 }
 
 /// What is observed of a sealed key.
@@ -86,7 +96,10 @@ impl KeyObservation {
             reason: key.reason.as_deref().map(excerpt),
             public_key_hash: key.public_key_hash.to_string(),
             sealed: key.sealed.map(SealedObservation::from),
-            lacks_dal: key.attestations.is_some_and(|times| times.lack_dal(now)),
+            votes: match key.attestations {
+                Some(times) if times.lack_dal(now) => Votes::WithoutDal,
+                _ => Votes::Any,
+            },
         }
     }
 }

@@ -284,9 +284,9 @@ fn a_key_lacks_dal_from_the_hour_on_and_each_signature_is_no_change() {
         status.keys[0].attestations = Some(times);
         SignerObservation::of(status, second(now))
     };
-    assert!(!at(60, 61).keys[0].lacks_dal && at(3600, 3601).keys[0].lacks_dal);
+    assert_eq!((at(60, 61).keys[0].votes, at(3600, 3601).keys[0].votes), (Votes::Any, Votes::WithoutDal));
     assert_eq!(at(60, 61), at(3599, 3599));
     assert_eq!(at(3600, 3601), at(7200, 7206));
     let of_0_2_0 = SignerObservation::of(SignerStatus::from_json(OF_0_2_0).unwrap(), second(7200));
-    assert!(of_0_2_0.keys.iter().all(|key| !key.lacks_dal), "it does not say");
+    assert!(of_0_2_0.keys.iter().all(|key| key.votes == Votes::Any), "it does not say");
 }

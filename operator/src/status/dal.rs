@@ -2,6 +2,7 @@
 
 use super::{ConditionDraft, SIGNING};
 use crate::message;
+use crate::observation::Votes;
 use crate::observe::{DalVoters, Observed};
 use tezos_signer_core::key::Curve;
 
@@ -21,7 +22,7 @@ fn lacking(observed: &Observed) -> Option<String> {
     let DalVoters { delegates, has_companion } = observed.dal.as_ref()?;
     let lacks_dal = |key: &String| {
         let mut keys = observed.observation.answers().flat_map(|(_, status)| &status.keys);
-        keys.any(|observed| observed.public_key_hash == *key && observed.lacks_dal)
+        keys.any(|observed| observed.public_key_hash == *key && observed.votes == Votes::WithoutDal)
     };
     let of = |needs_companion: bool| {
         let needs = |curve| curve == Curve::Bls12381 && !has_companion;

@@ -270,7 +270,7 @@ impl Situation {
     }
 
     fn next(&self, stage: &Stage<'_>, now: Timestamp) -> (String, Option<String>) {
-        let Self { namespace, name, baker, chain, consensus, .. } = self;
+        let Self { namespace, name, baker, consensus, .. } = self;
         let active = &consensus.active;
         match stage {
             Stage::WrongSigner => (
@@ -284,18 +284,7 @@ impl Situation {
                 "make a new key, and run this again with --new-key PUBLICKEY".to_owned(),
                 Some("tezos-signer keys generate --config signer.yaml --label NEW-LABEL --curve p256".to_owned()),
             ),
-            Stage::NotInSpec { address, public_key } => (
-                format!(
-                    "add {address} to spec.keys, beside the others{}. The pods are replaced: do it between two of the baker's rights. The record of the \
-                     new key starts at {}, ten levels above the head",
-                    match self.baker_form {
-                        BakerForm::Octez { .. } => ", and both keys to baker.octez.delegates, in one change",
-                        BakerForm::Other => "",
-                    },
-                    chain.level + 10
-                ),
-                Some(self.addition(address, public_key, now)),
-            ),
+            Stage::NotInSpec { address, public_key } => self.not_in_spec(address, public_key, now),
             Stage::UnknownPending { address } => (
                 format!(
                     "{address} is registered on the chain as the next consensus key of {baker}, and it is no key of {namespace}/{name}: add it before it \
@@ -320,20 +309,7 @@ impl Situation {
                 None,
             ),
             Stage::NotRegistered(key) => (self.registration(key), Some(self.registration_commands(key))),
-            Stage::Pending { key, cycle } => {
-                let level = chain.first_level(*cycle);
-                let wait = SignedDuration::from_secs((level - chain.level).max(0) * chain.block_seconds);
-                let at = (now + wait).round(Unit::Minute).unwrap_or(now);
-                let mut next = format!(
-                    "wait: {} is active at level {level}, where cycle {cycle} begins, in {} levels, about {at}. Until then {active} signs. Both keys stay",
-                    key.address,
-                    level - chain.level
-                );
-                if self.baker_form != BakerForm::Other {
-                    next.push_str(". baker.octez signs with whichever is active: no pod is replaced at that level");
-                }
-                (next, None)
-            }
+            Stage::Pending { key, cycle } => (self.pending(key, *cycle, now), None),
             Stage::NotUsed { key, wrong_delegate: true } => (
                 format!(
                     "{} is active, but baker.octez bakes with another key. Apply this now, since the baker misses its rights until then. Its pod is \
@@ -379,6 +355,36 @@ impl Situation {
                 None,
             ),
         }
+    }
+
+    fn not_in_spec(&self, address: &str, public_key: &str, now: Timestamp) -> (String, Option<String>) {
+        let delegates = match self.baker_form {
+            BakerForm::Octez { .. } => ", and both keys to baker.octez.delegates, in one change",
+            BakerForm::Other => "",
+        };
+        let next = format!(
+            "add {address} to spec.keys, beside the others{delegates}. The pods are replaced: do it between two of the baker's rights. The record of the \
+             new key starts at {}, ten levels above the head",
+            self.chain.level + 10
+        );
+        (next, Some(self.addition(address, public_key, now)))
+    }
+
+    fn pending(&self, key: &KeyState, cycle: i64, now: Timestamp) -> String {
+        let Self { chain, consensus, .. } = self;
+        let level = chain.first_level(cycle);
+        let wait = SignedDuration::from_secs((level - chain.level).max(0) * chain.block_seconds);
+        let at = (now + wait).round(Unit::Minute).unwrap_or(now);
+        let no_rollout = match self.baker_form {
+            BakerForm::Octez { .. } => ". baker.octez signs with whichever is active: no pod is replaced at that level",
+            BakerForm::Other => "",
+        };
+        format!(
+            "wait: {} is active at level {level}, where cycle {cycle} begins, in {} levels, about {at}. Until then {} signs. Both keys stay{no_rollout}",
+            key.address,
+            level - chain.level,
+            consensus.active
+        )
     }
 
     /// The keys that `baker.octez` should bake with: those that it bakes with, the one that signs now, and `new`.

@@ -35,7 +35,7 @@ pub(crate) struct RequestTrace {
     pub(crate) intent: Option<AuditAnchor>,
     /// Whether its payload has bytes or a tag that this release does not know, and was accepted all the same.
     pub(crate) unknown_shape: bool,
-    /// Whether its payload is an attestation, and if so, whether with a DAL part.
+    /// Whether its payload is an attestation with a DAL part or without; `None` for all else.
     pub(crate) attestation: Option<WithDal>,
     /// Why its last commit failed, if one did.
     pub(crate) commit_failed: Option<RecordSessionError>,
@@ -94,7 +94,9 @@ impl RequestTrace {
                 self.request.chain = Some(consensus.chain);
                 self.request.position = Some(consensus.position);
                 self.unknown_shape = consensus.shape != Shape::Known;
-                let attests = consensus.kind == ConsensusKind::Attestation;
+                // Of an unknown tag nobody knows whether a DAL part follows.
+                let is_known = !matches!(consensus.shape, Shape::UnknownTag(_));
+                let attests = consensus.kind == ConsensusKind::Attestation && is_known;
                 self.attestation = attests.then_some(WithDal(consensus.with_dal));
             }
             Payload::Operation(operation) => {

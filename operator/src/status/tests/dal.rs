@@ -1,7 +1,7 @@
 //! What the conditions say of a baker that attests without DAL only.
 
 use super::*;
-use crate::observation::SealedObservation;
+use crate::observation::{SealedObservation, Votes};
 use crate::observe::DalVoters;
 
 const TZ3: &str = "tz3LUdmLdpj2ZpVY7uTQfYuxarVykqYXxvPA";
@@ -15,7 +15,7 @@ fn signer(keys: &[&str], lacking: &[&str]) -> SignerObservation {
         .iter()
         .map(|key| KeyObservation {
             public_key_hash: (*key).to_owned(),
-            lacks_dal: lacking.contains(key),
+            votes: if lacking.contains(key) { Votes::WithoutDal } else { Votes::Any },
             ..signer.keys[0].clone()
         })
         .collect();

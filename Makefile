@@ -315,7 +315,7 @@ cluster-down: ## Stop it, and leave nothing behind
 .PHONY: crds
 crds: ## Write crds/ and the chart's CRD from the Rust types
 	cargo build --quiet --locked
-	target/debug/tezos-signer-operator crd > crds/tezossigners.signer.tezos.io.yaml
+	for resource in tezossigners tezossignersidecars; do target/debug/tezos-signer-operator crd $$resource > crds/$$resource.signer.tezos.io.yaml || exit 1; done
 	target/debug/tezos-signer-operator crd --helm > $(CHART)/templates/crd.yaml
 
 .PHONY: chart

@@ -51,15 +51,16 @@ func New(t testing.TB, chart ...string) *Env {
 	return e
 }
 
-// NewWithoutChart starts an API server without the chart.
-func NewWithoutChart(t testing.TB) *Env {
+// NewWithoutChart starts an API server without the chart. The extra flags are the API server's.
+func NewWithoutChart(t testing.TB, flags ...string) *Env {
 	t.Helper()
 	checkout, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
 	e := &Env{t: t, checkout: checkout, dir: t.TempDir()}
-	e.Plane, err = controlplane.Start(t.Context(), checkout, e.dir, 1, "--max-requests-inflight=0", "--max-mutating-requests-inflight=400")
+	e.Plane, err = controlplane.Start(t.Context(), checkout, e.dir, 1,
+		append([]string{"--max-requests-inflight=0", "--max-mutating-requests-inflight=400"}, flags...)...)
 	if e.Plane != nil {
 		t.Cleanup(e.Close)
 	}
@@ -194,7 +195,8 @@ func TextOf(value any, path ...string) string {
 func Path(plural, namespace, name string) string {
 	group := map[string]string{
 		"deployments": "/apis/apps/v1", "tezossigners": "/apis/signer.tezos.io/v1alpha1",
-		"roles": "/apis/rbac.authorization.k8s.io/v1", "rolebindings": "/apis/rbac.authorization.k8s.io/v1",
+		"tezossignersidecars": "/apis/signer.tezos.io/v1alpha1",
+		"roles":               "/apis/rbac.authorization.k8s.io/v1", "rolebindings": "/apis/rbac.authorization.k8s.io/v1",
 		"networkpolicies": "/apis/networking.k8s.io/v1", "poddisruptionbudgets": "/apis/policy/v1", "events": "/apis/events.k8s.io/v1",
 	}[plural]
 	if group == "" {

@@ -35,6 +35,15 @@ func Service(spec Object) {
 	delete(spec, "baker")
 }
 
+// InjectedAccount is the ServiceAccount of pods with an injected sidecar.
+const InjectedAccount = "tezos-baker"
+
+// Inject is a sidecar for pods that something else makes.
+func Inject(spec Object) {
+	spec["inject"] = Object{"serviceAccountName": InjectedAccount}
+	delete(spec, "baker")
+}
+
 // CloudHSM is a baker whose HSM is an AWS CloudHSM cluster.
 func CloudHSM(spec Object) {
 	Baker(spec)

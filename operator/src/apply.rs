@@ -8,7 +8,7 @@ pub(crate) use desired::Desired;
 pub use error::ApplyError;
 pub(crate) use error::api_error;
 
-use crate::api::SignerRef;
+use crate::api::{SignerRef, TezosSignerSidecar};
 use crate::build::ServiceObjects;
 use crate::claim::Claimed;
 use crate::identity::Identity;
@@ -34,7 +34,7 @@ use tezos_signer_core::record::RECORDS_NAMESPACE;
 #[derive(Debug)]
 pub struct Applied {
     claimed: Claimed,
-    deployment: OpenDeployment,
+    deployment: Option<OpenDeployment>,
 }
 
 impl Applied {
@@ -43,8 +43,8 @@ impl Applied {
         &self.claimed
     }
 
-    /// What was claimed, and the Deployment as the API server has it.
-    pub fn into_parts(self) -> (Claimed, OpenDeployment) {
+    /// What was claimed, and the Deployment as the API server has it; `None`: the pods are the user's.
+    pub fn into_parts(self) -> (Claimed, Option<OpenDeployment>) {
         (self.claimed, self.deployment)
     }
 }
@@ -83,6 +83,15 @@ impl<'a> Cluster<'a> {
         self.ours(read(&self.api(), &name).await?)
     }
 
+    /// The sidecar of the user's pods as the API server has it. The API server is not asked if the cache excludes that there is one.
+    pub async fn live_sidecar(&self) -> Result<Option<TezosSignerSidecar>, ApplyError> {
+        let name = names::sidecar(self.signer);
+        if !self.objects.may_have::<TezosSignerSidecar>(&self.of, &name) {
+            return Ok(None);
+        }
+        read(&self.records_api(), &name).await
+    }
+
     /// Why no client reaches the signers by their Service, if it is missing or its selector was changed.
     pub async fn service_problem(&self) -> Result<Option<&'static str>, ApplyError> {
         let name = names::service(self.signer);
@@ -100,9 +109,12 @@ impl<'a> Cluster<'a> {
 
     /// The pods that exist now, terminating ones among them: a list and not the watch's cache, for decisions that cannot be undone.
     pub async fn pods(&self) -> Result<Vec<Pod>, ApplyError> {
-        let selector = names::selector_text(self.signer);
-        let pods = self.api::<Pod>().list(&ListParams::default().labels(&selector)).await;
-        Ok(pods.map_err(api_error::<Pod>("list", &selector))?.items)
+        let mut all = Vec::new();
+        for selector in [names::selector_text(self.signer), names::inject_selector_text(self.signer)] {
+            let pods = self.api::<Pod>().list(&ListParams::default().labels(&selector)).await;
+            all.extend(pods.map_err(api_error::<Pod>("list", &selector))?.items);
+        }
+        Ok(all)
     }
 
     /// Applies the objects of `claimed`; the Deployment last, when everything that its pods need exists.
@@ -111,6 +123,16 @@ impl<'a> Cluster<'a> {
     /// baker's signer cannot be forwarded to, so the new pods would not become ready while it holds the records.
     pub async fn apply(&self, claimed: Claimed, live: Option<OpenDeployment>) -> Result<Applied, ApplyError> {
         let objects = &claimed.built().objects;
+        if let Some(sidecar) = &objects.sidecar {
+            self.delete_ours::<OpenDeployment>(&names::deployment(self.signer)).await?;
+            self.delete_service().await?;
+            self.ensure(&self.records_api(), &objects.role).await?;
+            self.ensure(&self.records_api(), &objects.role_binding).await?;
+            self.ensure(&self.api(), &objects.config).await?;
+            self.ensure(&self.records_api(), sidecar).await?;
+            return Ok(Applied { claimed, deployment: None });
+        }
+        self.delete_sidecar().await?;
         let live = match live {
             Some(live) if is_of_another_workload(&live, &objects.deployment) => {
                 delete(&self.api::<OpenDeployment>(), &live.name_any()).await?;
@@ -118,7 +140,9 @@ impl<'a> Cluster<'a> {
             }
             live => live,
         };
-        self.ensure(&self.api(), &objects.service_account).await?;
+        if let Some(account) = &objects.service_account {
+            self.ensure(&self.api(), account).await?;
+        }
         self.ensure(&self.records_api(), &objects.role).await?;
         self.ensure(&self.records_api(), &objects.role_binding).await?;
         self.ensure(&self.api(), &objects.config).await?;
@@ -127,7 +151,7 @@ impl<'a> Cluster<'a> {
             None => self.delete_service().await?,
         }
         let deployment = self.apply_object(&self.api(), &Desired::new(&objects.deployment)?, live).await?;
-        Ok(Applied { claimed, deployment })
+        Ok(Applied { claimed, deployment: Some(deployment) })
     }
 
     async fn ensure_service(&self, service: &ServiceObjects) -> Result<(), ApplyError> {
@@ -145,10 +169,10 @@ impl<'a> Cluster<'a> {
         self.delete_ours::<NetworkPolicy>(&names::network_policy(self.signer)).await
     }
 
-    /// Deletes the configurations that no pod uses, but for `current`.
-    pub async fn delete_old_configs(&self, current: &str) -> Result<(), ApplyError> {
+    /// Deletes the configurations that no pod uses, but for those of `current`.
+    pub async fn delete_old_configs(&self, current: &[String]) -> Result<(), ApplyError> {
         let mut old = self.objects.names::<ConfigMap>(&self.of);
-        old.retain(|name| name != current);
+        old.retain(|name| !current.contains(name));
         if old.is_empty() {
             return Ok(());
         }
@@ -164,6 +188,15 @@ impl<'a> Cluster<'a> {
     /// Deletes the Deployment, and with it its pods.
     pub async fn delete_deployment(&self) -> Result<(), ApplyError> {
         self.delete_live::<OpenDeployment>(&names::deployment(self.signer)).await
+    }
+
+    /// Ends the injection: no pod gets the sidecar any more.
+    pub async fn delete_sidecar(&self) -> Result<(), ApplyError> {
+        let name = names::sidecar(self.signer);
+        if self.objects.may_have::<TezosSignerSidecar>(&self.of, &name) {
+            delete(&self.records_api::<TezosSignerSidecar>(), &name).await?;
+        }
+        Ok(())
     }
 
     /// Deletes the object of that name if this TezosSigner owns it. Asks the API server only if the cache does not exclude it.

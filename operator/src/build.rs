@@ -19,6 +19,7 @@ mod service;
 pub(crate) use octez::BAKER_CONTAINER;
 pub use service::ServiceObjects;
 
+use crate::api::TezosSignerSidecar;
 use crate::identity::Identity;
 use crate::image::Image;
 use crate::names;
@@ -28,22 +29,59 @@ use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource as _;
+use std::collections::BTreeSet;
+use tezos_signer_core::record::RECORDS_NAMESPACE;
 
 /// Everything that is applied for a TezosSigner. Watermark records are claimed, never applied.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Objects {
-    /// The identity of the pods at the API server.
-    pub service_account: ServiceAccount,
+    /// The identity of the pods at the API server. `None`: it is the user's.
+    pub service_account: Option<ServiceAccount>,
     /// The rights of the pods: to read and update their records.
     pub role: Role,
     /// Gives the ServiceAccount these rights.
     pub role_binding: RoleBinding,
     /// The signer's configuration.
     pub config: ConfigMap,
-    /// The baker with its signer, or the signers.
+    /// The baker with its signer, or the signers. With a `sidecar`: a pod that has it, which only the dry run sees.
     pub deployment: OpenDeployment,
     /// The further objects of signers behind a Service.
     pub service: Option<ServiceObjects>,
+    /// What admission policies add to the user's pods.
+    pub sidecar: Option<TezosSignerSidecar>,
+}
+
+impl Objects {
+    /// Keeps accepting the sidecar of `live`, or the one before it if that is the present one already.
+    pub fn keep_previous(&mut self, live: &TezosSignerSidecar) {
+        let Some(sidecar) = &mut self.sidecar else { return };
+        let spec = &mut sidecar.spec;
+        spec.previous = if live.spec.sidecar.digest == spec.sidecar.digest {
+            live.spec.previous.clone()
+        } else {
+            Some(live.spec.sidecar.clone())
+        };
+        let rule = access::sidecar_rule(sidecar);
+        if let Some(present) = self.role.rules.iter_mut().flatten().find(|present| present.resources == rule.resources)
+        {
+            *present = rule;
+        }
+    }
+
+    /// Keeps the right to read and update `records`, which the user's pods with an older sidecar need to go on with their other keys.
+    pub fn keep_records(&mut self, records: &BTreeSet<String>) {
+        if self.sidecar.is_some()
+            && let Some(rule) = self.role.rules.iter_mut().flatten().next()
+        {
+            rule.resource_names.get_or_insert_default().extend(records.iter().cloned());
+        }
+    }
+
+    /// The names of the configurations that pods may start with.
+    pub fn configs(&self) -> Vec<String> {
+        let previous = self.sidecar.iter().filter_map(|sidecar| sidecar.spec.previous.as_ref());
+        self.config.metadata.name.iter().chain(previous.map(|previous| &previous.config)).cloned().collect()
+    }
 }
 
 /// A valid TezosSigner, the image of its signer, and the objects that follow from both.
@@ -67,15 +105,21 @@ pub fn build(valid: Valid, image: Image) -> Built {
 pub fn objects(signer: &Valid, image: &str) -> Objects {
     let config = config::config_map(signer);
     let config_name = config.metadata.name.clone().unwrap_or_default();
+    let (mut service, mut sidecar) = (None, None);
+    match &signer.workload {
+        Workload::Baker(_) => {}
+        Workload::Service(workload) => service = Some(service::objects(&signer.identity, workload)),
+        Workload::Inject(inject) => sidecar = Some(baker::sidecar(signer, inject, image, &config_name)),
+    }
+    let mut role = access::role(signer);
+    role.rules.get_or_insert_default().extend(sidecar.as_ref().map(access::sidecar_rule));
     Objects {
-        service_account: access::service_account(signer),
-        role: access::role(signer),
-        role_binding: access::role_binding(&signer.identity),
+        service_account: sidecar.is_none().then(|| access::service_account(signer)),
+        role,
+        role_binding: access::role_binding(signer),
         deployment: deployment::deployment(signer, image, &config_name),
-        service: match &signer.workload {
-            Workload::Baker(_) => None,
-            Workload::Service(workload) => Some(service::objects(&signer.identity, workload)),
-        },
+        service,
+        sidecar,
         config,
     }
 }
@@ -87,6 +131,19 @@ fn owned_metadata(signer: &Identity, name: String) -> ObjectMeta {
         namespace: Some(signer.namespace.clone()),
         labels: Some(names::labels(signer)),
         owner_references: Some(vec![owner_reference(signer)]),
+        ..ObjectMeta::default()
+    }
+}
+
+/// Metadata of an object in the records' namespace. It has no owner, because the garbage collector deletes objects whose owner is in another
+/// namespace. The finalizer deletes them.
+fn records_metadata(signer: &Identity, name: String) -> ObjectMeta {
+    let mut labels = names::labels(signer);
+    labels.insert(names::NAMESPACE_LABEL.to_owned(), signer.namespace.clone());
+    ObjectMeta {
+        name: Some(name),
+        namespace: Some(RECORDS_NAMESPACE.to_owned()),
+        labels: Some(labels),
         ..ObjectMeta::default()
     }
 }

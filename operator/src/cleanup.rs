@@ -1,5 +1,5 @@
 //! The cleanup of a TezosSigner that is being deleted: its pods end, then its rights on the records are taken away, then the records are
-//! released. It must end from every state, and reports what it waits for.
+//! released. Pods of the user's with an injected sidecar do not end by it, but cannot sign any more without the rights. It must end from every state, and reports what it waits for.
 
 use crate::api::{Guarded, SignerRef};
 use crate::apply::{ApplyError, Cluster};
@@ -26,6 +26,7 @@ pub(crate) async fn cleanup(object: &Guarded, context: &Context, key: &SignerRef
     let identity = Identity::of(metadata)?;
     let cluster = Cluster::new(&context.client, &context.caches.objects, &identity);
     cluster.delete_deployment().await?;
+    cluster.delete_sidecar().await?;
     let pods: Vec<String> = cluster.pods().await?.iter().map(kube::ResourceExt::name_any).collect();
     let deleted = metadata.deletion_timestamp.as_ref().map_or_else(Timestamp::now, |time| time.0);
     let until = deleted.saturating_add(GRACE_PERIOD).unwrap_or(deleted);

@@ -19,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::report::{Report, SignerError};
 use crate::scope::Scope;
 use crate::status::{self, PipelineOutcome};
+use crate::validate::Workload;
 use crate::watch::Caches;
 use crate::watch::record_index::RecordIndex;
 use crate::{
@@ -216,13 +217,24 @@ async fn pipeline(
     };
     context.caches.records.set_wanted(&key, valid.keys.iter().map(|key| key.record_name().to_string()).collect());
     let cluster = Cluster::new(&context.client, &context.caches.objects, &identity);
-    let live = match cluster.live_deployment().await {
+    let is_inject = matches!(valid.workload, Workload::Inject(_));
+    // The one of that name may be the user's.
+    let live = if is_inject { Ok(None) } else { cluster.live_deployment().await };
+    let live = match live {
         Ok(live) => live,
         Err(error) => return not_applied(error),
     };
+    let live_sidecar = if is_inject { cluster.live_sidecar().await? } else { None };
     let image = image::image(&valid, remembered, live.as_ref(), &context.caches.pods.of(&key), &context.default_image);
-    let built = build::build(valid, image);
-    if let Err(refused) = dry_run::dry_run(&cluster, &built, live.as_ref()).await {
+    let mut built = build::build(valid, image);
+    if let Some(live) = &live_sidecar {
+        // INVARIANT O8: A pod with the sidecar from before runs until its user replaces it, with the keys that were removed from the spec.
+        let former = validate::former_records(signer);
+        claim::suspend(&claims, former.clone()).await?;
+        built.objects.keep_records(&former);
+        built.objects.keep_previous(live);
+    }
+    if let Err(refused) = dry_run::dry_run(&cluster, &built, live.as_ref(), live_sidecar.as_ref()).await {
         return match refused {
             DryRunError::Invalid(invalid) => Ok(PipelineOutcome::Rejected(invalid)),
             DryRunError::Other(error) => not_applied(error),
@@ -239,12 +251,12 @@ async fn pipeline(
     };
 
     let (records, config) = (applied.claimed().records(), applied.claimed().built().objects.config.name_any());
-    cluster.delete_old_configs(&config).await?;
+    cluster.delete_old_configs(&applied.claimed().built().objects.configs()).await?;
     if claim::has_former(records, remembered) {
         claim::release_former(&claims, records, remembered, &config, &cluster.pods().await?).await?;
     }
     let pods = context.caches.pods.of(&key);
-    let (observed, image) = observe::observe(applied, &cluster, &context.http, &pods).await?;
+    let (observed, image) = observe::observe(applied, &cluster, &context.client, &context.http, &pods).await?;
     let requeue_soon = lease_handover::hand_over(&claims, &observed.records, &observed.observation, &pods).await?;
     Ok(PipelineOutcome::Applied {
         observed,

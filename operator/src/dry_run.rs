@@ -1,8 +1,10 @@
 //! The stage that asks the API server whether it would take the Deployment, before anything is written. Parts of the Deployment are as
 //! the user wrote them, and only the API server knows all fields of a pod, also those that are newer than this release.
 //!
-//! A Deployment that is applied already needs no dry run: a steady state asks nothing.
+//! With `spec.inject` the Deployment is a trial, whose pod has the sidecar: a sidecar that the API server does not take would keep every pod from
+//! being created. What is applied already needs no dry run: a steady state asks nothing.
 
+use crate::api::TezosSignerSidecar;
 use crate::apply::{ApplyError, Cluster, Desired, api_error};
 use crate::build::{BAKER_CONTAINER, Built};
 use crate::names;
@@ -27,8 +29,19 @@ pub enum DryRunError {
     Other(ApplyError),
 }
 
-/// Asks the API server whether it would take the Deployment of `built` in the place of `live`.
-pub async fn dry_run(cluster: &Cluster<'_>, built: &Built, live: Option<&OpenDeployment>) -> Result<(), DryRunError> {
+/// Asks the API server whether it would take the Deployment of `built` in the place of `live`, or a pod with its sidecar, unless
+/// `live_sidecar` is the same.
+pub async fn dry_run(
+    cluster: &Cluster<'_>,
+    built: &Built,
+    live: Option<&OpenDeployment>,
+    live_sidecar: Option<&TezosSignerSidecar>,
+) -> Result<(), DryRunError> {
+    if let (Some(sidecar), Some(live)) = (&built.objects.sidecar, live_sidecar)
+        && live.spec.sidecar == sidecar.spec.sidecar
+    {
+        return Ok(());
+    }
     let (workload, deployment) = (&built.valid.workload, &built.objects.deployment);
     let own_init_containers = deployment.own_init_containers();
     let desired = Desired::new(deployment).map_err(DryRunError::Other)?;

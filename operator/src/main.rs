@@ -56,10 +56,13 @@ enum Command {
         #[arg(long = "namespace", env = "WATCH_NAMESPACES", value_delimiter = ',')]
         namespaces: Vec<Namespace>,
     },
-    /// Print the CRD of the TezosSigner.
+    /// Print the CRDs: of the TezosSigner, and of the TezosSignerSidecar, which the operator writes for spec.inject.
     #[command(after_help = "Example:\n  tezos-signer-operator crd | kubectl apply -f -")]
     Crd {
-        /// Print it as a template of the Helm chart.
+        /// The only CRD to print.
+        #[arg(value_name = "RESOURCE", conflicts_with = "helm")]
+        resource: Option<api::Definition>,
+        /// Print them as a template of the Helm chart.
         #[arg(long)]
         helm: bool,
     },
@@ -67,7 +70,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Crd { helm } => print_crd(helm),
+        Command::Crd { resource, helm } => print_crd(resource, helm),
         Command::CheckUninstall { namespaces } => check_uninstall(&Scope::all(namespaces)),
         Command::Run { signer_image, health_address, namespaces } => {
             run(&signer_image, health_address, &Scope::all(namespaces))
@@ -84,8 +87,9 @@ fn main() -> ExitCode {
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
-fn print_crd(helm: bool) -> Result<(), AnyError> {
-    print!("{}", if helm { api::helm_template()? } else { api::crd_yaml()? });
+fn print_crd(resource: Option<api::Definition>, helm: bool) -> Result<(), AnyError> {
+    let resources = resource.map_or(api::Definition::ALL.to_vec(), |resource| vec![resource]);
+    print!("{}", if helm { api::helm_template()? } else { api::crd_yaml(&resources)? });
     Ok(())
 }
 

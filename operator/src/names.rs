@@ -62,6 +62,11 @@ pub const NAMESPACE_LABEL: &str = "signer.tezos.io/namespace";
 /// The name of the ConfigMap with the configuration that a pod runs with.
 pub const CONFIG_ANNOTATION: &str = "signer.tezos.io/config";
 
+/// The TezosSigner with `spec.inject` whose sidecar a pod gets.
+pub const INJECT_LABEL: &str = "signer.tezos.io/inject";
+/// The digest of the sidecar that a pod has.
+pub const SIDECAR_ANNOTATION: &str = "signer.tezos.io/sidecar";
+
 /// The containers that the EKS identity webhook skips.
 pub(crate) const SKIP_AWS_ANNOTATION: &str = "eks.amazonaws.com/skip-containers";
 
@@ -83,9 +88,24 @@ pub fn selector_text(signer: &Identity) -> String {
     selector(signer).into_iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
 
+/// The selector of the pods that have asked for the sidecar of `signer`, as text.
+pub fn inject_selector_text(signer: &Identity) -> String {
+    format!("{INJECT_LABEL}={}", signer.name)
+}
+
+/// The TezosSignerSidecar, in the records' namespace. Neither part has a dot, so no two TezosSigners share one.
+pub fn sidecar(signer: &Identity) -> String {
+    format!("{}.{}", signer.namespace, signer.name)
+}
+
 /// The name of the Deployment.
 pub fn deployment(signer: &Identity) -> String {
     signer.name.clone()
+}
+
+/// The name of the Deployment that is never created, by which the API server is asked about a sidecar.
+pub fn trial(signer: &Identity) -> String {
+    format!("{}-signer-trial", signer.name)
 }
 
 /// The Service, under whose name clients find the signers: `<name>.<namespace>.svc`.

@@ -2,6 +2,7 @@
 
 mod container_state;
 mod containers;
+pub(crate) mod injection;
 mod readiness;
 mod signer;
 mod volumes;
@@ -23,6 +24,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use tezos_signer_core::config::ADMIN_PORT;
@@ -32,7 +34,7 @@ impl PodObservation {
     /// The name of the pod; empty if there is none.
     pub fn pod(&self) -> &str {
         match self {
-            Self::NoPod(_) => "",
+            Self::NoPod(_) | Self::NotInjected(_) => "",
             Self::Unreachable { pod, .. } | Self::Answer { pod, .. } => pod,
         }
     }
@@ -107,6 +109,8 @@ pub struct Replica {
 pub enum PodObservation {
     /// There is no pod. The reason, if it is known.
     NoPod(Option<String>),
+    /// No pod has the sidecar, and what to do.
+    NotInjected(String),
     /// The signer in the pod does not answer.
     Unreachable {
         /// The name of the pod.
@@ -135,6 +139,8 @@ pub enum Shape {
         /// The desired number of replicas.
         replicas: u8,
     },
+    /// Pods of the user's, of which one signs.
+    Inject,
 }
 
 impl Shape {
@@ -143,6 +149,7 @@ impl Shape {
         match workload {
             Workload::Baker(_) => Self::Baker,
             Workload::Service(workload) => Self::Service { replicas: workload.replicas },
+            Workload::Inject(_) => Self::Inject,
         }
     }
 
@@ -153,6 +160,7 @@ impl Shape {
                 let replicas = service.replicas.and_then(|replicas| replicas.try_into().ok());
                 Self::Service { replicas: replicas.unwrap_or(DEFAULT_REPLICAS) }
             }
+            None if spec.inject.is_some() => Self::Inject,
             None => Self::Baker,
         }
     }
@@ -174,13 +182,15 @@ pub async fn observe_pods(http: &reqwest::Client, shape: Shape, failure: Option<
     match shape {
         Shape::Baker => {
             let newest = made.max_by_key(|pod| (pod.metadata.deletion_timestamp.is_none(), pod.creation_timestamp()));
-            match newest {
-                Some(pod) => Observation::Baker(
-                    observe_pod(http, pod).await,
-                    readiness::beside_the_signer(pod, Timestamp::now()),
-                ),
-                None => Observation::Baker(PodObservation::NoPod(failure), None),
-            }
+            observe_baker(http, newest, PodObservation::NoPod(failure)).await
+        }
+        Shape::Inject => {
+            // Of several replicas, one signs, and the others wait for the record.
+            let stays = |pod: &Pod| pod.metadata.deletion_timestamp.is_none() && !is_over(pod);
+            let injected = pods.iter().filter(|pod| injection::is_injected(pod));
+            let one = injected
+                .max_by_key(|pod| (stays(pod), readiness::has_ready_signer(pod), Reverse(pod.creation_timestamp())));
+            observe_baker(http, one, PodObservation::NotInjected(failure.unwrap_or_default())).await
         }
         Shape::Service { replicas: wanted } => {
             let replicas = made.filter(|pod| !is_over(pod)).map(async |pod| Replica {
@@ -193,6 +203,16 @@ pub async fn observe_pods(http: &reqwest::Client, shape: Shape, failure: Option<
             pods.sort_by(|a, b| a.observation.pod().cmp(b.observation.pod()));
             Observation::Service { replicas: wanted, pods, failure }
         }
+    }
+}
+
+/// What `pod` of a baker shows, or that there is `none`.
+async fn observe_baker(http: &reqwest::Client, pod: Option<&Pod>, none: PodObservation) -> Observation {
+    match pod {
+        Some(pod) => {
+            Observation::Baker(observe_pod(http, pod).await, readiness::beside_the_signer(pod, Timestamp::now()))
+        }
+        None => Observation::Baker(none, None),
     }
 }
 
@@ -226,9 +246,10 @@ pub fn runs_well(deployment: &Deployment, pods: &[Pod]) -> bool {
     is_complete && pods.iter().any(has_ready_signer)
 }
 
-/// Whether the signer's container of `pod` is ready, in a pod that the Deployment has made and that is not terminating.
+/// Whether the signer's container of `pod` is ready, in a pod that the Deployment has made, or that has the sidecar, and that is not
+/// terminating.
 pub fn has_ready_signer(pod: &Pod) -> bool {
-    is_made_by_deployment(pod) && readiness::has_ready_signer(pod)
+    (is_made_by_deployment(pod) || injection::is_injected(pod)) && readiness::has_ready_signer(pod)
 }
 
 /// Whether the signer's container of `pod` has never run, because of its image.

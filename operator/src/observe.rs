@@ -3,9 +3,11 @@
 use crate::apply::{Applied, ApplyError, Cluster};
 use crate::claim::ClaimedRecord;
 use crate::image::Image;
+use crate::observation::injection::{self, SidecarVersions};
 use crate::observation::{self, Observation, Shape};
 use crate::validate::{Baker, Workload};
 use k8s_openapi::api::core::v1::Pod;
+use kube::Client;
 use std::collections::BTreeMap;
 use tezos_signer_core::key::PublicKeyHash;
 
@@ -18,10 +20,12 @@ pub struct Observed {
     pub pods: BTreeMap<String, String>,
     /// What the pods and the signers in them report.
     pub observation: Observation,
-    /// Why the Deployment cannot make more pods, if it cannot.
+    /// Why the Deployment cannot make more pods, if it cannot, or why no pod has the sidecar.
     pub failure: Option<String>,
     /// Who is expected to attest with DAL. `None` without a DAL node, and where the spec in use is not known.
     pub dal: Option<DalVoters>,
+    /// Which sidecars the user's pods have; `None`: the pods are the operator's.
+    pub sidecars: Option<SidecarVersions>,
 }
 
 /// The keys of an Octez baker with a DAL node.
@@ -46,24 +50,36 @@ impl DalVoters {
 pub(crate) async fn observe(
     applied: Applied,
     cluster: &Cluster<'_>,
+    client: &Client,
     http: &reqwest::Client,
     pods: &[Pod],
 ) -> Result<(Observed, Image), ApplyError> {
     let (claimed, deployment) = applied.into_parts();
     let (built, records) = claimed.into_parts();
     let mut image = built.image;
-    let deployment = deployment.known();
+    let deployment = deployment.map(|deployment| deployment.known());
+    let sidecar = built.objects.sidecar.map(|sidecar| sidecar.spec);
+    let runs_well = |pods: &[Pod]| match (&deployment, &sidecar) {
+        (Some(deployment), _) => observation::runs_well(deployment, pods),
+        (None, Some(sidecar)) => pods
+            .iter()
+            .any(|pod| injection::has_sidecar(pod, &sidecar.sidecar.digest) && observation::has_ready_signer(pod)),
+        (None, None) => false,
+    };
     // The pods that the watch has seen may be those of the image before.
-    if !image.ran_well_last()
-        && observation::runs_well(&deployment, pods)
-        && observation::runs_well(&deployment, &cluster.pods().await?)
-    {
+    if !image.ran_well_last() && runs_well(pods) && runs_well(&cluster.pods().await?) {
         image.runs_well();
     }
-    let failure = observation::replica_failure(&deployment);
+    let mut failure = deployment.as_ref().and_then(observation::replica_failure);
+    let sidecars = sidecar.as_ref().map(|sidecar| SidecarVersions::of(pods, &sidecar.sidecar.digest));
+    if let Some(sidecar) = &sidecar
+        && sidecars.as_ref().is_some_and(|versions| *versions == SidecarVersions::default())
+    {
+        failure = Some(injection::advice(client, &built.valid.identity.name, &sidecar.service_account_name).await);
+    }
     let shape = Shape::of_workload(&built.valid.workload);
     let mut observation = observation::observe_pods(http, shape, failure.clone(), pods).await;
     observation::observe_volumes(&cluster.api(), pods, &mut observation).await;
     let dal = DalVoters::of(&built.valid.workload);
-    Ok((Observed { records, pods: observation::names_by_uid(pods), observation, failure, dal }, image))
+    Ok((Observed { records, pods: observation::names_by_uid(pods), observation, failure, dal, sidecars }, image))
 }

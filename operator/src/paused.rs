@@ -11,6 +11,7 @@ use crate::claim::{self, ClaimError, Claims};
 use crate::context::Context;
 use crate::error::Error;
 use crate::identity::Identity;
+use crate::names;
 use crate::observation::{self, Shape};
 use crate::observe::Observed;
 use crate::report::Report;
@@ -73,16 +74,29 @@ async fn observe(
         Err(ApplyError::NotOurs { .. }) => None,
         Err(error) => return Err(error.into()),
     };
-    let shape = live.as_ref().map_or_else(|| Shape::of_spec(&signer.spec), Shape::of_deployment);
+    let shape = match (Shape::of_spec(&signer.spec), &live) {
+        (Shape::Baker | Shape::Service { .. }, Some(live)) => Shape::of_deployment(live),
+        (shape, _) => shape,
+    };
     let unreachable = match shape {
-        Shape::Baker => None,
+        Shape::Baker | Shape::Inject => None,
         Shape::Service { .. } => cluster.service_problem().await?,
     };
-    let failure = failure(live.as_ref());
+    let failure = match shape {
+        Shape::Inject => Some(format!("no pod has the label {}: {}", names::INJECT_LABEL, identity.name)),
+        Shape::Baker | Shape::Service { .. } => failure(live.as_ref()),
+    };
     let pods = context.caches.pods.of(key);
     let mut observation = observation::observe_pods(&context.http, shape, failure.clone(), &pods).await;
     observation::observe_volumes(&cluster.api(), &pods, &mut observation).await;
-    let observed = Observed { records: read, pods: observation::names_by_uid(&pods), observation, failure, dal: None };
+    let observed = Observed {
+        records: read,
+        pods: observation::names_by_uid(&pods),
+        observation,
+        failure,
+        dal: None,
+        sidecars: None,
+    };
     Ok(PausedObservation::Signers { observed, unreachable })
 }
 

@@ -9,6 +9,7 @@ mod keys;
 mod paused;
 mod replicas;
 mod sealed;
+mod sidecar;
 mod suspension;
 
 pub(crate) use events::event;
@@ -287,7 +288,9 @@ fn drafts(outcome: &PipelineOutcome) -> Vec<ConditionDraft> {
                 let advice = format!("; {other} is the last image that ran well: remove spec.image to use it again");
                 ready.message.push_str(&advice);
             }
-            vec![ready, accepted_with(image, unknown_annotations), watermark, hsm]
+            let accepted = accepted_with(image, unknown_annotations);
+            let sidecars = observed.sidecars.as_ref().map(sidecar::current);
+            [ready, accepted, watermark, hsm].into_iter().chain(sidecars).collect()
         }
     }
 }
@@ -333,6 +336,7 @@ fn answer_of(pod_observation: &PodObservation) -> Result<(&str, &SignerObservati
     match pod_observation {
         PodObservation::NoPod(None) => Err((STARTING, "the pod is being created".to_owned())),
         PodObservation::NoPod(Some(reason)) => Err(("NoPod", format!("the pod cannot be created: {reason}"))),
+        PodObservation::NotInjected(advice) => Err((sidecar::NO_POD, advice.clone())),
         PodObservation::Unreachable { pod, reason, starting: true } => Err((STARTING, format!("pod {pod}: {reason}"))),
         PodObservation::Unreachable { pod, reason, starting: false } => {
             Err(("NoAnswer", format!("pod {pod}: {reason}")))

@@ -3,6 +3,7 @@
 //! Every error names the field as the user wrote it, and says what to do.
 
 mod baker;
+mod inject;
 mod keystore;
 mod placement;
 mod pod;
@@ -10,6 +11,7 @@ mod service;
 mod template;
 
 pub use baker::{Baker, OctezBaker};
+pub use inject::Inject;
 pub use keystore::{AwsKms, CloudHsmClient, ClusterAddress, Keystore, Library, MountedLibrary, Pkcs11};
 pub use placement::Placement;
 pub use pod::PodAdditions;
@@ -92,13 +94,15 @@ pub struct Valid {
     pub suspend: bool,
 }
 
-/// What runs: a baker with the signer as its sidecar, or signers only.
+/// What runs: a baker with the signer as its sidecar, signers only, or pods of the user's that get the sidecar.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Workload {
     /// A baker, with the signer in its pod.
     Baker(Baker),
     /// Signers behind a Service.
     Service(ServiceWorkload),
+    /// A sidecar for pods that something else makes.
+    Inject(Inject),
 }
 
 /// How clients and other replicas reach the signer, as its configuration says it.
@@ -157,7 +161,7 @@ pub fn validate(signer: &TezosSigner) -> Result<Valid, Invalid> {
     let spec = &signer.spec;
     let chain: ChainId = spec.chain.parse().map_err(|error| Invalid::of("spec.chain", error))?;
     if let (None, Some(i)) = (&spec.service, spec.keys.iter().position(|key| key.authorized_keys.is_some())) {
-        let reason = "only with service; with baker, only the baker's pod can reach the signer";
+        let reason = "only with service; with baker or inject, only the baker's pod can reach the signer";
         return Err(Invalid::new(format!("spec.keys[{i}].authorizedKeys"), reason));
     }
     let keystore = keystore::validate(spec)?;
@@ -165,18 +169,22 @@ pub fn validate(signer: &TezosSigner) -> Result<Valid, Invalid> {
     let placement = placement::validate(spec)?;
     let additions = pod::validate(spec)?;
     let initial = spec.initial_watermark.as_ref().map(initial_watermark).transpose()?;
-    let (workload, ports) = match (&spec.baker, &spec.service) {
-        (Some(baker), None) => {
+    let (workload, ports) = match (&spec.baker, &spec.service, &spec.inject) {
+        (Some(baker), None, None) => {
             let baker = baker::validate(baker, &keys, &keystore.reserved())?;
             (Workload::Baker(baker), Ports::of_sidecar())
         }
-        (None, Some(service)) => {
+        (None, Some(service), None) => {
             let (workload, ports) = service::validate(&identity, service)?;
             (Workload::Service(workload), ports)
         }
+        (None, None, Some(inject)) => {
+            let inject = inject::validate(spec, inject, &keystore.reserved())?;
+            (Workload::Inject(inject), Ports::of_sidecar())
+        }
         _ => {
-            let reason =
-                "exactly one of baker (a pod with the signer as its sidecar) and service (signers only) is required";
+            let reason = "exactly one of baker (a pod with the signer as its sidecar), service (signers only) and inject (a sidecar for pods \
+                          of your own) is required";
             return Err(Invalid::new("spec", reason));
         }
     };

@@ -11,7 +11,12 @@ objectSelector: {}
 resource that does not exist, which identifies them: operator/src/build/access.rs. The name is compared first, because the other check
 costs a call of the authorizer. */}}
 {{- define "podPolicy.isSigner" -}}
-({{ . }}.endsWith('-signer') && {{ . }}.matches('^[a-z0-9]([-a-z0-9]{0,251}[a-z0-9])?$')
+({{ . }}.endsWith('-signer') && {{ include "podPolicy.hasRecords" . }})
+{{- end }}
+
+{{/* The same for accounts with any name: those of spec.inject are the users'. */}}
+{{- define "podPolicy.hasRecords" -}}
+({{ . }}.matches('^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$')
         && authorizer.serviceAccount(request.namespace, {{ . }}).group('signer.tezos.io').resource('records').namespace('tezos-signer-records').check('hold').allowed())
 {{- end }}
 

@@ -1,17 +1,37 @@
-//! The definition of the TezosSigner (the CRD) as text: for `kubectl apply`, and as a template of the Helm chart.
+//! The definitions of the project's resources (the CRDs) as text: for `kubectl apply`, and as a template of the Helm chart.
 
-use super::TezosSigner;
+use super::{TezosSigner, TezosSignerSidecar};
+use clap::ValueEnum;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
 use serde_json::Value;
 
 const GENERATED: &str = "# Generated from operator/src/api by `make crds`. Do not edit.\n";
 
-fn definition() -> Result<CustomResourceDefinition, serde_json::Error> {
-    let mut crd = TezosSigner::crd();
-    // `kubectl get tezos` finds it. Not `all`: `kubectl delete all --all` would delete signers with their claims on keys, and
+/// A resource that has a definition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Definition {
+    /// What users write.
+    Tezossigners,
+    /// What the operator writes for the admission policies.
+    Tezossignersidecars,
+}
+
+impl Definition {
+    /// All, in the order in which they are installed.
+    pub const ALL: [Self; 2] = [Self::Tezossigners, Self::Tezossignersidecars];
+}
+
+fn definition(of: Definition) -> Result<CustomResourceDefinition, serde_json::Error> {
+    let mut crd = match of {
+        Definition::Tezossigners => TezosSigner::crd(),
+        Definition::Tezossignersidecars => TezosSignerSidecar::crd(),
+    };
+    // `kubectl get tezos` finds what users write. Not `all`: `kubectl delete all --all` would delete signers with their claims on keys, and
     // `kubectl get all` complain to who may not read them.
-    crd.spec.names.categories = Some(vec!["tezos".to_owned()]);
+    if of == Definition::Tezossigners {
+        crd.spec.names.categories = Some(vec!["tezos".to_owned()]);
+    }
     let mut value = serde_json::to_value(crd)?;
     not_nullable(&mut value);
     serde_json::from_value(value)
@@ -43,9 +63,19 @@ pub enum CrdError {
     Text(#[from] serde_yaml::Error),
 }
 
-/// The definition, for `kubectl apply`.
-pub fn crd_yaml() -> Result<String, CrdError> {
-    Ok(format!("{GENERATED}{}", yaml(&definition()?)?))
+/// The definitions of `resources`, for `kubectl apply`.
+pub fn crd_yaml(resources: &[Definition]) -> Result<String, CrdError> {
+    Ok(format!("{GENERATED}{}", documents(resources, |_| {})?))
+}
+
+fn documents(resources: &[Definition], edit: fn(&mut CustomResourceDefinition)) -> Result<String, CrdError> {
+    let mut documents = Vec::new();
+    for resource in resources {
+        let mut crd = definition(*resource)?;
+        edit(&mut crd);
+        documents.push(yaml(&crd)?);
+    }
+    Ok(documents.join("---\n"))
 }
 
 /// YAML that Helm and kubectl read as it is meant: to them `on` and `off` without quotes are booleans (YAML 1.1), and no value of an
@@ -62,12 +92,15 @@ fn yaml(crd: &CustomResourceDefinition) -> Result<String, serde_yaml::Error> {
 
 const BOOLEANS_OF_YAML_1_1: [&str; 6] = ["on", "off", "yes", "no", "y", "n"];
 
-/// The definition as a template of the chart: uninstalling the chart keeps it, because deleting it would delete every
-/// TezosSigner.
+/// The definitions as a template of the chart: uninstalling the chart keeps them, because deleting that of the TezosSigner would delete every
+/// TezosSigner, and without the other no pod of `spec.inject` could be created.
 pub fn helm_template() -> Result<String, CrdError> {
-    let mut crd = definition()?;
-    crd.metadata.annotations.get_or_insert_default().insert("helm.sh/resource-policy".to_owned(), "keep".to_owned());
-    Ok(format!("{GENERATED}{{{{- if .Values.crds.enabled }}}}\n{}{{{{- end }}}}\n", yaml(&crd)?))
+    let kept = |crd: &mut CustomResourceDefinition| {
+        let annotations = crd.metadata.annotations.get_or_insert_default();
+        annotations.insert("helm.sh/resource-policy".to_owned(), "keep".to_owned());
+    };
+    let documents = documents(&Definition::ALL, kept)?;
+    Ok(format!("{GENERATED}{{{{- if .Values.crds.enabled }}}}\n{documents}{{{{- end }}}}\n"))
 }
 
 #[cfg(test)]
@@ -87,7 +120,15 @@ mod tests {
     /// `kubectl explain` must answer for everything, and the API server knows no unsigned formats.
     #[test]
     fn every_field_is_documented_and_every_format_known() {
-        let crd = serde_json::to_value(definition().unwrap()).unwrap();
+        for resource in Definition::ALL {
+            documented(&serde_json::to_value(definition(resource).unwrap()).unwrap());
+        }
+        let crd = serde_json::to_value(definition(Definition::Tezossigners).unwrap()).unwrap();
+        let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        assert_eq!(schema["properties"]["spec"]["required"], json!(["chain", "keys"]));
+    }
+
+    fn documented(crd: &Value) {
         let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
         walk(schema, "", &mut |path, value| {
             if let (Some("properties"), Some(properties)) = (path.rsplit('.').next(), value.as_object()) {
@@ -114,14 +155,14 @@ mod tests {
                 _ => {}
             }
         });
-        assert_eq!(schema["properties"]["spec"]["required"], json!(["chain", "keys"]));
     }
 
     #[test]
     fn the_files_of_the_definition_are_what_the_types_say() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         for (file, text) in [
-            ("crds/tezossigners.signer.tezos.io.yaml", crd_yaml().unwrap()),
+            ("crds/tezossigners.signer.tezos.io.yaml", crd_yaml(&[Definition::Tezossigners]).unwrap()),
+            ("crds/tezossignersidecars.signer.tezos.io.yaml", crd_yaml(&[Definition::Tezossignersidecars]).unwrap()),
             ("charts/tezos-signer-operator/templates/crd.yaml", helm_template().unwrap()),
         ] {
             let is = std::fs::read_to_string(root.join(file)).unwrap();
@@ -132,7 +173,7 @@ mod tests {
     /// What Helm and kubectl read as a boolean is no value of a text.
     #[test]
     fn no_value_of_an_enumeration_is_a_boolean_to_kubectl() {
-        let text = crd_yaml().unwrap();
+        let text = crd_yaml(&Definition::ALL).unwrap();
         assert!(text.contains("- 'on'\n") && text.contains("- 'off'\n"), "{text}");
         for word in BOOLEANS_OF_YAML_1_1 {
             assert!(!text.lines().any(|line| line.trim() == format!("- {word}")), "{word} is not quoted");
@@ -142,7 +183,7 @@ mod tests {
     /// `kubectl apply` keeps the whole object, as JSON, in an annotation of at most 256 KiB.
     #[test]
     fn the_definition_fits_into_kubectl_apply() {
-        assert!(serde_json::to_vec(&definition().unwrap()).unwrap().len() < 64 * 1024);
+        assert!(serde_json::to_vec(&definition(Definition::Tezossigners).unwrap()).unwrap().len() < 64 * 1024);
         assert_eq!(helm_template().unwrap().matches("{{").count(), 2, "a description must not look like a template");
     }
 }

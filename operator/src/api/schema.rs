@@ -20,6 +20,11 @@ pub(super) fn any_objects(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Names of Kubernetes objects, and texts of that size.
+pub(super) fn names(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "array", "maxItems": 16, "items": {"type": "string", "minLength": 1, "maxLength": 1024}})
+}
+
 /// Labels of nodes.
 pub(super) fn label_map(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "maxProperties": 32, "additionalProperties": {"type": "string", "maxLength": 63}})

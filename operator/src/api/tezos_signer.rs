@@ -5,6 +5,7 @@
 
 use super::TezosSignerStatus;
 use super::baker::BakerSpec;
+use super::inject::InjectSpec;
 use super::key::KeySpec;
 use super::keystore::{AwsKmsSpec, HsmSpec};
 use super::pod::{EnvSpec, ImagePullSecret, PlacementSpec, PodMetadataSpec, ResourcesSpec, ServiceAccountSpec};
@@ -43,8 +44,8 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.baker) != has(self.service)")
-        .message("spec: exactly one of baker (a pod with the signer as its sidecar) and service (signers only) is required"),
+    validation = Rule::new("[has(self.baker), has(self.service), has(self.inject)].exists_one(form, form)")
+        .message("spec: exactly one of baker (a pod with the signer as its sidecar), service (signers only) and inject (a sidecar for pods of your own) is required"),
     validation = Rule::new("has(self.hsm) != has(self.awsKms)")
         .message("spec: exactly one of hsm (a token with a PKCS#11 library, such as AWS CloudHSM) and awsKms (AWS KMS) is required"),
     validation = Rule::new("!has(self.hsm) || self.keys.all(key, !has(key.kmsKey))")
@@ -65,12 +66,14 @@ use serde::{Deserialize, Serialize};
         .message("spec.keys: a companion key must differ from the consensus key: make a second tz4 key for it"),
     validation = Rule::new("!has(self.baker) || !has(self.baker.octez) || has(self.baker.octez.delegate) || has(self.baker.octez.delegates) || self.keys.filter(key, !has(key.companion) || !key.companion).size() == 1")
         .message("spec.baker.octez.delegate: required unless exactly one key of spec.keys is no companion key: the address of the key that bakes, or delegates with the addresses of several"),
-    validation = Rule::new("!has(self.placement) || !has(self.baker) || !has(self.baker.template)")
-        .message("spec.placement: only with service or baker.octez; with baker.template, set the placement in the template"),
-    validation = Rule::new("!has(self.pod) || !has(self.baker) || !has(self.baker.template)")
-        .message("spec.pod: only with service or baker.octez; with baker.template, set labels, annotations and terminationGracePeriodSeconds in the template"),
+    validation = Rule::new("!has(self.placement) || has(self.service) || (has(self.baker) && has(self.baker.octez))")
+        .message("spec.placement: only with service or baker.octez; with baker.template or inject, set the placement in the pod's own template"),
+    validation = Rule::new("!has(self.pod) || has(self.service) || (has(self.baker) && has(self.baker.octez))")
+        .message("spec.pod: only with service or baker.octez; with baker.template or inject, set labels, annotations and terminationGracePeriodSeconds in the pod's own template"),
+    validation = Rule::new("!has(self.serviceAccount) || !has(self.inject)")
+        .message("spec.serviceAccount: not with inject; annotate the ServiceAccount that spec.inject.serviceAccountName names"),
     validation = Rule::new("has(self.service) || self.keys.all(key, !has(key.authorizedKeys))")
-        .message("spec.keys: authorizedKeys only with service; with baker, only the baker's pod can reach the signer")
+        .message("spec.keys: authorizedKeys only with service; with baker or inject, only the baker's pod can reach the signer")
 )]
 pub struct TezosSignerSpec {
     /// The chain to sign for: `mainnet`, or a chain id such as `NetXdQprcVkpaWU`. Payloads of any other chain are refused.
@@ -111,13 +114,18 @@ pub struct TezosSignerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial_watermark: Option<InitialWatermarkSpec>,
 
-    /// A baker with the signer as a sidecar. Exactly one of baker and service is required.
+    /// A baker with the signer as a sidecar. Exactly one of baker, service and inject is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baker: Option<BakerSpec>,
 
-    /// Signers behind a Service, for bakers that run elsewhere. Exactly one of baker and service is required.
+    /// Signers behind a Service, for bakers that run elsewhere. Exactly one of baker, service and inject is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceSpec>,
+
+    /// The signer as a sidecar in pods that something else makes, such as a Helm chart of a baker. Exactly one of baker, service and inject is
+    /// required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inject: Option<InjectSpec>,
 
     /// The signer's image. Default: the last image that ran well (`status.image`), otherwise the operator's default. An upgrade of the
     /// operator therefore does not restart signers, and an image that does not start is reverted by removing this field.

@@ -2,17 +2,17 @@
 //!
 //! The Role has a second rule, on a resource that does not exist. By it the chart's admission policies distinguish a signer's
 //! ServiceAccount from any other whose name ends in `-signer`: they can check the rights of an account, but not its labels.
+//!
+//! With `spec.inject` the ServiceAccount is the user's, and a third rule says which sidecar its pods may have, for the policies too.
 
-use super::owned_metadata;
-use crate::api::TezosSigner;
-use crate::identity::Identity;
+use super::{owned_metadata, records_metadata};
+use crate::api::{Sidecar, TezosSigner, TezosSignerSidecar};
 use crate::names;
-use crate::validate::Valid;
+use crate::validate::{Valid, Workload};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Resource;
-use tezos_signer_core::record::RECORDS_NAMESPACE;
+use kube::{Resource, ResourceExt as _};
 
 pub(super) fn service_account(signer: &Valid) -> ServiceAccount {
     let annotations = signer.additions.service_account_annotations.clone();
@@ -26,22 +26,9 @@ pub(super) fn service_account(signer: &Valid) -> ServiceAccount {
     }
 }
 
-/// Metadata without an owner, because the garbage collector deletes objects whose owner is in another namespace. The finalizer deletes
-/// them.
-fn metadata(signer: &Identity) -> ObjectMeta {
-    let mut labels = names::labels(signer);
-    labels.insert(names::NAMESPACE_LABEL.to_owned(), signer.namespace.clone());
-    ObjectMeta {
-        name: Some(names::role(signer)),
-        namespace: Some(RECORDS_NAMESPACE.to_owned()),
-        labels: Some(labels),
-        ..ObjectMeta::default()
-    }
-}
-
 pub(super) fn role(signer: &Valid) -> Role {
     Role {
-        metadata: metadata(&signer.identity),
+        metadata: records_metadata(&signer.identity, names::role(&signer.identity)),
         rules: Some(vec![
             PolicyRule {
                 api_groups: Some(vec![String::new()]),
@@ -60,19 +47,41 @@ pub(super) fn role(signer: &Valid) -> Role {
     }
 }
 
-pub(super) fn role_binding(signer: &Identity) -> RoleBinding {
+/// The right to have a sidecar. A policy can check the rights of a pod's ServiceAccount, but cannot find out that an object does not exist: without
+/// this rule, a pod with a sidecar of its own would be accepted while the operator's TezosSignerSidecar is missing.
+pub(super) fn sidecar_rule(sidecar: &TezosSignerSidecar) -> PolicyRule {
+    let name = sidecar.name_any();
+    let exactly = |Sidecar { image, config, .. }: &Sidecar| format!("{name} {image} {config}");
+    let sidecars = [&sidecar.spec.sidecar].into_iter().chain(&sidecar.spec.previous);
+    PolicyRule {
+        api_groups: Some(vec![TezosSigner::group(&()).into_owned()]),
+        resources: Some(vec!["sidecars".to_owned()]),
+        resource_names: Some([name.clone()].into_iter().chain(sidecars.map(exactly)).collect()),
+        verbs: vec!["run".to_owned()],
+        ..PolicyRule::default()
+    }
+}
+
+pub(super) fn role_binding(signer: &Valid) -> RoleBinding {
+    let Valid { identity, workload, .. } = signer;
+    // With inject, this account does not exist. Its name stays here because the policies identify the signer's configuration by it.
+    let mut accounts = vec![names::service_account(identity)];
+    if let Workload::Inject(inject) = workload {
+        accounts.push(inject.service_account.clone());
+    }
+    let subject = |name: String| Subject {
+        kind: "ServiceAccount".to_owned(),
+        name,
+        namespace: Some(identity.namespace.clone()),
+        ..Subject::default()
+    };
     RoleBinding {
-        metadata: metadata(signer),
+        metadata: records_metadata(identity, names::role(identity)),
         role_ref: RoleRef {
             api_group: "rbac.authorization.k8s.io".to_owned(),
             kind: "Role".to_owned(),
-            name: names::role(signer),
+            name: names::role(identity),
         },
-        subjects: Some(vec![Subject {
-            kind: "ServiceAccount".to_owned(),
-            name: names::service_account(signer),
-            namespace: Some(signer.namespace.clone()),
-            ..Subject::default()
-        }]),
+        subjects: Some(accounts.into_iter().map(subject).collect()),
     }
 }

@@ -1,4 +1,4 @@
-//! The baker's pod, with the signer as its native sidecar.
+//! A baker's pod with the signer as its native sidecar: the operator's own, or one that an admission policy makes of the user's.
 //!
 //! The signer is an init container before all of the user's, so that it starts before them and ends after them; its startup
 //! probe holds them back until it can sign. Only its container has the API token, the keystore's credentials and the
@@ -6,10 +6,12 @@
 
 use super::container::{container, plain_container, runtime_default, volumes};
 use super::json::{extend, json, prepend, set, set_default, texts};
-use super::{keystore, octez, placement};
+use super::{keystore, octez, placement, records_metadata};
+use crate::api::{Sidecar, TezosSignerSidecar, TezosSignerSidecarSpec};
 use crate::names;
-use crate::validate::{Baker, Template, Valid};
+use crate::validate::{Baker, Inject, Template, Valid};
 use serde_json::{Value, json};
+use tezos_signer_core::key::Digest;
 
 /// The pod of `baker`.
 pub(super) fn pod(signer: &Valid, baker: &Baker, image: &str, config_map: &str) -> Value {
@@ -19,16 +21,52 @@ pub(super) fn pod(signer: &Valid, baker: &Baker, image: &str, config_map: &str) 
     }
 }
 
-/// `template`, with the signer added.
-fn with_signer(signer: &Valid, template: &Template, image: &str, config_map: &str) -> Value {
+/// The containers that stand before all init containers of the pod; the signer is the last of them.
+fn own_containers(signer: &Valid, image: &str) -> Vec<Value> {
     let mut sidecar = container(signer, image);
     sidecar["restartPolicy"] = json!("Always");
-    let mut own = vec![sidecar];
+    let before = keystore::objects(&signer.keystore).init_containers(&|name| plain_container(name, image));
+    before.iter().flatten().map(json).chain([sidecar]).collect()
+}
+
+/// What an admission policy adds to the pods of `inject`.
+pub(super) fn sidecar(signer: &Valid, inject: &Inject, image: &str, config_map: &str) -> TezosSignerSidecar {
+    let is_own = |volume: &Value| volume["name"].as_str().is_some_and(|name| names::OWN_VOLUMES.contains(&name));
+    let (own, of_library) = volumes(signer, config_map).into_iter().partition(is_own);
+    let mut sidecar = Sidecar {
+        digest: String::new(),
+        config: config_map.to_owned(),
+        image: image.to_owned(),
+        init_containers: own_containers(signer, image),
+        volumes: own,
+        library_volumes: of_library,
+        image_pull_secrets: signer.placement.image_pull_secrets.iter().map(|name| json!({"name": name})).collect(),
+        without_aws: keystore::objects(&signer.keystore).without_aws().iter().map(|&name| name.to_owned()).collect(),
+    };
+    sidecar.digest = Digest::of(json(&sidecar).to_string().as_bytes()).to_string()[..16].to_owned();
+    let spec = TezosSignerSidecarSpec {
+        service_account_name: inject.service_account.clone(),
+        sidecar,
+        previous: None,
+        reserved_secrets: inject.reserved_secrets.clone(),
+    };
+    TezosSignerSidecar { metadata: records_metadata(&signer.identity, names::sidecar(&signer.identity)), spec }
+}
+
+/// A pod with the sidecar of `spec.inject`, which the API server is asked about and which is never created.
+pub(super) fn trial_pod(signer: &Valid, image: &str, config_map: &str) -> Value {
+    let baker = json!({"metadata": {}, "spec": {"containers": [{"name": TRIAL_CONTAINER, "image": image}]}});
+    let template = Template { value: baker, containers: vec![TRIAL_CONTAINER.to_owned()] };
+    with_signer(signer, &template, image, config_map)
+}
+
+const TRIAL_CONTAINER: &str = "baker";
+
+/// `template`, with the signer added.
+fn with_signer(signer: &Valid, template: &Template, image: &str, config_map: &str) -> Value {
+    let own = own_containers(signer, image);
     let mut without_aws = template.containers.clone();
-    let keystore = keystore::objects(&signer.keystore);
-    without_aws.extend(keystore.without_aws().iter().map(|&name| name.to_owned()));
-    let before = keystore.init_containers(&|name| plain_container(name, image));
-    own.splice(0..0, before.iter().flatten().map(json));
+    without_aws.extend(keystore::objects(&signer.keystore).without_aws().iter().map(|&name| name.to_owned()));
 
     let mut template = template.value.clone();
     let metadata = &mut template["metadata"];

@@ -12,6 +12,12 @@ pub(super) fn deployment(signer: &Valid, image: &str, config_map: &str) -> OpenD
     let (replicas, surge, unavailable, template) = match &signer.workload {
         Workload::Baker(baker) => (1, 0, 1, baker::pod(signer, baker, image, config_map)),
         Workload::Service(workload) => (workload.replicas, 1, 0, replica::pod(signer, image, config_map)),
+        Workload::Inject(_) => (1, 0, 1, baker::trial_pod(signer, image, config_map)),
+    };
+    let name = match &signer.workload {
+        // One of the user's may have the name of the TezosSigner.
+        Workload::Inject(_) => names::trial(&signer.identity),
+        Workload::Baker(_) | Workload::Service(_) => names::deployment(&signer.identity),
     };
     let spec = json!({
         "replicas": replicas,
@@ -21,5 +27,5 @@ pub(super) fn deployment(signer: &Valid, image: &str, config_map: &str) -> OpenD
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}},
         "template": template,
     });
-    OpenDeployment::new(owned_metadata(&signer.identity, names::deployment(&signer.identity)), spec)
+    OpenDeployment::new(owned_metadata(&signer.identity, name), spec)
 }

@@ -36,7 +36,7 @@ fn is_as_in(now: &str, file: &str) {
 fn the_example_becomes_these_objects() {
     let objects = built();
     let parts = [
-        text(&objects.service_account),
+        text(objects.service_account.as_ref().unwrap()),
         text(&objects.role),
         text(&objects.role_binding),
         text(&objects.config),
@@ -357,10 +357,10 @@ fn what_is_added_to_the_pods_is_there_beside_what_the_operator_sets() {
         let env = expected["spec"][list][0]["env"].as_array_mut().unwrap();
         env.extend([serde_json::json!({"name": "RUST_LOG", "value": "debug"}), serde_json::json!({"name": "EMPTY"})]);
         assert_eq!(*template, expected);
-        let account = objects.service_account.metadata.annotations.unwrap();
+        let account = objects.service_account.as_ref().unwrap().metadata.annotations.clone().unwrap();
         assert_eq!(account["eks.amazonaws.com/role-arn"], "arn:aws:iam::1:role/x");
         assert_eq!(objects.config, usual.config, "the signer's configuration is another matter");
-        assert_eq!(usual.service_account.metadata.annotations, None);
+        assert_eq!(usual.service_account.as_ref().unwrap().metadata.annotations, None);
     }
 }
 

@@ -131,7 +131,7 @@ impl Replicas<'_> {
             return Some(format!("further pods cannot be created: {failure}"));
         }
         staying().find_map(|replica| match (&replica.ready, &replica.observation) {
-            (Ok(()), _) | (_, PodObservation::NoPod(_)) => None,
+            (Ok(()), _) | (_, PodObservation::NoPod(_) | PodObservation::NotInjected(_)) => None,
             (Err(_), PodObservation::Unreachable { pod, reason, .. }) => Some(format!("pod {pod}: {reason}")),
             (Err(_), PodObservation::Answer { pod, status }) if !status.ready => {
                 Some(format!("pod {pod}: {}", reasons(pod, status)))

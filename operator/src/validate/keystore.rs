@@ -2,7 +2,7 @@
 //! of [`Keystore`].
 
 mod aws_kms;
-mod object;
+pub(super) mod object;
 mod pkcs11;
 
 pub use aws_kms::AwsKms;

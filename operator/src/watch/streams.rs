@@ -4,7 +4,7 @@
 use super::Caches;
 use super::events::{WatchEvent, events, events_with_managed_fields, tracked};
 use super::record_index::RecordIndex;
-use crate::api::{Guarded, SignerRef};
+use crate::api::{Guarded, SignerRef, TezosSignerSidecar};
 use crate::names;
 use crate::scope::Scope;
 use futures::channel::mpsc;
@@ -58,6 +58,7 @@ pub(crate) fn requests(
     });
     let roles: Api<PartialObjectMeta<Role>> = Api::namespaced(client.clone(), RECORDS_NAMESPACE);
     let bindings: Api<PartialObjectMeta<RoleBinding>> = Api::namespaced(client.clone(), RECORDS_NAMESPACE);
+    let sidecars: Api<PartialObjectMeta<TezosSignerSidecar>> = Api::namespaced(client.clone(), RECORDS_NAMESPACE);
     let (store, signers) = signers(client, scope, caches);
     let all: Vec<Refs> = vec![
         signers,
@@ -86,6 +87,14 @@ pub(crate) fn requests(
             "PodDisruptionBudgets",
             caches,
             signer_in_namespace,
+        ),
+        injected_pods(scope.api(client), caches),
+        applied_objects::<TezosSignerSidecar>(
+            sidecars,
+            in_records.clone(),
+            "TezosSignerSidecars",
+            caches,
+            signer_by_labels,
         ),
         applied_objects::<Role>(roles, in_records.clone(), "Roles", caches, signer_by_labels),
         applied_objects::<RoleBinding>(bindings, in_records, "RoleBindings", caches, signer_by_labels),
@@ -144,6 +153,21 @@ fn pods(api: Api<Pod>, config: watcher::Config, caches: &Arc<Caches>) -> Refs {
     tracked(events(api, config, "Pods"), signer_in_namespace::<Pod>)
         .filter_map(move |event| std::future::ready(caches.pods.on_event(event, signer_in_namespace::<Pod>)))
         .boxed()
+}
+
+/// The TezosSigners whose sidecar is in a pod of the user's that has changed.
+fn injected_pods(api: Api<Pod>, caches: &Arc<Caches>) -> Refs {
+    let caches = caches.clone();
+    let config = watcher::Config::default().labels(names::INJECT_LABEL);
+    tracked(events(api, config, "Pods with a sidecar"), signer_by_inject_label)
+        .filter_map(move |event| std::future::ready(caches.pods.on_event(event, signer_by_inject_label)))
+        .boxed()
+}
+
+/// The TezosSigner in the same namespace whose sidecar `pod` asks for.
+fn signer_by_inject_label(pod: &Pod) -> Option<SignerRef> {
+    let name = pod.labels().get(names::INJECT_LABEL)?;
+    Some(ObjectRef::new(name).within(&pod.namespace()?))
 }
 
 /// The TezosSigner in the same namespace that `object` belongs to.

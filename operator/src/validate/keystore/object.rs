@@ -1,9 +1,9 @@
-//! Names of Secrets and ConfigMaps, and of keys in them, as the API server takes them. Refused here, because its dry run would name a volume.
+//! Names of Secrets, ConfigMaps and ServiceAccounts, and of keys in them, as the API server takes them. Refused here, because its dry run would name a volume.
 
 use crate::validate::Invalid;
 
-/// A name that the API server gives to ConfigMaps and Secrets: a DNS subdomain.
-pub(super) fn name(field: &str, name: &str) -> Result<(), Invalid> {
+/// A name that the API server takes for ConfigMaps, Secrets and ServiceAccounts: a DNS subdomain.
+pub(in crate::validate) fn name(field: &str, name: &str) -> Result<(), Invalid> {
     let end = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let label = |label: &str| {
         label.bytes().all(|byte| end(byte) || byte == b'-')
@@ -18,7 +18,7 @@ pub(super) fn name(field: &str, name: &str) -> Result<(), Invalid> {
 }
 
 /// A key of a ConfigMap or a Secret.
-pub(super) fn key(field: &str, key: &str) -> Result<(), Invalid> {
+pub(in crate::validate) fn key(field: &str, key: &str) -> Result<(), Invalid> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if (1..=253).contains(&key.len()) && key.bytes().all(allowed) && key != "." && !key.starts_with("..") {
         return Ok(());

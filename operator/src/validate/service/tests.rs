@@ -15,7 +15,7 @@ fn config(valid: &Valid) -> SignerConfig {
 fn workload(valid: &Valid) -> &ServiceWorkload {
     match &valid.workload {
         Workload::Service(workload) => workload,
-        Workload::Baker(_) => panic!("a baker"),
+        Workload::Baker(_) | Workload::Inject(_) => panic!("no service"),
     }
 }
 

@@ -1,0 +1,81 @@
+//! The user's pods with an injected sidecar: which have the present one, and why there is none.
+
+use crate::names;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Client, ResourceExt as _};
+
+/// The pods with a sidecar of a TezosSigner, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SidecarVersions {
+    /// Those with the present sidecar.
+    pub current: Vec<String>,
+    /// Those with an older one.
+    pub old: Vec<String>,
+}
+
+impl SidecarVersions {
+    /// The versions in `pods`, where `digest` identifies the present sidecar.
+    pub(crate) fn of(pods: &[Pod], digest: &str) -> Self {
+        let mut versions = Self::default();
+        for pod in pods.iter().filter(|pod| is_injected(pod) && pod.metadata.deletion_timestamp.is_none()) {
+            let list = if has_sidecar(pod, digest) { &mut versions.current } else { &mut versions.old };
+            list.push(pod.name_any());
+        }
+        versions
+    }
+}
+
+/// Whether `pod` asks for a sidecar, and therefore has one: the admission policies reject it otherwise.
+pub(crate) fn is_injected(pod: &Pod) -> bool {
+    pod.labels().contains_key(names::INJECT_LABEL)
+}
+
+/// Whether `pod` has the sidecar that `digest` identifies.
+pub(crate) fn has_sidecar(pod: &Pod, digest: &str) -> bool {
+    pod.annotations().get(names::SIDECAR_ANNOTATION).is_some_and(|has| has == digest)
+}
+
+/// What to do where no pod of the TezosSigner `name` has a sidecar.
+pub(crate) async fn advice(client: &Client, name: &str, service_account: &str) -> String {
+    let label = format!("{}: {name}", names::INJECT_LABEL);
+    let how = if injects(client).await {
+        format!(
+            "no pod has the label {label}: set it in the pod template of the baker's workload, with serviceAccountName: {service_account}"
+        )
+    } else {
+        format!(
+            "no pod has the label {label}. This API server cannot add the sidecar (MutatingAdmissionPolicy, Kubernetes 1.36): add what \
+             kubectl tezos-signer sidecar {name} prints to the pod template of the baker's workload, with serviceAccountName: {service_account}"
+        )
+    };
+    format!("{how}. If it is set, the events of the workload say why its pods are rejected")
+}
+
+/// Whether the API server has policies that change objects. True if it does not say.
+async fn injects(client: &Client) -> bool {
+    match client.list_api_group_resources("admissionregistration.k8s.io/v1").await {
+        Ok(list) => list.resources.iter().any(|resource| resource.name == "mutatingadmissionpolicies"),
+        Err(error) => {
+            tracing::debug!(%error, "the resources of admissionregistration.k8s.io/v1 cannot be listed");
+            true
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_pod_with_an_older_sidecar_is_told_from_one_with_the_present() {
+        let pod = |name: &str, label: &str, digest: &str| -> Pod {
+            let metadata =
+                json!({"name": name, "labels": {label: "s"}, "annotations": {"signer.tezos.io/sidecar": digest}});
+            serde_json::from_value(json!({"metadata": metadata})).unwrap()
+        };
+        let pods = [pod("a", names::INJECT_LABEL, "1"), pod("b", names::INJECT_LABEL, "2"), pod("c", "app", "2")];
+        let versions = SidecarVersions::of(&pods, "2");
+        assert_eq!(versions, SidecarVersions { current: vec!["b".to_owned()], old: vec!["a".to_owned()] });
+    }
+}

@@ -124,6 +124,12 @@ pub fn objects(signer: &Valid, image: &str) -> Objects {
     }
 }
 
+/// The part of a pod template with the sidecar of `signer`; `None` without `spec.inject`.
+pub fn pod_template_of_sidecar(signer: &Valid, image: &str) -> Option<serde_json::Value> {
+    let sidecar = objects(signer, image).sidecar?;
+    Some(baker::template_of(&signer.identity, &sidecar.spec))
+}
+
 /// Metadata of an object in the TezosSigner's namespace, which the garbage collector deletes after the TezosSigner.
 fn owned_metadata(signer: &Identity, name: String) -> ObjectMeta {
     ObjectMeta {

@@ -3,7 +3,7 @@
 use crate::cluster::ConnectionArguments;
 use crate::error::PluginError;
 use crate::output::Output;
-use crate::{bundle, check, completion, explain, rotate, status, suspend, watermarks};
+use crate::{bundle, check, completion, explain, rotate, sidecar, status, suspend, watermarks};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -104,6 +104,14 @@ Examples:
 
 It changes nothing. Run it again after each step: it reads from chain and cluster how far the change is.")]
     Rotate(rotate::RotateArguments),
+    /// Print the sidecar of a TezosSigner with spec.inject, for a pod template on a cluster that does not add it by itself.
+    #[command(after_help = "\
+Examples:
+  kubectl tezos-signer sidecar baker-one
+  kubectl tezos-signer sidecar baker-one --patch StatefulSet/tezos-baking-node > sidecar.yaml
+
+Since Kubernetes 1.36 the label signer.tezos.io/inject alone is enough. After each change of the TezosSigner, print it again.")]
+    Sidecar(sidecar::SidecarArguments),
     /// Write a tar file with what a maintainer needs: resources, conditions, events, logs, metrics, the end of the audit log. No Secret is read.
     #[command(after_help = "\
 Examples:
@@ -144,6 +152,7 @@ async fn run_command(Arguments { command, connection, output }: Arguments) -> Re
         Command::Check(arguments) => check::run(&connection.connect().await?, &arguments, output).await?,
         Command::Explain(arguments) => explain::run(&connection, &arguments, output).await?,
         Command::Rotate(arguments) => rotate::run(&connection.connect().await?, &arguments, output).await?,
+        Command::Sidecar(arguments) => sidecar::run(&connection.connect().await?, &arguments, output).await?,
         Command::SupportBundle(arguments) => bundle::run(&connection.connect().await?, &arguments, output).await?,
         Command::Completion(arguments) => completion::print(Arguments::command(), &arguments)?,
         Command::Complete { words } => completion::complete(&Arguments::command(), &words, &connection).await?,

@@ -152,8 +152,12 @@ impl Cluster {
 
     /// The pods of a TezosSigner.
     pub(crate) async fn pods(&self, signer: &Identity) -> Result<Vec<Pod>, PluginError> {
-        let by = ListParams::default().labels(&names::selector_text(signer));
-        self.list("pods", Some(&signer.namespace), &by).await
+        let mut all = Vec::new();
+        for selector in [names::selector_text(signer), names::inject_selector_text(signer)] {
+            let by = ListParams::default().labels(&selector);
+            all.extend(self.list::<Pod>("pods", Some(&signer.namespace), &by).await?);
+        }
+        Ok(all)
     }
 
     /// The watermark record of that name.

@@ -69,6 +69,9 @@ pub(crate) enum PluginError {
     /// A value has no JSON form: a bug.
     #[error("the output has no JSON form: {0}")]
     Json(#[from] serde_json::Error),
+    /// A value has no YAML form: a bug.
+    #[error("the output has no YAML form: {0}")]
+    Yaml(#[from] serde_yaml::Error),
     /// The runtime did not start.
     #[error("a thread could not be started: {0}")]
     Runtime(#[source] std::io::Error),

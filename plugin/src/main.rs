@@ -2,7 +2,7 @@
 //!
 //! * [`arguments`] is the command line, and [`completion`] completes it.
 //! * [`cluster`] asks the API server, with one sentence for each right that the caller lacks; [`http`] and [`node`] ask signers and Octez nodes.
-//! * [`status`], [`suspend`], [`watermarks`], [`check`], [`explain`], [`rotate`] and [`bundle`] are the verbs, one each.
+//! * [`status`], [`suspend`], [`watermarks`], [`check`], [`explain`], [`rotate`], [`sidecar`] and [`bundle`] are the verbs, one each.
 //! * [`output`] prints tables and JSON.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -17,6 +17,7 @@ mod http;
 mod node;
 mod output;
 mod rotate;
+mod sidecar;
 mod status;
 mod suspend;
 mod user_agent;

@@ -14,10 +14,11 @@ costs a call of the authorizer. */}}
 ({{ . }}.endsWith('-signer') && {{ include "podPolicy.hasRecords" . }})
 {{- end }}
 
-{{/* The same for accounts with any name: those of spec.inject are the users'. */}}
+{{/* The same for accounts with any name: those of spec.inject are the users'. Accounts with all rights, such as cluster-admins, are no signers. */}}
 {{- define "podPolicy.hasRecords" -}}
+{{- $rights := printf "authorizer.serviceAccount(request.namespace, %s).group('signer.tezos.io').resource('records').namespace('tezos-signer-records')" . -}}
 ({{ . }}.matches('^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$')
-        && authorizer.serviceAccount(request.namespace, {{ . }}).group('signer.tezos.io').resource('records').namespace('tezos-signer-records').check('hold').allowed())
+        && {{ $rights }}.check('hold').allowed() && !{{ $rights }}.check('everything').allowed())
 {{- end }}
 
 {{/* A selector for the namespaces in which TezosSigners may be. */}}

@@ -8,6 +8,7 @@ use super::container::{container, plain_container, runtime_default, volumes};
 use super::json::{extend, json, prepend, set, set_default, texts};
 use super::{keystore, octez, placement, records_metadata};
 use crate::api::{Sidecar, TezosSignerSidecar, TezosSignerSidecarSpec};
+use crate::identity::Identity;
 use crate::names;
 use crate::validate::{Baker, Inject, Template, Valid};
 use serde_json::{Value, json};
@@ -51,6 +52,27 @@ pub(super) fn sidecar(signer: &Valid, inject: &Inject, image: &str, config_map: 
         reserved_secrets: inject.reserved_secrets.clone(),
     };
     TezosSignerSidecar { metadata: records_metadata(&signer.identity, names::sidecar(&signer.identity)), spec }
+}
+
+/// The part of a pod template that has `sidecar`, for clusters that do not add it by themselves.
+pub(super) fn template_of(signer: &Identity, sidecar: &TezosSignerSidecarSpec) -> Value {
+    let Sidecar { digest, config, init_containers, volumes, library_volumes, image_pull_secrets, .. } =
+        &sidecar.sidecar;
+    let volumes: Vec<&Value> = volumes.iter().chain(library_volumes).collect();
+    let mut template = json!({
+        "metadata": {
+            "labels": {names::INJECT_LABEL: signer.name},
+            "annotations": {names::SIDECAR_ANNOTATION: digest, names::CONFIG_ANNOTATION: config},
+        },
+        "spec": {
+            "serviceAccountName": sidecar.service_account_name,
+            "automountServiceAccountToken": false,
+            "initContainers": init_containers,
+            "volumes": volumes,
+        },
+    });
+    extend(&mut template["spec"], "imagePullSecrets", image_pull_secrets.iter().cloned());
+    template
 }
 
 /// A pod with the sidecar of `spec.inject`, which the API server is asked about and which is never created.

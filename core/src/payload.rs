@@ -57,6 +57,8 @@ pub struct Consensus {
     pub position: Position,
     /// Whether all of its bytes are understood.
     pub shape: Shape,
+    /// Whether it is an attestation with a DAL part. Those of tz4 keys never have one: the companion key signs for it.
+    pub with_dal: bool,
 }
 
 /// Whether every byte of a block or vote is one that this program knows.

@@ -8,7 +8,7 @@
 
 mod key;
 
-pub use key::{KeyStatus, SealedStatus, SignedRows};
+pub use key::{AttestationTimes, KeyStatus, SealedStatus, SignedRows};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

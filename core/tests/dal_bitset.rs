@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use tezos_signer_core::key::Curve;
-use tezos_signer_core::payload::{DecodeError, UnknownSuffix, decode};
+use tezos_signer_core::payload::{DecodeError, Payload, UnknownSuffix, decode};
 
 /// An attestation with DAL (tag 23) and this bitset.
 fn attestation(bitset: &[u8]) -> Vec<u8> {
@@ -25,4 +25,20 @@ fn a_negative_bitset_is_refused_whatever_is_done_with_unknown_bytes() {
             assert!(is_field && error.to_string().contains("negative"), "{}: {error}", hex::encode(negative));
         }
     }
+}
+
+/// `/status` tells attestations with DAL from others.
+#[test]
+fn an_attestation_with_any_bitset_is_one_with_dal_and_others_are_not() {
+    let with_dal = |bytes: &[u8], scheme| {
+        let Payload::Consensus(consensus) = decode(bytes, scheme, UnknownSuffix::Refuse).unwrap() else { panic!() };
+        consensus.with_dal
+    };
+    assert!(with_dal(&attestation(&[0x00]), Curve::P256) && with_dal(&attestation(&[0x01]), Curve::Ed25519));
+    let mut plain = attestation(&[]);
+    plain[37] = 21;
+    assert!(!with_dal(&plain, Curve::P256));
+    plain[37] = 41;
+    plain.drain(38..40);
+    assert!(!with_dal(&plain, Curve::Bls12381), "all tz4 keys sign the same bytes");
 }

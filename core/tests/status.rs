@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tezos_signer_core::position::{Level, Position, Round};
-use tezos_signer_core::status::{HsmStatus, KeyStatus, SealedStatus, SignedRows, SignerStatus, StatusError, TlsStatus};
+use tezos_signer_core::status::{
+    AttestationTimes, HsmStatus, KeyStatus, SealedStatus, SignedRows, SignerStatus, StatusError, TlsStatus,
+};
 
 /// What a signer of release 0.2.0 answered, byte by byte. Its first record is suspended, its second one has a ceiling.
 const OF_0_2_0: &str = include_str!("status/0.2.0.json");
@@ -48,6 +51,7 @@ fn states() -> Vec<(&'static str, SignerStatus)> {
         reason: None,
         hsm: None,
         sealed: None,
+        attestations: None,
         rows: SignedRows {
             block: Some(at(900, 0)),
             preattestation: Some(at(0, 0)),
@@ -83,6 +87,7 @@ fn states() -> Vec<(&'static str, SignerStatus)> {
         reason: Some("CKR_DEVICE_ERROR".to_owned()),
     };
     let sealed = KeyStatus { sealed: Some(sealed), ..served.clone() };
+    let attests = KeyStatus { attestations: Some(times(Some(3600), None)), ..served.clone() };
     let no_hsm = SignerStatus {
         ready: false,
         hsm: HsmStatus { ready: false, reason: Some("CKR_PIN_INCORRECT".to_owned()) },
@@ -104,11 +109,21 @@ fn states() -> Vec<(&'static str, SignerStatus)> {
         ("stands by", signer(standby)),
         ("suspended, with a ceiling", signer(bounded)),
         ("went back", signer(back)),
+        ("attests without DAL", signer(attests)),
         ("a sealed key whose HSM is away", signer(sealed)),
         ("no HSM", no_hsm),
         ("TLS", tls),
         ("no keys", SignerStatus { keys: Vec::new(), ..signer(any_key()) }),
     ]
+}
+
+/// The times of a process that started at second 0.
+fn times(without_dal: Option<i64>, with_dal: Option<i64>) -> AttestationTimes {
+    AttestationTimes { since: second(0), without_dal: without_dal.map(second), with_dal: with_dal.map(second) }
+}
+
+fn second(second: i64) -> Timestamp {
+    Timestamp::from_second(1_795_000_000 + second).unwrap()
 }
 
 fn any_key() -> KeyStatus {
@@ -256,4 +271,38 @@ fn a_key_is_at_its_ceiling_when_a_row_has_reached_it() {
     assert!(key(Some(900), reached).is_at_ceiling() && key(Some(899), reached).is_at_ceiling());
     assert!(!key(Some(901), reached).is_at_ceiling() && !key(None, reached).is_at_ceiling());
     assert!(!key(Some(0), SignedRows::default()).is_at_ceiling(), "a record that was not read");
+}
+
+#[test]
+fn the_times_of_attestations_have_these_names() {
+    let (_, status) = states().into_iter().find(|(state, _)| *state == "attests without DAL").unwrap();
+    assert_eq!(
+        serde_json::to_value(&status).unwrap()["keys"][0]["attestations"],
+        json!({"since": second(0).to_string(), "withoutDal": second(3600).to_string(), "withDal": null})
+    );
+}
+
+/// Signers of other releases say nothing of attestations, and nothing is concluded from that.
+#[test]
+fn a_key_lacks_dal_that_attests_for_an_hour_and_never_with_it() {
+    const HOUR: i64 = 3600;
+    let now = |after: i64| second(after);
+    // Without DAL, with DAL, now, and whether DAL is lacking.
+    for (without, with, after, lacks) in [
+        (None, None, 10 * HOUR, false),                               // attests not at all
+        (Some(HOUR - 1), None, HOUR, false),                          // the process is younger than an hour
+        (Some(HOUR), None, HOUR, true),                               //
+        (Some(5 * HOUR), None, 5 * HOUR, true),                       //
+        (None, Some(HOUR), 5 * HOUR, false),                          // attests with DAL only
+        (Some(HOUR), Some(HOUR), HOUR, false),                        // both
+        (Some(5 * HOUR), Some(4 * HOUR + 1), 5 * HOUR, false),        // the last with DAL is not an hour ago
+        (Some(5 * HOUR), Some(4 * HOUR), 5 * HOUR, true),             // it is
+        (Some(5 * HOUR - 6), Some(5 * HOUR), 5 * HOUR, false),        // with DAL again
+        (Some(5 * HOUR), Some(4 * HOUR + 1), 20 * HOUR, false),       // both have ended
+        (Some(5 * HOUR), Some(HOUR), 5 * HOUR + 24 * HOUR - 1, true), // few rights
+        (Some(5 * HOUR), Some(HOUR), 5 * HOUR + 24 * HOUR, false),    // no longer in use
+        (Some(HOUR), None, 0, true),                                  // the operator's clock is late
+    ] {
+        assert_eq!(times(without, with).lack_dal(now(after)), lacks, "{without:?} {with:?} {after}");
+    }
 }

@@ -32,7 +32,8 @@ fn compatible(payload: &[u8]) -> Result<Payload, DecodeError> {
 
 /// The same answer but for `shape`, by both settings.
 fn assert_unknown(payload: &[u8], known: Consensus, shape: Shape) {
-    let unknown = Consensus { shape, ..known };
+    let with_dal = known.with_dal && !matches!(shape, Shape::UnknownTag(_));
+    let unknown = Consensus { shape, with_dal, ..known };
     assert_eq!(decode(payload, Curve::P256, UnknownSuffix::Refuse), Err(DecodeError::UnknownShape(unknown)));
     assert_eq!(compatible(payload), Ok(Payload::Consensus(unknown)));
 }

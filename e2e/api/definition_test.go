@@ -143,6 +143,8 @@ func TestTheDefinitionExplainsItself(t *testing.T) {
 		"spec.baker.octez.liquidityBakingVote": "Default: pass",
 		"spec.keys.allow":                      "finalize_unstake",
 		"spec.baker.octez.dalNode":             "--without-dal",
+		"spec.baker.octez.nodeEndpoints":       "--extra-node",
+		"spec.baker.octez.delegates":           "During a change of the consensus key",
 		"spec.hsm.cloudHsm.sessions":           "Default: 4",
 		"spec.keys.maxFee":                     "in mutez",
 		"spec.resources.limits":                "`{memory: 256Mi}`",
@@ -196,6 +198,13 @@ func TestWhatTheAPIServerRefuses(t *testing.T) {
 	second := func(spec object) {
 		spec["keys"] = append(spec["keys"].([]any), object{"publicKey": sppk, "label": "two"})
 	}
+	const tz3, tz2 = "tz3LUdmLdpj2ZpVY7uTQfYuxarVykqYXxvPA", "tz2DTy9uoYbCFZrtSi9AHNUsnyE8CgDSyQqp"
+	nodes := func(nodes ...any) func(object) {
+		return func(spec object) {
+			delete(octez(spec), "nodeEndpoint")
+			octez(spec)["nodeEndpoints"] = append([]any{}, nodes...)
+		}
+	}
 	start := func(level int) func(object) {
 		return func(spec object) { spec["initialWatermark"].(object)["level"] = level }
 	}
@@ -228,6 +237,19 @@ func TestWhatTheAPIServerRefuses(t *testing.T) {
 		"the vote pass":          {func(spec object) { octez(spec)["liquidityBakingVote"] = "pass" }, ""},
 		"no such field":          {func(spec object) { octez(spec)["nodeEndpiont"] = "http://node" }, "nodeEndpiont"},
 		"no node":                {func(spec object) { delete(octez(spec), "nodeEndpoint") }, "nodeEndpoint"},
+		"both ways of nodes":     {func(spec object) { octez(spec)["nodeEndpoints"] = []any{"http://b"} }, "spec.baker.octez: exactly one of nodeEndpoint (one node) and nodeEndpoints"},
+		"two nodes":              {nodes("http://a:8732", "https://b/rpc"), ""},
+		"a list of one node":     {nodes("http://a:8732"), ""},
+		"a list of no nodes":     {nodes(), "nodeEndpoints"},
+		"a node twice":           {nodes("http://a", "http://b", "http://a"), "baker.octez.nodeEndpoints: the same node is listed twice"},
+		"one of nodes' names":    {nodes("http://a", "b:8732"), "baker.octez.nodeEndpoints: expected http://HOST:PORT"},
+		"nine nodes":             {nodes("http://1", "http://2", "http://3", "http://4", "http://5", "http://6", "http://7", "http://8", "http://9"), "nodeEndpoints"},
+		"two keys bake":          {func(spec object) { second(spec); octez(spec)["delegates"] = []any{tz3, tz2} }, ""},
+		"a list of one key":      {func(spec object) { octez(spec)["delegates"] = []any{tz3} }, ""},
+		"a list of no keys":      {func(spec object) { octez(spec)["delegates"] = []any{} }, "delegates"},
+		"a delegate twice":       {func(spec object) { octez(spec)["delegates"] = []any{tz3, tz3} }, "baker.octez.delegates: the same key is listed twice"},
+		"no delegates' address":  {func(spec object) { octez(spec)["delegates"] = []any{tz3, "tz5VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb"} }, "baker.octez.delegates: expected addresses"},
+		"both ways of delegates": {func(spec object) { octez(spec)["delegate"] = tz3; octez(spec)["delegates"] = []any{tz3} }, "spec.baker.octez: at most one of delegate"},
 		"ballots":                {func(spec object) { key(spec)["allow"] = []any{"block", "ballot"}; key(spec)["ballot"] = []any{"yay"} }, ""},
 		"votes without ballots":  {func(spec object) { key(spec)["ballot"] = []any{"yay"} }, "only if allow has ballot"},
 		"no such kind":           {func(spec object) { key(spec)["allow"] = []any{"blocks"} }, "allow"},

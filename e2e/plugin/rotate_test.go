@@ -98,26 +98,36 @@ func TestRotate(t *testing.T) {
 	status("True", map[*octezclient.PublicKey]int{old: level}, old)
 	stage(1, "now", "tezos-signer keys generate")
 	p := stage(1, "now", "publicKey: "+next.String(), "--new-key", next.String())
-	says(t, p.Apply, fmt.Sprintf("level: %d", level+10), "delegate: "+old.Hash())
+	says(t, p.Apply, fmt.Sprintf("level: %d", level+10), fmt.Sprintf("delegates: [%s, %s]", old.Hash(), next.Hash()))
 
+	// The new key alone is not enough: the baker must have both before one replaces the other.
+	bakesWith := func(octez object, keys ...*octezclient.PublicKey) {
+		var delegates []any
+		for _, key := range keys {
+			delegates = append(delegates, key.Hash())
+		}
+		delete(octez, "delegate")
+		octez["delegates"] = delegates
+	}
+	octezOf := func(spec object) object { return spec["baker"].(object)["octez"].(object) }
 	edit(func(spec object) {
 		spec["keys"] = append(spec["keys"].([]any), object{"publicKey": next.String(), "label": "next"})
-		spec["baker"].(object)["octez"].(object)["delegate"] = old.Hash()
+		octezOf(spec)["delegate"] = old.Hash()
 	})
+	p = stage(1, "now", "baker.octez does not bake with "+next.Hash())
+	says(t, p.Apply, fmt.Sprintf(`"delegate":null,"delegates":["%s","%s"]`, old.Hash(), next.Hash()))
+	edit(func(spec object) { bakesWith(octezOf(spec), old, next) })
 	stage(2, "wait", "the signer cannot sign with "+next.Hash())
 	status("True", map[*octezclient.PublicKey]int{old: level}, old, next)
 	stage(3, "now", "octez-client set consensus key for "+baker)
 
 	octez.set(at("head"), keys(old, object{"cycle": cycle + 3, "pkh": next.Hash(), "pk": next.String()}))
 	p = stage(4, "wait", fmt.Sprintf("active at level %d, where cycle %d begins, in %d levels", level-position+3*blocksPerCycle, cycle+3, 3*blocksPerCycle-position))
-	says(t, p.Next, "Until then "+old.Hash()+" signs. Both keys stay")
+	says(t, p.Next, "Until then "+old.Hash()+" signs. Both keys stay", "no pod is replaced at that level")
 
 	move(3*blocksPerCycle - position)
 	octez.set(at("head"), keys(next))
 	octez.set(at(fmt.Sprintf("head~%d", 2*blocksPerCycle)), keys(old))
-	p = stage(5, "now", "baker.octez bakes with another key")
-	says(t, p.Apply, `"delegate":"`+next.Hash()+`"`)
-	edit(func(spec object) { spec["baker"].(object)["octez"].(object)["delegate"] = next.Hash() })
 	status("True", map[*octezclient.PublicKey]int{old: level - 1}, old, next)
 	stage(5, "wait", "has not signed", "--new-key", next.String())
 	move(10)
@@ -127,8 +137,11 @@ func TestRotate(t *testing.T) {
 	octez.set(at(fmt.Sprintf("head~%d", 2*blocksPerCycle)), keys(next))
 	status("True", map[*octezclient.PublicKey]int{old: level - 2*blocksPerCycle - 11, next: level - 1}, old, next)
 	p = stage(7, "now", "remove "+old.Hash())
-	says(t, p.Apply, old.String())
-	edit(func(spec object) { spec["keys"] = spec["keys"].([]any)[1:] })
+	says(t, p.Apply, old.String(), "delegates: ["+next.Hash()+"]")
+	edit(func(spec object) {
+		spec["keys"] = spec["keys"].([]any)[1:]
+		bakesWith(octezOf(spec), next)
+	})
 	status("True", map[*octezclient.PublicKey]int{next: level - 1}, next)
 	text := well(t, env, "rotate", "baker-one", "--baker", baker, "--node-endpoint", octez.URL, "--new-key", next.String())
 	says(t, text, "Active: "+next.Hash(), "done  the old key is removed from spec.keys", "Next: nothing")

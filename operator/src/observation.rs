@@ -8,7 +8,7 @@ mod signer;
 mod volumes;
 
 pub use readiness::{NotReady, Progress};
-pub use signer::{Ceiling, KeyObservation, SealedObservation, SignerObservation};
+pub use signer::{Ceiling, KeyObservation, SealedObservation, SignerObservation, Votes};
 pub use volumes::waits_for_volumes;
 
 use crate::api::TezosSignerSpec;
@@ -272,7 +272,7 @@ async fn observe_pod(http: &reqwest::Client, pod: &Pod) -> PodObservation {
     let Some(address) = address else { return unreachable(pod) };
     match ask(http, address).await {
         Ok(status) => {
-            let mut status = SignerObservation::from(status);
+            let mut status = SignerObservation::of(status, Timestamp::now());
             // Signers up to release 0.2.1 say nothing of it.
             if !status.ready && status.reasons.is_empty() && pod.metadata.deletion_timestamp.is_some() {
                 status.reasons.push(BEING_DELETED.to_owned());

@@ -5,9 +5,11 @@ use crate::claim::ClaimedRecord;
 use crate::image::Image;
 use crate::observation::injection::{self, SidecarVersions};
 use crate::observation::{self, Observation, Shape};
+use crate::validate::{Baker, Workload};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use std::collections::BTreeMap;
+use tezos_signer_core::key::PublicKeyHash;
 
 /// How the signers of a TezosSigner are, and their records.
 #[derive(Debug)]
@@ -20,8 +22,27 @@ pub struct Observed {
     pub observation: Observation,
     /// Why the Deployment cannot make more pods, if it cannot, or why no pod has the sidecar.
     pub failure: Option<String>,
+    /// Who is expected to attest with DAL. `None` without a DAL node, and where the spec in use is not known.
+    pub dal: Option<DalVoters>,
     /// Which sidecars the user's pods have; `None`: the pods are the operator's.
     pub sidecars: Option<SidecarVersions>,
+}
+
+/// The keys of an Octez baker with a DAL node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DalVoters {
+    /// The keys that it bakes with.
+    pub delegates: Vec<PublicKeyHash>,
+    /// Whether it has a companion key, without which a tz4 key does not attest with DAL.
+    pub has_companion: bool,
+}
+
+impl DalVoters {
+    fn of(workload: &Workload) -> Option<Self> {
+        let Workload::Baker(Baker::Octez(baker)) = workload else { return None };
+        baker.dal_node.as_ref()?;
+        Some(Self { delegates: baker.delegates.clone(), has_companion: !baker.companions.is_empty() })
+    }
 }
 
 /// Asks the signers in `pods`, which a watch has seen, how they are. The image is the one that was built, with whether it was seen to
@@ -59,5 +80,6 @@ pub(crate) async fn observe(
     let shape = Shape::of_workload(&built.valid.workload);
     let mut observation = observation::observe_pods(http, shape, failure.clone(), pods).await;
     observation::observe_volumes(&cluster.api(), pods, &mut observation).await;
-    Ok((Observed { records, pods: observation::names_by_uid(pods), observation, failure, sidecars }, image))
+    let dal = DalVoters::of(&built.valid.workload);
+    Ok((Observed { records, pods: observation::names_by_uid(pods), observation, failure, dal, sidecars }, image))
 }

@@ -89,8 +89,14 @@ async fn observe(
     let pods = context.caches.pods.of(key);
     let mut observation = observation::observe_pods(&context.http, shape, failure.clone(), &pods).await;
     observation::observe_volumes(&cluster.api(), &pods, &mut observation).await;
-    let observed =
-        Observed { records: read, pods: observation::names_by_uid(&pods), observation, failure, sidecars: None };
+    let observed = Observed {
+        records: read,
+        pods: observation::names_by_uid(&pods),
+        observation,
+        failure,
+        dal: None,
+        sidecars: None,
+    };
     Ok(PausedObservation::Signers { observed, unreachable })
 }
 

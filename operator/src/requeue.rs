@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::controller::Action;
 use std::time::{Duration, Instant};
 
-/// How often signers are asked that are Ready: they do not report when they are not any more.
+/// How often signers are asked that are Ready: they do not report when they are not any more, nor that keys attest without DAL.
 const RESYNC: Duration = Duration::from_mins(1);
 
 /// How often signers are asked whose record has a ceiling: when it is reached they sign no more, and nobody reports it.

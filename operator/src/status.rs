@@ -3,6 +3,7 @@
 //! The message of a condition says what is wrong and what to do. Nothing in it changes with each signature: a steady state is written once.
 
 mod bounds;
+mod dal;
 mod events;
 mod keys;
 mod paused;
@@ -93,6 +94,9 @@ const SUSPENDED: &str = "Suspended";
 
 /// The reason of what needs nothing but time.
 const STARTING: &str = "Starting";
+
+/// The reason of `Ready` where nothing is to be said.
+const SIGNING: &str = "Signing";
 
 /// Whether the condition `Ready` is True.
 pub fn is_ready(status: &TezosSignerStatus) -> bool {
@@ -294,7 +298,8 @@ fn drafts(outcome: &PipelineOutcome) -> Vec<ConditionDraft> {
 /// `Ready`, `WatermarkReady` and `HsmReady`.
 fn signing(observed: &Observed) -> [ConditionDraft; 3] {
     let [ready, watermark, hsm] = conditions(&observed.records, &observed.observation);
-    [suspension::of(observed).map_or(ready, |suspension| suspension.draft()), watermark, hsm]
+    let ready = suspension::of(observed).map_or(ready, |suspension| suspension.draft());
+    [dal::told(ready, observed), watermark, hsm]
 }
 
 /// `Ready`, `WatermarkReady` and `HsmReady` for the keys of `claims`, as if none were suspended.
@@ -456,7 +461,7 @@ fn ready(
     }
     let Some(NotReady { progress, reason }) = beside else {
         // `kubectl get` shows the pod in the next column.
-        let ready = draft(READY, "True", "Signing", bounds::signing(claims));
+        let ready = draft(READY, "True", SIGNING, bounds::signing(claims));
         return sealed::signing_on(ready, [(pod, status)].into_iter());
     };
     match progress {

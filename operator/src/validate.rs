@@ -139,14 +139,19 @@ pub enum Start {
     Fresh,
 }
 
-/// The HTTP addresses of the nodes that a spec names, without a trailing slash: the signer's, and an Octez baker's.
+/// The HTTP addresses of the nodes that a spec names, each once, without a trailing slash: the signer's, then an Octez baker's in their order.
 fn nodes(endpoint: Option<&NodeEndpoint>, workload: &Workload) -> Vec<String> {
     let bakers = match workload {
-        Workload::Baker(Baker::Octez(baker)) => Some(baker.node_endpoint.trim_end_matches('/').to_owned()),
-        _ => None,
+        Workload::Baker(Baker::Octez(baker)) => [&baker.node_endpoint].into_iter().chain(&baker.extra_nodes).collect(),
+        _ => Vec::new(),
     };
-    let mut nodes: Vec<String> = endpoint.map(NodeEndpoint::to_string).into_iter().chain(bakers).collect();
-    nodes.dedup();
+    let mut nodes: Vec<String> = endpoint.map(NodeEndpoint::to_string).into_iter().collect();
+    for node in bakers {
+        let node = node.trim_end_matches('/');
+        if nodes.iter().all(|other| other != node) {
+            nodes.push(node.to_owned());
+        }
+    }
     nodes
 }
 

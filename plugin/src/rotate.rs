@@ -75,14 +75,19 @@ async fn situation(
             signed: last,
         })
     });
+    let keys: Vec<KeyState> = keys.collect();
     let octez = signer.spec.baker.as_ref().and_then(|baker| baker.octez.as_ref());
+    let baker_form = octez.map_or(BakerForm::Other, |octez| {
+        let named = octez.delegate.iter().chain(&octez.delegates).cloned().collect();
+        BakerForm::of_octez(named, &keys)
+    });
     Ok(Situation {
         namespace: signer.namespace().unwrap_or_default(),
         name: signer.name_any(),
         baker: arguments.baker.to_string(),
-        keys: keys.collect(),
+        keys,
         given: arguments.new_key.as_ref().map(|key| (key.hash().to_string(), key.to_string())),
-        baker_form: octez.map_or(BakerForm::Other, |octez| BakerForm::Octez { delegate: octez.delegate.clone() }),
+        baker_form,
         chain,
         consensus,
     })

@@ -13,9 +13,10 @@
 //! | [`store`] | where records are stored: ConfigMaps or files |
 //! | [`net`] | listeners, TLS, connections and their limits. Knows nothing of signing |
 //! | [`http`], [`peer`] | the signing API, the admin API; another replica as client and as server |
-//! | [`audit`], [`metrics`], `systemd`, [`exit`] | what the process reports, and how it ends |
+//! | `attestations`, [`audit`], [`metrics`], `systemd`, [`exit`] | what the process reports, and how it ends |
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod attestations;
 pub mod audit;
 pub mod chain_check;
 pub mod config_file;

@@ -12,6 +12,7 @@ pub use answer::Answer;
 pub use error::SignError;
 pub use proof::ProofError;
 
+use crate::attestations::Attestations;
 use crate::audit::AuditLog;
 use crate::keyring::{Key, Keys, expected};
 use crate::keystore::{Keystore, KeystoreError};
@@ -24,7 +25,7 @@ use crate::store::StoreError;
 use concurrency_limit::ConcurrencyLimit;
 use detached::Detached;
 use futures::FutureExt as _;
-
+use jiff::Timestamp;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,6 +35,7 @@ use tezos_signer_core::audit::Outcome;
 use tezos_signer_core::config::DEFAULT_MAX_CONCURRENT_REQUESTS;
 use tezos_signer_core::key::{Message, PublicKeyHash};
 use tezos_signer_core::lease::HSM_PATIENCE;
+use tezos_signer_core::status::AttestationTimes;
 use tezos_signer_core::watermark::{self, Decision, Refusal};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -56,6 +58,7 @@ pub struct Signer {
     keystore: Arc<dyn Keystore>,
     audit: AuditLog,
     metrics: Metrics,
+    attestations: Attestations,
     request_deadline: Duration,
     /// Of all ports together.
     slots: ConcurrencyLimit,
@@ -75,7 +78,9 @@ impl Signer {
     ) -> Self {
         let keys = watch::Sender::new(expected(keys, &metrics));
         let slots = ConcurrencyLimit::new(DEFAULT_MAX_CONCURRENT_REQUESTS);
-        Self { keys, keystore, audit, metrics, request_deadline, slots, peers: None, closing: AtomicBool::new(false) }
+        let attestations = Attestations::new(Timestamp::now());
+        let closing = AtomicBool::new(false);
+        Self { keys, keystore, audit, metrics, attestations, request_deadline, slots, peers: None, closing }
     }
 
     /// Signs at most `requests` at once.
@@ -141,6 +146,12 @@ impl Signer {
     /// The metrics of this process.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// When `key` last attested, with DAL and without. A companion key has no times of its own.
+    pub(crate) fn attestation_times(&self, key: &Key) -> Option<AttestationTimes> {
+        let companions = self.keys().filter(|other| other.config.companion).map(|other| other.config.hash());
+        (!key.config.companion).then(|| self.attestations.of(key.config.hash(), companions))
     }
 
     /// From now on nothing is signed any more: requests are forwarded, or answered with 502.

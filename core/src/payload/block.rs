@@ -37,7 +37,7 @@ pub(super) fn decode(mut reader: Reader<'_>) -> Result<Consensus, DecodeError> {
     // What is voted changes with the protocols (liquidity baking, adaptive issuance); that it is one byte does not.
     reader.skip::<1>("the per-block votes")?;
     let shape = shape_at_end(&reader);
-    Ok(Consensus { kind: ConsensusKind::Block, chain, position: Position { level, round }, shape })
+    Ok(Consensus { kind: ConsensusKind::Block, chain, position: Position { level, round }, shape, with_dal: false })
 }
 
 /// Reads the fitness, every length in it, and returns its round.

@@ -45,7 +45,7 @@ pub(super) fn decode(mut reader: Reader<'_>, kind: ConsensusKind, scheme: Curve)
             shape_at_end(&reader)
         }
     };
-    Ok(Consensus { kind, chain, position, shape })
+    Ok(Consensus { kind, chain, position, shape, with_dal: matches!(tag, Tag::WithDal) })
 }
 
 fn tag(reader: &mut Reader<'_>, kind: ConsensusKind, scheme: Curve) -> Result<Tag, DecodeError> {

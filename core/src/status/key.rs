@@ -3,7 +3,7 @@
 use crate::key::{ChainId, PublicKeyHash};
 use crate::position::{ConsensusKind, Level, Position};
 use crate::record::{RecordName, Rows};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -47,8 +47,42 @@ pub struct KeyStatus {
     /// The state of a sealed key. Missing for other keys, and from signers before 0.3, which have no sealed keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed: Option<SealedStatus>,
+    /// When this process has attested with the key, with DAL and without. Missing for companion keys, and from signers before 0.3: nothing
+    /// is known then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attestations: Option<AttestationTimes>,
     /// How far the record has come.
     pub rows: SignedRows,
+}
+
+/// When a signer's process last gave out attestations of a key. Nothing is known from before its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttestationTimes {
+    /// Since when it is known: RFC 3339, in UTC, as the others.
+    pub since: Timestamp,
+    /// The last one without a DAL part; of a tz4 key, the last one at all. `null` if there was none.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub without_dal: Option<Timestamp>,
+    /// The last one with a DAL part; for a tz4 key, the last one that a companion key has signed. `null` if there was none.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub with_dal: Option<Timestamp>,
+}
+
+/// How long a key must have attested without DAL, and never with it, before it is reported.
+const DAL_PATIENCE: SignedDuration = SignedDuration::from_hours(1);
+
+/// After how long without any attestation it is no longer reported. A key with few rights may attest only now and then.
+const STOPPED: SignedDuration = SignedDuration::from_hours(24);
+
+impl AttestationTimes {
+    /// Whether the key attests, and for an hour or longer has done so without DAL only. False for a process that is younger, and for a key
+    /// that has not attested for a day before `now`, such as the old one after a change of the consensus key.
+    pub fn lack_dal(&self, now: Timestamp) -> bool {
+        let with_dal = self.with_dal.map_or(self.since, |last| last.max(self.since));
+        self.without_dal
+            .is_some_and(|last| last.duration_since(with_dal) >= DAL_PATIENCE && now.duration_since(last) < STOPPED)
+    }
 }
 
 /// Whether the HSM, or AWS KMS, still lets a sealed key be opened. It is asked again and again; a key that it refuses is no longer signed with.

@@ -1,6 +1,6 @@
 // The command lines of octez-client and octez-baker that are used here, as Tezos_clic
 // reads them: options of the program before the command, options of the command behind
-// its words, each once. From src/lib_client_base_unix/client_config.ml and
+// its words, each once but for --extra-node. From src/lib_client_base_unix/client_config.ml and
 // src/lib_agnostic_baker/{commands,configuration}.ml.
 
 package main
@@ -17,24 +17,32 @@ import (
 type option struct {
 	long, short string
 	check       func(string) error // nil: it takes no value
+	repeated    bool
 }
 
-type values map[string]string
+// values are the options that are given, each with its values.
+type values map[string][]string
 
-var programOptions = []option{{"--base-dir", "-d", anything}, {"--endpoint", "-E", isURL}}
+func (v values) has(option string) bool { _, given := v[option]; return given }
 
-var importOptions = []option{{"--force", "-f", nil}}
+// of is the value of an option that is given at most once.
+func (v values) of(option string) string { return strings.Join(v[option], "") }
+
+var programOptions = []option{{"--base-dir", "-d", anything, false}, {"--endpoint", "-E", isEndpoint, false}}
+
+var importOptions = []option{{"--force", "-f", nil, false}}
 
 var runOptions = []option{
-	{"--liquidity-baking-toggle-vote", "", isVote},
-	{"--dal-node", "", isURL},
-	{"--without-dal", "", nil},
-	{"--remote-calls-timeout", "", isSeconds},
-	{"--pre-emptive-forge-time", "", isSeconds},
-	{"--keep-alive", "-K", nil},
-	{"--votefile", "-V", anything},
-	{"--pidfile", "-P", anything},
-	{"--record-state", "", nil},
+	{"--liquidity-baking-toggle-vote", "", isVote, false},
+	{"--dal-node", "", isURL, false},
+	{"--without-dal", "", nil, false},
+	{"--extra-node", "", isEndpoint, true},
+	{"--remote-calls-timeout", "", isSeconds, false},
+	{"--pre-emptive-forge-time", "", isSeconds, false},
+	{"--keep-alive", "-K", nil, false},
+	{"--votefile", "-V", anything, false},
+	{"--pidfile", "-P", anything, false},
+	{"--record-state", "", nil, false},
 }
 
 // parseOptions removes the options from args, wherever they stand.
@@ -50,11 +58,11 @@ func parseOptions(args []string, known []option) (rest []string, given values, e
 			return nil, nil, fmt.Errorf("%w: unexpected option %s", errUsage, args[i])
 		}
 		o := known[at]
-		if _, twice := given[o.long]; twice {
+		if given.has(o.long) && !o.repeated {
 			return nil, nil, fmt.Errorf("%w: the option %s is given twice", errUsage, o.long)
 		}
-		given[o.long] = ""
 		if o.check == nil {
+			given[o.long] = nil
 			continue
 		}
 		if i++; i == len(args) {
@@ -63,7 +71,7 @@ func parseOptions(args []string, known []option) (rest []string, given values, e
 		if err := o.check(args[i]); err != nil {
 			return nil, nil, fmt.Errorf("%w: %s: %w", errUsage, o.long, err)
 		}
-		given[o.long] = args[i]
+		given[o.long] = append(given[o.long], args[i])
 	}
 	return rest, given, nil
 }
@@ -80,7 +88,7 @@ func parseGlobalOptions(args []string) (g global, rest []string, err error) {
 	if err != nil {
 		return g, nil, err
 	}
-	g = global{given["--base-dir"], given["--endpoint"]}
+	g = global{given.of("--base-dir"), given.of("--endpoint")}
 	if g.baseDir == "" || g.endpoint == "" {
 		return g, nil, fmt.Errorf("%w: this stand-in needs --base-dir and --endpoint", errUsage)
 	}
@@ -106,13 +114,14 @@ func parseImport(args []string) (c importCommand, err error) {
 		return c, fmt.Errorf("%w: %v", errUsage, words)
 	}
 	c.alias, c.uri = words[3], words[4]
-	_, c.force = given["--force"]
+	c.force = given.has("--force")
 	return c, isURL(c.uri)
 }
 
 type runCommand struct {
 	global             global
 	sources            []string
+	extraNodes         []string
 	remoteCallsTimeout time.Duration
 }
 
@@ -129,14 +138,14 @@ func parseRun(args []string) (c runCommand, err error) {
 		return c, fmt.Errorf("%w: %v", errUsage, words)
 	}
 	c.sources = words[2:]
-	if _, voted := given["--liquidity-baking-toggle-vote"]; !voted {
+	c.extraNodes = given["--extra-node"]
+	if !given.has("--liquidity-baking-toggle-vote") {
 		return c, fmt.Errorf("%w: --liquidity-baking-toggle-vote is mandatory", errUsage)
 	}
-	_, with := given["--dal-node"]
-	if _, without := given["--without-dal"]; with == without {
+	if given.has("--dal-node") == given.has("--without-dal") {
 		return c, fmt.Errorf("%w: one of --dal-node and --without-dal must be given", errUsage)
 	}
-	seconds, _ := strconv.ParseFloat(given["--remote-calls-timeout"], 64)
+	seconds, _ := strconv.ParseFloat(given.of("--remote-calls-timeout"), 64)
 	if seconds == 0 {
 		seconds = 60 // Octez: none
 	}
@@ -152,6 +161,17 @@ func isURL(text string) error {
 		err = fmt.Errorf("%q is no URL", text)
 	}
 	return err
+}
+
+// isEndpoint is Client_config.endpoint_parameter.
+func isEndpoint(text string) error {
+	if err := isURL(text); err != nil {
+		return err
+	}
+	if strings.ContainsAny(text, "?#") {
+		return fmt.Errorf("%q has a query or a fragment", text)
+	}
+	return nil
 }
 
 func isVote(text string) error {

@@ -24,7 +24,6 @@ const (
 	hashes     = "public_key_hashs" // as Octez spells it
 	publicKeys = "public_keys"
 	secretKeys = "secret_keys"
-	turns      = "stand_in_turns"
 )
 
 func (w wallet) read(file string) (entries []entry, err error) {
@@ -86,13 +85,4 @@ func (w wallet) find(alias string) (uri, publicKey string, err error) {
 	}
 	publicKey = value(publicKeys)
 	return uri, publicKey, err
-}
-
-// countRun counts how often a baker has used this directory.
-func (w wallet) countRun() (int, error) {
-	entries, err := w.read(turns)
-	if err != nil {
-		return 0, err
-	}
-	return len(entries), w.write(turns, append(entries, entry{"turn", ""}))
 }

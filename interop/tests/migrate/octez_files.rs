@@ -232,7 +232,10 @@ fn a_script_is_read_as_a_shell_reads_it() {
         ("exec sudo -u tezos octez-signer \\\n  launch http signer \\\n  -p 4 >> /log 2>&1 &\n", "127.0.0.1:4"),
         ("start() {\n  octez-signer launch http signer -p 5 -a 10.0.0.5\n}\nstart\n", "10.0.0.5:5"),
         ("su - tezos -c \"octez-signer launch http signer -p 6 2>/dev/null\"", "127.0.0.1:6"),
-        ("docker run --net=host -p 6732:6732 tezos/tezos:v24 octez-signer launch http signer -p 7", "127.0.0.1:7"),
+        (
+            "docker run --net=host -p 6732:6732 tezos/tezos:octez-v25.1 octez-signer launch http signer -p 7",
+            "127.0.0.1:7",
+        ),
         ("cd /x && ./octez-signer launch http signer -p 8; echo '-p 9'", "127.0.0.1:8"),
     ] {
         assert_eq!(listen(&octez(script)), format!("{address:?}"), "{script}");

@@ -35,6 +35,12 @@ pub struct BakerSpec {
 /// An Octez baker (`octez-baker run remotely`).
 #[derive(Debug, Clone, Default, PartialEq, KubeSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.nodeEndpoint) != has(self.nodeEndpoints)")
+        .message("spec.baker.octez: exactly one of nodeEndpoint (one node) and nodeEndpoints (a list of nodes) is required"),
+    validation = Rule::new("!has(self.delegate) || !has(self.delegates)")
+        .message("spec.baker.octez: at most one of delegate (one key) and delegates (a list of keys)")
+)]
 pub struct OctezBakerSpec {
     /// An image of an Octez release with `octez-baker` and `octez-client` in its `PATH`, such as `tezos/tezos:octez-v25.1`. It
     /// must run as user 1000 with a read-only root file system. Before a new protocol is activated, set a release that supports it.
@@ -43,16 +49,30 @@ pub struct OctezBakerSpec {
     pub image: String,
 
     /// The RPC address of the baker's Octez node: `http://HOST:PORT` or `https://HOST:PORT`. The node must allow the baker's pod to use
-    /// its RPCs (`octez-node --allow-all-rpc`), so restrict access to the node.
+    /// its RPCs (`octez-node --allow-all-rpc`), so restrict access to the node. Exactly one of nodeEndpoint and nodeEndpoints is required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     #[x_kube(
         validation = Rule::new("self.matches('^https?://[^/?#@ ]+(/[^?#@ ]*)?$')")
             .message("baker.octez.nodeEndpoint: expected http://HOST:PORT or https://HOST:PORT")
     )]
-    pub node_endpoint: String,
+    pub node_endpoint: Option<String>,
+
+    /// The RPC addresses of several Octez nodes, as in nodeEndpoint, at most 8. The first is the baker's node (`--endpoint`), the others are
+    /// its extra nodes (`--extra-node`, experimental in Octez v25): the baker takes a new head from whichever node has it first. Exactly one
+    /// of nodeEndpoint and nodeEndpoints is required.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 8), inner(length(min = 1, max = 512)))]
+    #[x_kube(
+        validation = Rule::new("self.all(node, node.matches('^https?://[^/?#@ ]+(/[^?#@ ]*)?$'))")
+            .message("baker.octez.nodeEndpoints: expected http://HOST:PORT or https://HOST:PORT"),
+        validation = Rule::new("self.all(node, self.exists_one(other, other == node))")
+            .message("baker.octez.nodeEndpoints: the same node is listed twice")
+    )]
+    pub node_endpoints: Vec<String>,
 
     /// The address (tz1… to tz4…) of the key of `spec.keys` that the baker signs with: its consensus key, or its own key. Default: the key of
-    /// `spec.keys` that is no companion key; required if there are several.
+    /// `spec.keys` that is no companion key; delegate or delegates is required if there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 36, max = 36))]
     #[x_kube(
@@ -60,6 +80,18 @@ pub struct OctezBakerSpec {
             .message("baker.octez.delegate: expected the address of a key of spec.keys, tz1… to tz4…; octez-client show address NAME prints it")
     )]
     pub delegate: Option<String>,
+
+    /// The addresses of the keys of `spec.keys` that the baker signs with, in place of delegate. During a change of the consensus key, both
+    /// the old and the new one: the baker signs with whichever is active, and its pod is not replaced when that changes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 36, max = 36)))]
+    #[x_kube(
+        validation = Rule::new("self.all(key, key.matches('^tz[1-4][1-9A-HJ-NP-Za-km-z]{33}$'))")
+            .message("baker.octez.delegates: expected addresses of keys of spec.keys, tz1… to tz4…; octez-client show address NAME prints them"),
+        validation = Rule::new("self.all(key, self.exists_one(other, other == key))")
+            .message("baker.octez.delegates: the same key is listed twice")
+    )]
+    pub delegates: Vec<String>,
 
     /// The RPC address of the baker's DAL node, `http://HOST:PORT`. Default: none (`--without-dal`); the baker then gets no rewards of
     /// the data availability layer.

@@ -64,8 +64,8 @@ use serde::{Deserialize, Serialize};
         .message("spec.keys: the same kmsKey stands at two keys: a key of AWS KMS has one public key"),
     validation = Rule::new("self.keys.all(key, !has(key.companion) || !key.companion || self.keys.exists_one(other, other.publicKey == key.publicKey))")
         .message("spec.keys: a companion key must differ from the consensus key: make a second tz4 key for it"),
-    validation = Rule::new("!has(self.baker) || !has(self.baker.octez) || has(self.baker.octez.delegate) || self.keys.filter(key, !has(key.companion) || !key.companion).size() == 1")
-        .message("spec.baker.octez.delegate: required unless exactly one key of spec.keys is no companion key: the address of the key that bakes"),
+    validation = Rule::new("!has(self.baker) || !has(self.baker.octez) || has(self.baker.octez.delegate) || has(self.baker.octez.delegates) || self.keys.filter(key, !has(key.companion) || !key.companion).size() == 1")
+        .message("spec.baker.octez.delegate: required unless exactly one key of spec.keys is no companion key: the address of the key that bakes, or delegates with the addresses of several"),
     validation = Rule::new("!has(self.placement) || has(self.service) || (has(self.baker) && has(self.baker.octez))")
         .message("spec.placement: only with service or baker.octez; with baker.template or inject, set the placement in the pod's own template"),
     validation = Rule::new("!has(self.pod) || has(self.service) || (has(self.baker) && has(self.baker.octez))")

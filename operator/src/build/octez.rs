@@ -1,4 +1,4 @@
-//! An Octez baker's pod, before the signer is added: its keys are imported into the client directory, one by one, then the baker runs.
+//! An Octez baker's pod, before the signer is added: its keys are imported into the client directory, one by one, then the baker runs with all of them.
 //!
 //! Checked against Octez' own sources (`lib_agnostic_baker/{commands,configuration}.ml` of v25.1): the options of the client
 //! stand before the command, those of the command behind it.
@@ -18,7 +18,7 @@ use tezos_signer_core::key::PublicKeyHash;
 pub(crate) const BAKER_CONTAINER: &str = "baker";
 const IMPORT_CONTAINER: &str = "import-key";
 const IMPORT_COMPANION_CONTAINER: &str = "import-companion-key";
-/// What the client calls the key that bakes.
+/// What the client calls the key that bakes, and before its number each further one.
 const ALIAS: &str = "baker";
 /// What the client calls a companion key, before its number.
 const COMPANION_ALIAS: &str = "companion";
@@ -32,15 +32,17 @@ const USER: i64 = 1000;
 const REMOTE_CALLS_TIMEOUT_SECONDS: u32 = (2 * REQUEST_DEADLINE_MILLISECONDS).div_ceil(1000);
 
 pub(super) fn template(baker: &OctezBaker) -> Template {
+    let delegates = aliases(baker)
+        .into_iter()
+        .zip(&baker.delegates)
+        .enumerate()
+        .map(|(i, (alias, key))| container(baker, &numbered(IMPORT_CONTAINER, i), import_key(baker, &alias, key)));
     let companions = baker.companions.iter().zip(1..).map(|(key, number)| {
         let command = import_key(baker, &format!("{COMPANION_ALIAS}-{number}"), key);
         container(baker, &format!("{IMPORT_COMPANION_CONTAINER}-{number}"), command)
     });
     // One after the other: each writes the whole client directory.
-    let imports: Vec<Container> = [container(baker, IMPORT_CONTAINER, import_key(baker, ALIAS, &baker.delegate))]
-        .into_iter()
-        .chain(companions)
-        .collect();
+    let imports: Vec<Container> = delegates.chain(companions).collect();
     let mut containers: Vec<String> = imports.iter().map(|container| container.name.clone()).collect();
     containers.push(BAKER_CONTAINER.to_owned());
     let mut main = json(&container(baker, BAKER_CONTAINER, run(baker)));
@@ -72,7 +74,17 @@ pub(super) fn template(baker: &OctezBaker) -> Template {
     Template { value, containers }
 }
 
-/// `--force`, because the client directory may have the key from the previous pod, under the same name.
+/// What the client calls each key that bakes.
+fn aliases(baker: &OctezBaker) -> Vec<String> {
+    (0..baker.delegates.len()).map(|i| numbered(ALIAS, i)).collect()
+}
+
+/// The first has no number, so that the pod of a baker with one key stays as it is.
+fn numbered(name: &str, i: usize) -> String {
+    if i == 0 { name.to_owned() } else { format!("{name}-{}", i + 1) }
+}
+
+/// `--force`, because the client directory may have this key or another one from the previous pod, under the same name.
 fn import_key(baker: &OctezBaker, alias: &str, key: &PublicKeyHash) -> Vec<String> {
     let key = format!("http://127.0.0.1:{SIGNING_PORT}/{key}");
     let command = ["import", "secret", "key", alias, &key, "--force"];
@@ -85,16 +97,19 @@ fn run(baker: &OctezBaker) -> Vec<String> {
     // INVARIANT O12: Without --keep-alive the baker ends when its node is gone for a minute, and the kubelet lets it wait up to five.
     let options =
         ["--liquidity-baking-toggle-vote", vote, "--remote-calls-timeout", &timeout, "--keep-alive"].map(str::to_owned);
-    // The baker uses the companion keys that its command names, and no others of the client directory.
+    // The baker uses the keys that its command names, and no others of the client directory.
     let companions = (1..=baker.companions.len()).map(|number| format!("{COMPANION_ALIAS}-{number}"));
     let dal = match &baker.dal_node {
         Some(dal_node) => vec!["--dal-node".to_owned(), dal_node.clone()],
         None => vec!["--without-dal".to_owned()],
     };
+    let extra_nodes = baker.extra_nodes.iter().flat_map(|node| ["--extra-node".to_owned(), node.clone()]);
     program("octez-baker", baker)
-        .chain(["run", "remotely", ALIAS].map(str::to_owned))
+        .chain(["run", "remotely"].map(str::to_owned))
+        .chain(aliases(baker))
         .chain(companions)
         .chain(options)
+        .chain(extra_nodes)
         .chain(dal)
         .chain(baker.extra_arguments.clone())
         .collect()

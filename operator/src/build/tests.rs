@@ -98,6 +98,64 @@ fn an_octez_baker_of_tz4_gets_its_companion_key_too() {
     );
 }
 
+/// From one key to two to the new one: each step changes the pod once, whose command names the keys, and what was there keeps its name.
+#[test]
+fn an_octez_baker_bakes_with_all_keys_that_are_named() {
+    let first = "tz3LUdmLdpj2ZpVY7uTQfYuxarVykqYXxvPA";
+    let second = "tz2DTy9uoYbCFZrtSi9AHNUsnyE8CgDSyQqp";
+    let key = "sppk7cXzUGMoqqa3MNc5zUZrwuqCAtmxQYcQA82f1xRyZFnzyzYUS5Z";
+    let mut signer = octez_example();
+    let mut stages = Vec::new();
+    let mut stage = |signer: &crate::api::TezosSigner| {
+        let pod = pod(&objects(&validate(signer).unwrap(), "i"));
+        let imports = pod.init_containers.iter().flatten().filter(|container| container.name.starts_with("import-"));
+        let imports =
+            imports.map(|container| (container.name.clone(), container.command.clone().unwrap()[8..10].join(" ")));
+        let run = pod.containers[0].command.as_ref().unwrap().join(" ");
+        let (_, sources) = run.split_once("run remotely ").unwrap();
+        let sources = sources.split_once(" --liquidity").unwrap().0.to_owned();
+        stages.push((imports.collect::<Vec<_>>(), sources));
+    };
+    stage(&signer);
+    let mut new = signer.spec.keys[0].clone();
+    new.public_key = key.to_owned();
+    signer.spec.keys.push(new);
+    signer.spec.baker.as_mut().unwrap().octez.as_mut().unwrap().delegates = vec![first.to_owned(), second.to_owned()];
+    stage(&signer);
+    signer.spec.keys.remove(0);
+    signer.spec.baker.as_mut().unwrap().octez.as_mut().unwrap().delegates = vec![second.to_owned()];
+    stage(&signer);
+    let import = |name: &str, alias: &str, key: &str| (name.to_owned(), format!("{alias} http://127.0.0.1:6732/{key}"));
+    assert_eq!(
+        stages,
+        [
+            (vec![import("import-key", "baker", first)], "baker".to_owned()),
+            (
+                vec![import("import-key", "baker", first), import("import-key-2", "baker-2", second)],
+                "baker baker-2".to_owned()
+            ),
+            (vec![import("import-key", "baker", second)], "baker".to_owned()),
+        ]
+    );
+}
+
+#[test]
+fn an_octez_baker_gets_its_extra_nodes() {
+    let mut signer = octez_example();
+    let octez = signer.spec.baker.as_mut().unwrap().octez.as_mut().unwrap();
+    octez.node_endpoint = None;
+    octez.node_endpoints = ["http://a:8732", "http://b:8732", "https://c/rpc"].map(str::to_owned).to_vec();
+    let pod = pod(&objects(&validate(&signer).unwrap(), "i"));
+    let run = pod.containers[0].command.as_ref().unwrap().join(" ");
+    assert!(run.starts_with("octez-baker --base-dir /var/lib/octez-client --endpoint http://a:8732 run "), "{run}");
+    assert!(run.contains(" --keep-alive --extra-node http://b:8732 --extra-node https://c/rpc --dal-node "), "{run}");
+    let imports = pod.init_containers.iter().flatten().filter(|container| container.name.starts_with("import-"));
+    for import in imports {
+        let command = import.command.as_ref().unwrap().join(" ");
+        assert!(command.contains("--endpoint http://a:8732 import") && !command.contains("extra"), "{command}");
+    }
+}
+
 fn built_service(change: impl FnOnce(&mut crate::api::ServiceSpec)) -> Objects {
     let mut signer = service_example();
     change(signer.spec.service.as_mut().unwrap());

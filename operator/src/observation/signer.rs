@@ -39,6 +39,18 @@ pub struct KeyObservation {
     pub public_key_hash: String,
     /// What became of opening it, if it is sealed.
     pub sealed: Option<SealedObservation>,
+    /// How it attests.
+    pub votes: Votes,
+}
+
+/// How a key attests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Votes {
+    /// With DAL now and then, or not at all, or it is not known.
+    #[default]
+    Any,
+    /// For an hour or longer, without DAL only.
+    WithoutDal,
 }
 
 /// What is observed of a sealed key.
@@ -61,17 +73,19 @@ pub struct Ceiling {
     pub is_reached: bool,
 }
 
-impl From<SignerStatus> for SignerObservation {
-    fn from(status: SignerStatus) -> Self {
+impl SignerObservation {
+    /// What is kept of `status`, which was read at `now`.
+    pub fn of(status: SignerStatus, now: Timestamp) -> Self {
         let SignerStatus { ready, hsm, keys, reasons, started: _, identity: _, tls: _, peer_tls: _ } = status;
         let hsm = HsmStatus { reason: hsm.reason.as_deref().map(excerpt), ..hsm };
         let reasons = reasons.iter().map(|reason| excerpt(reason)).collect();
-        Self { ready, hsm, keys: keys.into_iter().map(KeyObservation::from).collect(), reasons }
+        Self { ready, hsm, keys: keys.into_iter().map(|key| KeyObservation::of(key, now)).collect(), reasons }
     }
 }
 
-impl From<KeyStatus> for KeyObservation {
-    fn from(key: KeyStatus) -> Self {
+impl KeyObservation {
+    /// What is kept of `key`, which was read at `now`.
+    pub fn of(key: KeyStatus, now: Timestamp) -> Self {
         let is_reached = key.is_at_ceiling();
         Self {
             record: key.record.to_string(),
@@ -82,6 +96,10 @@ impl From<KeyStatus> for KeyObservation {
             reason: key.reason.as_deref().map(excerpt),
             public_key_hash: key.public_key_hash.to_string(),
             sealed: key.sealed.map(SealedObservation::from),
+            votes: match key.attestations {
+                Some(times) if times.lack_dal(now) => Votes::WithoutDal,
+                _ => Votes::Any,
+            },
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use serde_json::{Value, json};
 use tezos_signer_core::position::{Level, Position, Round};
-use tezos_signer_core::status::SignedRows;
+use tezos_signer_core::status::{AttestationTimes, SignedRows};
 
 /// What a signer of release 0.2.0 answered.
 const OF_0_2_0: &[u8] = include_bytes!("../../../core/tests/status/0.2.0.json");
@@ -232,7 +232,7 @@ fn the_words_of_a_signer_are_cut_short() {
     (document["hsm"]["reason"], document["keys"][0]["reason"]) = (json!(long), json!(long));
     document["reasons"] = json!([long]);
     let status = SignerStatus::from_json(document.to_string().as_bytes()).unwrap();
-    let observed = SignerObservation::from(status);
+    let observed = SignerObservation::of(status, Timestamp::now());
     for reason in [&observed.hsm.reason, &observed.keys[0].reason, &Some(observed.reasons[0].clone())] {
         let reason = reason.as_ref().unwrap();
         assert!(reason.len() <= 300 && reason.ends_with('…') && !reason.contains('\n'), "{reason}");
@@ -258,7 +258,7 @@ fn a_key_is_at_its_ceiling_when_a_row_has_reached_it() {
         let position = |at| Some(Position { level: level(at), round: Round::default() });
         key.rows = SignedRows { block: position(levels[0]), preattestation: None, attestation: position(levels[1]) };
         key.ceiling = ceiling.map(level);
-        KeyObservation::from(key)
+        KeyObservation::of(key, Timestamp::now())
     };
     let at = |is_reached| Some(Ceiling { level: level(900), is_reached });
     assert_eq!(key(None, [900, 900]).ceiling, None);
@@ -272,4 +272,21 @@ fn a_key_is_at_its_ceiling_when_a_row_has_reached_it() {
     };
     assert!(observation(key(Some(900), [1, 2])).nears_ceiling());
     assert!(!observation(key(Some(900), [1, 900])).nears_ceiling() && !observation(key(None, [1, 2])).nears_ceiling());
+}
+
+/// The minute in which an hour is over is a change; signatures before and after it are none.
+#[test]
+fn a_key_lacks_dal_from_the_hour_on_and_each_signature_is_no_change() {
+    let second = |second: i64| Timestamp::from_second(1_795_000_000 + second).unwrap();
+    let at = |last: i64, now: i64| {
+        let mut status = SignerStatus::from_json(OF_0_2_0).unwrap();
+        let times = AttestationTimes { since: second(0), without_dal: Some(second(last)), with_dal: None };
+        status.keys[0].attestations = Some(times);
+        SignerObservation::of(status, second(now))
+    };
+    assert_eq!((at(60, 61).keys[0].votes, at(3600, 3601).keys[0].votes), (Votes::Any, Votes::WithoutDal));
+    assert_eq!(at(60, 61), at(3599, 3599));
+    assert_eq!(at(3600, 3601), at(7200, 7206));
+    let of_0_2_0 = SignerObservation::of(SignerStatus::from_json(OF_0_2_0).unwrap(), second(7200));
+    assert!(of_0_2_0.keys.iter().all(|key| key.votes == Votes::Any), "it does not say");
 }

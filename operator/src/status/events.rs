@@ -1,6 +1,6 @@
 //! Which changes of conditions are worth an event.
 
-use super::{DEGRADED, PAUSED, READY, STARTING, UNCLEAR_PAUSE, UNKNOWN_ANNOTATION, sealed};
+use super::{DEGRADED, PAUSED, READY, STARTING, UNCLEAR_PAUSE, UNKNOWN_ANNOTATION, dal, sealed};
 use crate::api::TezosSignerStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
@@ -38,7 +38,8 @@ pub(super) fn changed_conditions<'a>(old: &'a TezosSignerStatus, new: &'a TezosS
 /// Whether somebody should look into the condition.
 pub(super) fn is_warning(condition: &Condition) -> bool {
     // True, and all the same not as it should be.
-    [DEGRADED, sealed::UNREACHABLE, UNKNOWN_ANNOTATION, UNCLEAR_PAUSE].contains(&condition.reason.as_str())
+    [DEGRADED, dal::WITHOUT_DAL, sealed::UNREACHABLE, UNKNOWN_ANNOTATION, UNCLEAR_PAUSE]
+        .contains(&condition.reason.as_str())
         || condition.type_ != PAUSED
             && condition.status != "True"
             && ![STARTING, PAUSED].contains(&condition.reason.as_str())

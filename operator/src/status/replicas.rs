@@ -1,8 +1,8 @@
 //! The conditions of signers behind a Service. With one that signs the TezosSigner is Ready; a missing one is reported as Degraded.
 
 use super::{
-    ConditionDraft, DEGRADED, HSM, READY, STARTING, WATERMARK, WENT_BACK, answer_of, bounds, draft, holds, reasons,
-    sealed, unknown, usable, went_back,
+    ConditionDraft, DEGRADED, HSM, READY, SIGNING, STARTING, WATERMARK, WENT_BACK, answer_of, bounds, draft, holds,
+    reasons, sealed, unknown, usable, went_back,
 };
 use crate::claim::ClaimedRecord;
 use crate::message;
@@ -96,7 +96,7 @@ impl Replicas<'_> {
         // During a rolling update there is one more.
         let count = format!("{} of {wanted} replicas {verb} ready", ready.min(wanted));
         if ready >= wanted {
-            let ready = draft(READY, "True", "Signing", format!("{count}; {}", by_pod(&keys)));
+            let ready = draft(READY, "True", SIGNING, format!("{count}; {}", by_pod(&keys)));
             return sealed::signing_on(ready, self.answers());
         }
         let trouble = self.trouble().map_or_else(String::new, |trouble| format!("{trouble}; "));

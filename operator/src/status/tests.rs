@@ -38,7 +38,7 @@ fn well() -> SignerObservation {
 
 fn applied_with(claims: Vec<ClaimedRecord>, observation: Observation) -> PipelineOutcome {
     let pods = BTreeMap::from([("uid-of-p".to_owned(), "p".to_owned())]);
-    let observed = Observed { records: claims, pods, observation, failure: None, sidecars: None };
+    let observed = Observed { records: claims, pods, observation, failure: None, dal: None, sidecars: None };
     PipelineOutcome::Applied {
         observed,
         image: image(ImageSource::RanWell),
@@ -379,6 +379,7 @@ fn one_that_cannot_be_read_says_whether_it_is_suspended() {
 }
 
 mod bounds;
+mod dal;
 mod keys;
 mod paused;
 mod replicas;

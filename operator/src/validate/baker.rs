@@ -46,8 +46,10 @@ pub struct OctezBaker {
     pub image: String,
     /// The node that it follows.
     pub node_endpoint: String,
-    /// The key that it signs with.
-    pub delegate: PublicKeyHash,
+    /// Further nodes, from which it takes heads too.
+    pub extra_nodes: Vec<String>,
+    /// The keys that it signs with: at least one, and several during a change of the consensus key.
+    pub delegates: Vec<PublicKeyHash>,
     /// Its companion keys, with which it attests with DAL if the delegate's key is a tz4 key.
     pub companions: Vec<PublicKeyHash>,
     /// The DAL node that it asks, if any.
@@ -76,7 +78,7 @@ fn octez(spec: &OctezBakerSpec, keys: &[KeyConfig]) -> Result<OctezBaker, Invali
     if spec.image.is_empty() || spec.image.contains(char::is_whitespace) {
         return Err(Invalid::new(field("image"), format!("{:?} is not an image reference", spec.image)));
     }
-    endpoint(&field("nodeEndpoint"), &spec.node_endpoint)?;
+    let (node_endpoint, extra_nodes) = nodes(spec)?;
     if let Some(dal_node) = &spec.dal_node {
         endpoint(&field("dalNode"), dal_node)?;
     }
@@ -89,8 +91,9 @@ fn octez(spec: &OctezBakerSpec, keys: &[KeyConfig]) -> Result<OctezBaker, Invali
     }
     Ok(OctezBaker {
         image: spec.image.clone(),
-        node_endpoint: spec.node_endpoint.clone(),
-        delegate: delegate(spec.delegate.as_deref(), keys)?,
+        node_endpoint,
+        extra_nodes,
+        delegates: delegates(spec, keys)?,
         companions: keys.iter().filter(|key| key.companion).map(KeyConfig::hash).collect(),
         dal_node: spec.dal_node.clone(),
         liquidity_baking_vote: spec.liquidity_baking_vote.unwrap_or_default(),
@@ -100,30 +103,81 @@ fn octez(spec: &OctezBakerSpec, keys: &[KeyConfig]) -> Result<OctezBaker, Invali
     })
 }
 
-/// The key that bakes: the one that is named, or the only one that is no companion key.
-fn delegate(named: Option<&str>, keys: &[KeyConfig]) -> Result<PublicKeyHash, Invalid> {
-    let wrong = |reason: Cause| Invalid::new(format!("{OCTEZ}.delegate"), reason);
-    let all = || message::list(keys.iter().map(|key| key.hash().to_string()));
-    let Some(named) = named else {
-        let mut baking = keys.iter().filter(|key| !key.companion);
-        return match (baking.next(), baking.next()) {
-            (Some(key), None) => Ok(key.hash()),
-            (None, _) => {
-                Err(wrong("spec.keys has only companion keys, which do not bake: add the consensus key".into()))
-            }
-            (Some(_), Some(_)) => {
-                Err(wrong(format!("missing; required because spec.keys has several keys: one of {}", all()).into()))
-            }
-        };
+/// The node, and the extra nodes.
+fn nodes(spec: &OctezBakerSpec) -> Result<(String, Vec<String>), Invalid> {
+    let (node, extra) = match (&spec.node_endpoint, spec.node_endpoints.as_slice()) {
+        (Some(node), []) => {
+            endpoint(&format!("{OCTEZ}.nodeEndpoint"), node)?;
+            return Ok((node.clone(), Vec::new()));
+        }
+        (None, [node, extra @ ..]) => (node, extra),
+        _ => {
+            let reason = "exactly one of nodeEndpoint (one node) and nodeEndpoints (a list of nodes) is required";
+            return Err(Invalid::new(OCTEZ, reason));
+        }
     };
+    for (i, node) in spec.node_endpoints.iter().enumerate() {
+        let field = format!("{OCTEZ}.nodeEndpoints[{i}]");
+        endpoint(&field, node)?;
+        let same = |other: &String| other.trim_end_matches('/') == node.trim_end_matches('/');
+        if spec.node_endpoints[..i].iter().any(same) {
+            return Err(Invalid::new(field, format!("{node} is listed twice")));
+        }
+    }
+    Ok((node.clone(), extra.to_vec()))
+}
+
+/// The keys that bake: those that are named, or the only one that is no companion key.
+fn delegates(spec: &OctezBakerSpec, keys: &[KeyConfig]) -> Result<Vec<PublicKeyHash>, Invalid> {
+    match (&spec.delegate, spec.delegates.as_slice()) {
+        (Some(one), []) => Ok(vec![delegate(&format!("{OCTEZ}.delegate"), one, keys)?]),
+        (None, []) => Ok(vec![only_delegate(keys)?]),
+        (None, several) => {
+            let mut delegates = Vec::new();
+            for (i, named) in several.iter().enumerate() {
+                let field = format!("{OCTEZ}.delegates[{i}]");
+                let key = delegate(&field, named, keys)?;
+                if delegates.contains(&key) {
+                    return Err(Invalid::new(field, format!("{key} is listed twice")));
+                }
+                delegates.push(key);
+            }
+            Ok(delegates)
+        }
+        (Some(_), _) => Err(Invalid::new(
+            OCTEZ,
+            "at most one of delegate (one key) and delegates (a list of keys): remove delegate",
+        )),
+    }
+}
+
+fn delegate(field: &str, named: &str, keys: &[KeyConfig]) -> Result<PublicKeyHash, Invalid> {
+    let wrong = |reason: Cause| Invalid::new(field, reason);
     let hash: PublicKeyHash = named.parse().map_err(|error: KeyError| wrong(Cause::of(error)))?;
     match keys.iter().find(|key| key.hash() == hash) {
         Some(key) if key.companion => {
             Err(wrong(format!("{named} is a companion key, which does not bake: name the consensus key").into()))
         }
         Some(key) => Ok(key.hash()),
-        None => Err(wrong(format!("{named} is not the address of a key in spec.keys: {}", all()).into())),
+        None => Err(wrong(format!("{named} is not the address of a key in spec.keys: {}", addresses(keys)).into())),
     }
+}
+
+fn only_delegate(keys: &[KeyConfig]) -> Result<PublicKeyHash, Invalid> {
+    let wrong = |reason: String| Err(Invalid::new(format!("{OCTEZ}.delegate"), reason));
+    let mut baking = keys.iter().filter(|key| !key.companion);
+    match (baking.next(), baking.next()) {
+        (Some(key), None) => Ok(key.hash()),
+        (None, _) => wrong("spec.keys has only companion keys, which do not bake: add the consensus key".to_owned()),
+        (Some(_), Some(_)) => wrong(format!(
+            "missing; required because spec.keys has several keys: one of {}, or several of them in delegates",
+            addresses(keys)
+        )),
+    }
+}
+
+fn addresses(keys: &[KeyConfig]) -> String {
+    message::list(keys.iter().map(|key| key.hash().to_string()))
 }
 
 /// Checks an endpoint as Octez parses it, but without credentials, which do not belong on a command line.

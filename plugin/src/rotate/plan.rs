@@ -1,9 +1,11 @@
 //! From the state of chain and cluster to the steps of a change of consensus key: which are done, which is next, and what to do in it. Pure.
 
+mod show;
+
 use super::chain::{Chain, Consensus};
 use jiff::{SignedDuration, Timestamp, Unit};
 use serde::Serialize;
-use std::fmt;
+use serde_json::json;
 
 /// What is known.
 pub(super) struct Situation {
@@ -22,13 +24,30 @@ pub(super) struct Situation {
 /// Who bakes with the signer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum BakerForm {
-    /// `baker.octez`, which is told its key by the operator.
+    /// `baker.octez`, which is told its keys by the operator.
     Octez {
-        /// Its field `delegate`.
-        delegate: Option<String>,
+        /// The keys that it bakes with.
+        delegates: Vec<String>,
     },
     /// A baker that is told its keys by its user.
     Other,
+}
+
+impl BakerForm {
+    /// `baker.octez`, of which `delegate` or `delegates` name some of `keys`. Without a name, it bakes with the only key.
+    pub(super) fn of_octez(named: Vec<String>, keys: &[KeyState]) -> Self {
+        match keys {
+            [only] if named.is_empty() => Self::Octez { delegates: vec![only.address.clone()] },
+            _ => Self::Octez { delegates: named },
+        }
+    }
+
+    fn bakes_with(&self, address: &str) -> bool {
+        match self {
+            Self::Octez { delegates } => delegates.iter().any(|delegate| delegate == address),
+            Self::Other => true,
+        }
+    }
 }
 
 /// A key of the TezosSigner.
@@ -94,6 +113,11 @@ enum Stage<'a> {
     UnknownPending {
         address: &'a str,
     },
+    /// `baker.octez` does not bake with the key that signs now, or the next one, which the TezosSigner has.
+    NotNamed {
+        address: &'a str,
+        missing: Vec<&'a str>,
+    },
     NotReady(&'a KeyState),
     NotRegistered(&'a KeyState),
     Pending {
@@ -153,16 +177,17 @@ impl Situation {
             };
         };
         if new != active {
+            let is_missing = |address: &&str| self.key(address).is_some() && !self.baker_form.bakes_with(address);
+            let missing: Vec<&str> = [active, new].into_iter().filter(is_missing).collect();
+            if !missing.is_empty() {
+                return Stage::NotNamed { address: new, missing };
+            }
             if let Some(pending) = self.consensus.pending.iter().find(|pending| pending.address == new) {
                 return if key.ready { Stage::Pending { key, cycle: pending.cycle } } else { Stage::NotReady(key) };
             }
             return if key.ready { Stage::NotRegistered(key) } else { Stage::NotReady(key) };
         }
-        let wrong_delegate = match &self.baker_form {
-            BakerForm::Octez { delegate: Some(delegate) } => delegate != new,
-            BakerForm::Octez { delegate: None } => self.keys.len() > 1,
-            BakerForm::Other => false,
-        };
+        let wrong_delegate = !self.baker_form.bakes_with(new);
         if wrong_delegate || !self.signs_now(key) {
             return Stage::NotUsed { key, wrong_delegate };
         }
@@ -186,7 +211,9 @@ impl Plan {
         let reached = situation.stage();
         let (at, state_there) = match &reached {
             Stage::WrongSigner => (0, State::Now),
-            Stage::NoNewKey | Stage::NotInSpec { .. } | Stage::UnknownPending { .. } => (1, State::Now),
+            Stage::NoNewKey | Stage::NotInSpec { .. } | Stage::UnknownPending { .. } | Stage::NotNamed { .. } => {
+                (1, State::Now)
+            }
             Stage::NotReady(_) => (2, State::Wait),
             Stage::NotRegistered(_) => (3, State::Now),
             Stage::Pending { .. } => (4, State::Wait),
@@ -223,10 +250,11 @@ impl Plan {
 impl Situation {
     fn steps(&self, new: Option<&str>) -> [String; 8] {
         let new = new.unwrap_or("the new key");
+        let named = if self.baker_form == BakerForm::Other { "" } else { ", and baker.octez.delegates has it" };
         let cycle = self.consensus.pending.iter().find(|pending| pending.address == new).map(|pending| pending.cycle);
         [
             format!("the TezosSigner {} has the consensus key of {}", self.name, self.baker),
-            format!("{new} is in spec.keys"),
+            format!("{new} is in spec.keys{named}"),
             format!("the signer can sign with {new}"),
             format!("{new} is registered as the consensus key of {}", self.baker),
             match cycle {
@@ -242,7 +270,7 @@ impl Situation {
     }
 
     fn next(&self, stage: &Stage<'_>, now: Timestamp) -> (String, Option<String>) {
-        let Self { namespace, name, baker, chain, consensus, .. } = self;
+        let Self { namespace, name, baker, consensus, .. } = self;
         let active = &consensus.active;
         match stage {
             Stage::WrongSigner => (
@@ -256,20 +284,21 @@ impl Situation {
                 "make a new key, and run this again with --new-key PUBLICKEY".to_owned(),
                 Some("tezos-signer keys generate --config signer.yaml --label NEW-LABEL --curve p256".to_owned()),
             ),
-            Stage::NotInSpec { address, public_key } => (
-                format!(
-                    "add {address} to spec.keys, beside the others. The pods are replaced: do it between two of the baker's rights. The record of the \
-                     new key starts at {}, ten levels above the head",
-                    chain.level + 10
-                ),
-                Some(self.addition(public_key, now)),
-            ),
+            Stage::NotInSpec { address, public_key } => self.not_in_spec(address, public_key, now),
             Stage::UnknownPending { address } => (
                 format!(
                     "{address} is registered on the chain as the next consensus key of {baker}, and it is no key of {namespace}/{name}: add it before it \
                      is active, or register a key that is there. --new-key with its public key prints what to apply"
                 ),
                 None,
+            ),
+            Stage::NotNamed { address, missing } => (
+                format!(
+                    "baker.octez does not bake with {}. Apply this: it then signs with {active} now, and with {address} when that is active. The pod is \
+                     replaced once: do it between two of the baker's rights",
+                    missing.join(", ")
+                ),
+                Some(self.delegates_patch(address)),
             ),
             Stage::NotReady(key) => (
                 format!(
@@ -280,27 +309,14 @@ impl Situation {
                 None,
             ),
             Stage::NotRegistered(key) => (self.registration(key), Some(self.registration_commands(key))),
-            Stage::Pending { key, cycle } => {
-                let level = chain.first_level(*cycle);
-                let wait = SignedDuration::from_secs((level - chain.level).max(0) * chain.block_seconds);
-                let at = (now + wait).round(Unit::Minute).unwrap_or(now);
-                let mut next = format!(
-                    "wait: {} is active at level {level}, where cycle {cycle} begins, in {} levels, about {at}. Until then {active} signs. Both keys stay",
-                    key.address,
-                    level - chain.level
-                );
-                if self.baker_form != BakerForm::Other {
-                    next.push_str(". At that level, run this again: baker.octez is told the new key then");
-                }
-                (next, None)
-            }
+            Stage::Pending { key, cycle } => (self.pending(key, *cycle, now), None),
             Stage::NotUsed { key, wrong_delegate: true } => (
                 format!(
                     "{} is active, but baker.octez bakes with another key. Apply this now, since the baker misses its rights until then. Its pod is \
                      replaced once",
                     key.address
                 ),
-                Some(self.patch(&format!(r#"{{"spec":{{"baker":{{"octez":{{"delegate":"{}"}}}}}}}}"#, key.address))),
+                Some(self.delegates_patch(&key.address)),
             ),
             Stage::NotUsed { key, wrong_delegate: false } => (
                 format!(
@@ -323,12 +339,13 @@ impl Situation {
                 let unknown = "The node does not know which key was active two cycles ago. Wait for two cycles after the change. Then ";
                 (
                     format!(
-                        "{}remove {} from spec.keys, between two of the baker's rights: the pods are replaced. The records stay. Delete the key in the \
+                        "{}remove {} from spec.keys{}, between two of the baker's rights: the pods are replaced. The records stay. Delete the key in the \
                          HSM only after that",
                         if *known { "" } else { unknown },
-                        addresses(old)
+                        addresses(old),
+                        if self.bakes_with_any(old) { " and from baker.octez.delegates, in one change" } else { "" }
                     ),
-                    Some(removal(old)),
+                    Some(self.removal(old)),
                 )
             }
             Stage::Over => (
@@ -340,29 +357,93 @@ impl Situation {
         }
     }
 
-    fn patch(&self, patch: &str) -> String {
+    fn not_in_spec(&self, address: &str, public_key: &str, now: Timestamp) -> (String, Option<String>) {
+        let delegates = match self.baker_form {
+            BakerForm::Octez { .. } => ", and both keys to baker.octez.delegates, in one change",
+            BakerForm::Other => "",
+        };
+        let next = format!(
+            "add {address} to spec.keys, beside the others{delegates}. The pods are replaced: do it between two of the baker's rights. The record of the \
+             new key starts at {}, ten levels above the head",
+            self.chain.level + 10
+        );
+        (next, Some(self.addition(address, public_key, now)))
+    }
+
+    fn pending(&self, key: &KeyState, cycle: i64, now: Timestamp) -> String {
+        let Self { chain, consensus, .. } = self;
+        let level = chain.first_level(cycle);
+        let wait = SignedDuration::from_secs((level - chain.level).max(0) * chain.block_seconds);
+        let at = (now + wait).round(Unit::Minute).unwrap_or(now);
+        let no_rollout = match self.baker_form {
+            BakerForm::Octez { .. } => ". baker.octez signs with whichever is active: no pod is replaced at that level",
+            BakerForm::Other => "",
+        };
+        format!(
+            "wait: {} is active at level {level}, where cycle {cycle} begins, in {} levels, about {at}. Until then {} signs. Both keys stay{no_rollout}",
+            key.address,
+            level - chain.level,
+            consensus.active
+        )
+    }
+
+    /// The keys that `baker.octez` should bake with: those that it bakes with, the one that signs now, and `new`.
+    fn delegates<'a>(&'a self, new: &'a str) -> Vec<&'a str> {
+        let BakerForm::Octez { delegates } = &self.baker_form else { return Vec::new() };
+        let mut all: Vec<&str> = delegates.iter().map(String::as_str).collect();
+        let active = self.key(&self.consensus.active).map(|key| key.address.as_str());
+        for key in active.into_iter().chain([new]) {
+            if !all.contains(&key) {
+                all.push(key);
+            }
+        }
+        all
+    }
+
+    /// `delegate` excludes `delegates`, so it goes.
+    fn delegates_patch(&self, new: &str) -> String {
+        let patch = json!({"spec": {"baker": {"octez": {"delegate": null, "delegates": self.delegates(new)}}}});
         format!("kubectl patch tezossigner {} --namespace {} --type merge --patch '{patch}'", self.name, self.namespace)
     }
 
+    fn bakes_with_any(&self, keys: &[&KeyState]) -> bool {
+        self.baker_form != BakerForm::Other && keys.iter().any(|key| self.baker_form.bakes_with(&key.address))
+    }
+
     /// The fields to add to the manifest. How the keystore names the key is not known here.
-    fn addition(&self, public_key: &str, now: Timestamp) -> String {
+    fn addition(&self, address: &str, public_key: &str, now: Timestamp) -> String {
         let not_after = (now + SignedDuration::from_hours(1)).round(Unit::Minute).unwrap_or(now);
         let source = if public_key.starts_with("BLpk") {
             "sealed: v1.…          # as keys generate --seal-with printed it\n    allowProofOfPossession: true"
         } else {
             "label: NEW-LABEL      # as in the HSM; for AWS KMS kmsKey: …"
         };
-        let delegate = match &self.baker_form {
-            BakerForm::Octez { delegate: None } => {
-                format!("\n  baker:\n    octez:\n      delegate: {}   # bakes until the change", self.consensus.active)
+        let delegates = match &self.baker_form {
+            BakerForm::Octez { .. } => {
+                let delegates = self.delegates(address).join(", ");
+                format!(
+                    "\n  baker:\n    octez:\n      delegates: [{delegates}]   # in place of delegate: it signs with whichever is active"
+                )
             }
-            _ => String::new(),
+            BakerForm::Other => String::new(),
         };
         format!(
             "spec:\n  keys:\n  - …                     # the keys that are there\n  - publicKey: {public_key}\n    {source}\n  initialWatermark: {{level: {}, \
-             notAfter: \"{not_after}\"}}{delegate}",
+             notAfter: \"{not_after}\"}}{delegates}",
             self.chain.level + 10
         )
+    }
+
+    /// The entries of `spec.keys` that go, and the keys that `baker.octez` keeps.
+    fn removal(&self, old: &[&KeyState]) -> String {
+        let lines = old.iter().map(|key| format!("  - publicKey: {}      # remove this entry", key.public_key));
+        let keys = format!("spec:\n  keys:\n{}", lines.collect::<Vec<_>>().join("\n"));
+        if !self.bakes_with_any(old) {
+            return keys;
+        }
+        let mut kept = self.delegates(&self.consensus.active);
+        kept.retain(|address| old.iter().all(|key| key.address != *address));
+        format!("{keys}\n  baker:\n    octez:\n      delegates: [{}]", kept.join(", "))
     }
 
     fn registration(&self, key: &KeyState) -> String {
@@ -392,41 +473,8 @@ impl Situation {
     }
 }
 
-/// The entries of `spec.keys` that go.
-fn removal(old: &[&KeyState]) -> String {
-    let lines = old.iter().map(|key| format!("  - publicKey: {}      # remove this entry", key.public_key));
-    format!("spec:\n  keys:\n{}", lines.collect::<Vec<_>>().join("\n"))
-}
-
 fn addresses(keys: &[&KeyState]) -> String {
     keys.iter().map(|key| key.address.as_str()).collect::<Vec<_>>().join(", ")
-}
-
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { namespace, name, chain, .. } = self;
-        writeln!(f, "Change of the consensus key of {}, by {namespace}/{name}", self.baker)?;
-        writeln!(f, "Level {}, cycle {}. Active: {}", chain.level, chain.cycle, self.active)?;
-        for pending in &self.consensus.pending {
-            writeln!(f, "Pending: {}, from cycle {}", pending.address, pending.cycle)?;
-        }
-        writeln!(f)?;
-        for step in &self.steps {
-            let mark = match step.state {
-                State::Done => "done",
-                State::Now => "NOW ",
-                State::Wait => "wait",
-                State::Later => "    ",
-            };
-            writeln!(f, "  {mark}  {}", step.what)?;
-        }
-        writeln!(f, "\nNext: {}", self.next)?;
-        if let Some(apply) = &self.apply {
-            writeln!(f)?;
-            apply.lines().try_for_each(|line| writeln!(f, "    {line}"))?;
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -96,10 +96,11 @@ pub(crate) fn runs_signer(pod: &Pod) -> bool {
     signers.any(|signer| signer.state.as_ref().is_some_and(|state| state.running.is_some()))
 }
 
-/// The node that `signer` names.
+/// The node that `signer` names: its own, else the baker's, which is the first if there are several.
 fn named_node(signer: &TezosSigner) -> Option<&str> {
     let octez = signer.spec.baker.as_ref().and_then(|baker| baker.octez.as_ref());
-    signer.spec.node_endpoint.as_deref().or_else(|| octez.map(|octez| octez.node_endpoint.as_str()))
+    let of_baker = octez.and_then(|octez| octez.node_endpoint.as_ref().or(octez.node_endpoints.first()));
+    signer.spec.node_endpoint.as_ref().or(of_baker).map(String::as_str)
 }
 
 /// The node to ask about `signer`; `given` is that of the command line.

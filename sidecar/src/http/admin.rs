@@ -116,6 +116,7 @@ impl Admin {
             reason: problem.map(|problem| problem.to_string()).or(late),
             hsm: self.signer.keystore().reason(&hash),
             sealed: self.signer.keystore().sealed(&hash),
+            attestations: self.signer.attestation_times(key),
             rows: record.map(|record| SignedRows::from(&record.rows)).unwrap_or_default(),
         }
     }

@@ -4,13 +4,14 @@
 use super::Signer;
 use super::answer::Answer;
 use super::error::SignError;
-use super::trace::{RequestTrace, micros};
+use super::trace::{RequestTrace, WithDal, micros};
 use crate::excerpt::excerpt;
 use crate::keyring::Key;
 use crate::records::session::RecordSessionError;
 use crate::request::Caller;
 use crate::stage::{Medium, Stage, StageAt};
 use crate::store::StoreError;
+use jiff::Timestamp;
 use std::time::Duration;
 use tezos_signer_core::audit::{self, Event, Microseconds, Outcome};
 use tezos_signer_core::cause::Cause;
@@ -75,7 +76,12 @@ impl Signer {
         }
         self.show_pace(&trace, answer, time);
         match answer {
-            Ok(Answer::Signature(_)) => self.metrics.signed(&trace.request),
+            Ok(Answer::Signature(_)) => {
+                self.metrics.signed(&trace.request);
+                if let (Some(key), Some(WithDal(with_dal))) = (trace.request.key, trace.attestation) {
+                    self.attestations.signed(key, with_dal, Timestamp::now());
+                }
+            }
             Ok(Answer::Forwarded(_)) if status == 200 => {}
             _ => {
                 let key = trace.request.key.map(tracing::field::display);

@@ -9,10 +9,14 @@ use tezos_signer_core::anchor::AuditAnchor;
 use tezos_signer_core::audit::{Microseconds, Outcome, Request};
 use tezos_signer_core::payload::operation::Content;
 use tezos_signer_core::payload::{Payload, Shape};
-use tezos_signer_core::position::Position;
+use tezos_signer_core::position::{ConsensusKind, Position};
 use tokio::time::Instant;
 use tracing::Span;
 use tracing::field::{Empty, display};
+
+/// Whether an attestation has a DAL part.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WithDal(pub(crate) bool);
 
 /// The facts about one request.
 #[derive(Clone)]
@@ -31,6 +35,8 @@ pub(crate) struct RequestTrace {
     pub(crate) intent: Option<AuditAnchor>,
     /// Whether its payload has bytes or a tag that this release does not know, and was accepted all the same.
     pub(crate) unknown_shape: bool,
+    /// Whether its payload is an attestation with a DAL part or without; `None` for all else.
+    pub(crate) attestation: Option<WithDal>,
     /// Why its last commit failed, if one did.
     pub(crate) commit_failed: Option<RecordSessionError>,
     /// When the last stage ended.
@@ -53,6 +59,7 @@ impl RequestTrace {
             outcome: Outcome::Replayed,
             intent: None,
             unknown_shape: false,
+            attestation: None,
             commit_failed: None,
             lap: now,
         }
@@ -87,6 +94,10 @@ impl RequestTrace {
                 self.request.chain = Some(consensus.chain);
                 self.request.position = Some(consensus.position);
                 self.unknown_shape = consensus.shape != Shape::Known;
+                // Of an unknown tag nobody knows whether a DAL part follows.
+                let is_known = !matches!(consensus.shape, Shape::UnknownTag(_));
+                let attests = consensus.kind == ConsensusKind::Attestation && is_known;
+                self.attestation = attests.then_some(WithDal(consensus.with_dal));
             }
             Payload::Operation(operation) => {
                 span.record("kind", payload.kind());

@@ -37,6 +37,31 @@ fn every_kind_is_signed_with_both_curves() {
     }
 }
 
+/// The operator notices by it that a baker never attests with DAL.
+#[test]
+fn status_tells_when_a_key_attested_with_dal_and_when_without() {
+    let env = TestEnv::new();
+    let mut signer = Signer::start(&env);
+    let key = env.tz3();
+    let times = |signer: &Signer| {
+        let times = signer.key_status(&key).attestations.unwrap();
+        assert!([times.without_dal, times.with_dal].into_iter().flatten().all(|time| time >= times.since));
+        (times.without_dal.is_some(), times.with_dal.is_some())
+    };
+    signer.signature(&key, &payload::block(NEXT, 0, 1));
+    signer.signature(&key, &payload::preattestation(NEXT, 0, 1));
+    signer.signature(&env.tz2(), &payload::attestation_with_dal(NEXT, 0, 1));
+    assert_eq!(times(&signer), (false, false), "no attestation, and one of another key");
+    signer.signature(&key, &payload::attestation(NEXT, 0, 1));
+    signer.sign(&key, &payload::attestation_with_dal(NEXT, 0, 1)).refused(409);
+    assert_eq!(times(&signer), (true, false), "one that is refused is none");
+    signer.signature(&key, &payload::attestation_with_dal(NEXT + 1, 0, 1));
+    assert_eq!(times(&signer), (true, true));
+    drop(signer);
+    signer = Signer::start(&env);
+    assert_eq!(times(&signer), (false, false), "another process");
+}
+
 #[test]
 fn hex_of_either_case_and_unknown_query_parameters_are_understood() {
     let env = TestEnv::new();

@@ -32,7 +32,11 @@ fn a_baker_with_tz4_keys_gets_the_signatures_of_octez_and_no_second_one_after_a_
                 signs_as_octez(&signer, "consensus", what, query);
             }
         }
+        let with_dal = || signer.key_status(&sealed.consensus()).attestations.unwrap().with_dal;
+        assert_eq!(with_dal(), None);
         signs_as_octez(&signer, "companion", "attestation round 0", "?version=3");
+        assert!(with_dal().is_some(), "the companion key signs with DAL only");
+        assert!(signer.status().keys.iter().any(|key| key.attestations.is_none()), "it has no times of its own");
         signs_as_octez(&signer, "consensus", "attestation round 3", "");
         signs_as_octez(&signer, "consensus", "block round 0", "");
         let status = signer.key_status(&sealed.consensus());

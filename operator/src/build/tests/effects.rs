@@ -37,6 +37,14 @@ fn effect(before: &TezosSigner, after: &TezosSigner) -> Effect {
     }
 }
 
+/// The example with a list of nodes.
+fn octez_of_nodes() -> TezosSigner {
+    let mut signer = octez_example();
+    let octez = signer.spec.baker.as_mut().unwrap().octez.as_mut().unwrap();
+    octez.node_endpoints = octez.node_endpoint.take().into_iter().collect();
+    signer
+}
+
 /// Another value for each field of the spec.
 fn changes() -> Vec<(TezosSigner, &'static str, Value)> {
     let (service, octez, cloud, template) = (service_example, octez_example, cloud_hsm_example, example);
@@ -51,6 +59,7 @@ fn changes() -> Vec<(TezosSigner, &'static str, Value)> {
         (octez(), "baker.octez.image", json!("other")),
         (octez(), "baker.octez.liquidityBakingVote", json!("on")),
         (octez(), "baker.octez.nodeEndpoint", json!("http://other:8732")),
+        (octez_of_nodes(), "baker.octez.nodeEndpoints", json!(["http://octez-node:8732", "http://other:8732"])),
         (octez(), "baker.octez.resources", json!({})),
         (octez(), "baker.octez.volumeClaim", json!("other")),
         (template(), "baker.template", json!({"spec": {"containers": [{"name": "x"}]}})),
@@ -169,6 +178,7 @@ fn the_table_of_what_a_change_does_is_true() {
     let others = [
         "chain",
         "baker.octez.delegate",
+        "baker.octez.delegates",
         "companion",
         "clusterId",
         "region",

@@ -124,6 +124,14 @@ fn only_tz4_has_companions_and_proofs() {
             ),
         ],
     );
+    refused(
+        &tz4_example(),
+        &[(
+            "/spec/baker/octez/delegates",
+            json!(["tz4MWSKxK1nGvoSb2RYdWBqHiA1SAvVJnjpy", "tz4VnwAwMUpNfMgzc7dvqF951CteFHBKowv4"]),
+            "spec.baker.octez.delegates[1]: tz4VnwAwMUpNfMgzc7dvqF951CteFHBKowv4 is a companion key",
+        )],
+    );
     assert!(with_field_of(&tz4_example(), "/spec/keys/1/allow", json!(["attestation"])).is_ok());
 }
 
@@ -132,7 +140,8 @@ fn the_consensus_key_bakes_and_the_baker_knows_the_companion() {
     for delegate in [Value::Null, json!("tz4MWSKxK1nGvoSb2RYdWBqHiA1SAvVJnjpy")] {
         let valid = with_field_of(&tz4_example(), "/spec/baker/octez/delegate", delegate).unwrap();
         let Workload::Baker(Baker::Octez(baker)) = valid.workload else { panic!("{:?}", valid.workload) };
-        assert_eq!(baker.delegate.to_string(), "tz4MWSKxK1nGvoSb2RYdWBqHiA1SAvVJnjpy");
+        assert_eq!(baker.delegates.len(), 1);
+        assert_eq!(baker.delegates[0].to_string(), "tz4MWSKxK1nGvoSb2RYdWBqHiA1SAvVJnjpy");
         assert_eq!(baker.companions.len(), 1);
         assert_eq!(baker.companions[0].to_string(), "tz4VnwAwMUpNfMgzc7dvqF951CteFHBKowv4");
     }

@@ -16,8 +16,8 @@ fn key(address: &str, signed: Option<i64>) -> KeyState {
     KeyState { address: address.to_owned(), public_key, ready: true, why_not: None, signed }
 }
 
-fn octez(delegate: Option<&str>) -> BakerForm {
-    BakerForm::Octez { delegate: delegate.map(str::to_owned) }
+fn octez(delegates: &[&str]) -> BakerForm {
+    BakerForm::Octez { delegates: delegates.iter().map(|delegate| (*delegate).to_owned()).collect() }
 }
 
 fn situation(keys: Vec<KeyState>) -> Situation {
@@ -27,14 +27,15 @@ fn situation(keys: Vec<KeyState>) -> Situation {
         baker: "tz1BAKER".to_owned(),
         keys,
         given: None,
-        baker_form: octez(Some(OLD)),
+        baker_form: octez(&[OLD]),
         chain: Chain { level: 10_000, cycle: 10, cycle_position: 100, blocks_per_cycle: 1000, block_seconds: 6 },
         consensus: Consensus { active: OLD.to_owned(), pending: vec![], two_cycles_ago: Some(OLD.to_owned()) },
     }
 }
 
 fn both(new_signed: Option<i64>) -> Situation {
-    situation(vec![key(OLD, Some(9_999)), key(NEW, new_signed)])
+    let keys = vec![key(OLD, Some(9_999)), key(NEW, new_signed)];
+    Situation { baker_form: octez(&[OLD, NEW]), ..situation(keys) }
 }
 
 /// The step that is to be done or waited for.
@@ -65,14 +66,13 @@ fn a_change_goes_from_stage_to_stage() {
 
     now_at.consensus = Consensus { active: NEW.to_owned(), pending: vec![], two_cycles_ago: Some(OLD.to_owned()) };
     now_at.chain.level = 12_905;
-    assert_eq!(at(&now_at), (5, State::Now), "baker.octez bakes with the old key");
-    now_at.baker_form = octez(Some(NEW));
     assert_eq!(at(&now_at), (5, State::Wait), "it has not signed");
     now_at.keys[1].signed = Some(12_900);
     assert_eq!(at(&now_at), (6, State::Wait), "two cycles");
     now_at.consensus.two_cycles_ago = Some(NEW.to_owned());
     assert_eq!(at(&now_at), (7, State::Now), "the old key may go");
     now_at.keys.remove(0);
+    now_at.baker_form = octez(&[NEW]);
     now_at.keys[0].signed = Some(12_900);
     now_at.given = Some((NEW.to_owned(), "p2pkNEW".to_owned()));
     assert_eq!(at(&now_at), (8, State::Done));
@@ -86,7 +86,7 @@ fn the_old_key_is_never_told_to_go_before_its_time() {
         (NEW, vec![], Some(OLD)),
     ] {
         let mut now_at = both((active == NEW).then_some(9_999));
-        now_at.baker_form = octez(Some(active));
+        now_at.baker_form = octez(&[OLD, NEW]);
         now_at.consensus = Consensus { active: active.to_owned(), pending, two_cycles_ago: ago.map(str::to_owned) };
         let plan = Plan::of(&now_at, now());
         assert_ne!(plan.steps[7].state, State::Now, "{plan}");
@@ -112,21 +112,63 @@ fn a_key_of_another_signer_is_noticed() {
     assert!(Plan::of(&elsewhere, now()).next.contains("add it before it"));
 }
 
+/// Both keys are named before the new one is registered, so that no pod is replaced when it becomes active.
+#[test]
+fn baker_octez_bakes_with_both_keys_during_the_change() {
+    // Without a name, it bakes with the only key.
+    let keys = [key(OLD, Some(9_999))];
+    assert_eq!(BakerForm::of_octez(vec![], &keys), octez(&[OLD]));
+    assert_eq!(BakerForm::of_octez(vec![NEW.to_owned()], &keys), octez(&[NEW]));
+    let patch = |delegates: &str| {
+        format!(r#"{{"spec":{{"baker":{{"octez":{{"delegate":null,"delegates":[{delegates}]}}}}}}}}"#)
+    };
+    // Another key before them stays.
+    for (named, patched) in [
+        (&[OLD][..], r#""tz3OLD","tz3NEW""#),
+        (&[NEW], r#""tz3NEW","tz3OLD""#),
+        (&[], r#""tz3OLD","tz3NEW""#),
+        (&["tz3X", OLD], r#""tz3X","tz3OLD","tz3NEW""#),
+    ] {
+        let mut now_at = both(None);
+        now_at.baker_form = octez(named);
+        for pending in [vec![], vec![Pending { cycle: 13, address: NEW.to_owned() }]] {
+            now_at.consensus.pending = pending;
+            assert_eq!(at(&now_at), (1, State::Now), "{named:?}");
+            let plan = Plan::of(&now_at, now());
+            assert!(plan.apply.as_ref().unwrap().contains(&patch(patched)), "{plan}");
+        }
+    }
+    let mut too_late = both(None);
+    too_late.baker_form = octez(&[OLD]);
+    too_late.consensus = Consensus { active: NEW.to_owned(), pending: vec![], two_cycles_ago: Some(OLD.to_owned()) };
+    assert_eq!(at(&too_late), (5, State::Now));
+    let plan = Plan::of(&too_late, now());
+    assert!(plan.apply.as_ref().unwrap().contains(&patch(r#""tz3OLD","tz3NEW""#)), "{plan}");
+    // A baker of the user's own is not told.
+    let mut other = both(None);
+    other.baker_form = BakerForm::Other;
+    assert_eq!(at(&other), (3, State::Now));
+    assert!(!Plan::of(&other, now()).to_string().contains("delegates"));
+}
+
 #[test]
 fn each_stage_reads_well() {
     let mut text = String::new();
     let mut show = |situation: &Situation| writeln!(text, "{}\n----", Plan::of(situation, now())).unwrap();
     let mut now_at = situation(vec![key(OLD, Some(9_999))]);
     now_at.given = Some((NEW.to_owned(), "p2pkNEW".to_owned()));
-    now_at.baker_form = octez(None);
+    show(&now_at);
+    now_at = both(None);
+    now_at.baker_form = octez(&[OLD]);
     show(&now_at);
     let mut now_at = both(None);
     show(&now_at);
     now_at.consensus.pending = vec![Pending { cycle: 13, address: NEW.to_owned() }];
     show(&now_at);
     now_at.consensus = Consensus { active: NEW.to_owned(), pending: vec![], two_cycles_ago: Some(OLD.to_owned()) };
+    now_at.baker_form = octez(&[OLD]);
     show(&now_at);
-    now_at.baker_form = octez(Some(NEW));
+    now_at.baker_form = octez(&[OLD, NEW]);
     now_at.keys[1].signed = Some(10_000);
     now_at.consensus.two_cycles_ago = Some(NEW.to_owned());
     show(&now_at);

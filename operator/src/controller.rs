@@ -256,7 +256,8 @@ async fn pipeline(
         claim::release_former(&claims, records, remembered, &config, &cluster.pods().await?).await?;
     }
     let pods = context.caches.pods.of(&key);
-    let (observed, image) = observe::observe(applied, &cluster, &context.client, &context.http, &pods).await?;
+    let (observed, image) =
+        Box::pin(observe::observe(applied, &cluster, &context.client, &context.http, &pods)).await?;
     let requeue_soon = lease_handover::hand_over(&claims, &observed.records, &observed.observation, &pods).await?;
     Ok(PipelineOutcome::Applied {
         observed,

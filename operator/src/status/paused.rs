@@ -15,6 +15,7 @@ const PREFIX: &str = "paused: ";
 
 /// The state of a paused TezosSigner.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one for each reconcile")]
 pub enum PausedObservation {
     /// It has no records: no objects have been created for it yet.
     Nothing,

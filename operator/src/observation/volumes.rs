@@ -2,6 +2,8 @@
 //! operator cannot see which object is missing, because it has no rights on Secrets. The kubelet says it, in an event of the pod. Until
 //! there is one, the operator names all that the volumes need.
 
+mod csi;
+
 use super::container_state::waits_because;
 use crate::{message, names};
 use jiff::{SignedDuration, Timestamp};
@@ -45,28 +47,34 @@ pub(super) fn waiting_for(pod: &Pod, now: Timestamp) -> (bool, String) {
     (false, reason)
 }
 
-/// What the kubelet says in its `events` of `pod` about objects and keys that do not exist. `None` for all else, such as a disk that is
-/// still being attached, which needs only time.
+/// What the kubelet says in its `events` of `pod` about objects and keys that do not exist, and whatever it says about a volume of a CSI
+/// driver. `None` for all else, such as a disk that is still being attached, which needs only time.
 pub(super) fn missing_objects(pod: &Pod, events: &[Event], now: Timestamp) -> Option<String> {
     let is_current = |event: &&Event| {
         event.reason.as_deref() == Some("FailedMount")
             && event.last_timestamp.as_ref().is_none_or(|last| now.duration_since(last.0) < EVENT_AGE)
     };
     let volumes = || pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    let mut remedy = "the kubelet tries again by itself";
     let missing = events.iter().filter(is_current).filter_map(|event| {
         let message = event.message.as_deref()?.strip_prefix("MountVolume.SetUp failed for volume \"")?;
         let (name, why) = message.split_once("\" : ")?;
+        let volume = volumes().find(|volume| volume.name == name);
+        if let Some(csi) = volume.and_then(|volume| volume.csi.as_ref()) {
+            return Some(csi::not_mounted(pod, name, csi, why));
+        }
         let is_missing = ["not found", "non-existent"].iter().any(|words| why.contains(words));
         // Whole objects are named by the kubelet, and of a key that is missing only the key.
-        let needed = message::list(volumes().filter(|volume| volume.name == name).flat_map(needs));
+        let needed = message::list(volume.into_iter().flat_map(needs));
         let needed = if needed.is_empty() { needed } else { format!(" needs {needed}") };
-        is_missing.then(|| format!("{} (volume {name}{needed})", message::excerpt(why)))
+        is_missing.then(|| {
+            remedy = "create what is missing, and the kubelet tries again by itself";
+            format!("{} (volume {name}{needed})", message::excerpt(why))
+        })
     });
     // Events of several volumes take turns in being the newest. The sentence must not.
     let missing: BTreeSet<String> = missing.collect();
-    (!missing.is_empty()).then(|| {
-        format!("{}; create what is missing, and the kubelet tries again by itself", message::list_by("; ", missing))
-    })
+    (!missing.is_empty()).then(|| format!("{}; {remedy}", message::list_by("; ", missing)))
 }
 
 /// The objects that the volume needs, with the keys that they must have.
@@ -82,6 +90,7 @@ fn needs(volume: &Volume) -> Vec<String> {
     if let Some(claim) = &volume.persistent_volume_claim {
         needs.push(object("PersistentVolumeClaim", &claim.claim_name, None));
     }
+    needs.extend(volume.csi.as_ref().map(|csi| format!("CSI driver {}", csi::described(csi))));
     for source in volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten()) {
         if let Some(SecretProjection { name, items, .. }) = &source.secret {
             needs.push(object("Secret", name, items.as_ref()));

@@ -225,7 +225,7 @@ fn a_driver_that_does_not_mount_is_named_with_what_to_do() {
         let message = format!("MountVolume.SetUp failed for volume \"{volume}\" : {why}");
         let event = json!({"metadata": {}, "involvedObject": {}, "reason": "FailedMount", "message": message});
         let said = volumes::missing_objects(&pod, &[serde_json::from_value(event).unwrap()], Timestamp::now()).unwrap();
-        assert!(said.ends_with("; the kubelet tries again by itself"), "{said}");
+        assert!(said.ends_with(", and the kubelet tries again by itself"), "{said}");
         said
     };
     let driver = "the CSI driver secrets-store.csi.k8s.io (secretProviderClass baker-pin) does not mount the volume signer-pin: ";
@@ -263,15 +263,24 @@ fn a_driver_that_does_not_mount_is_named_with_what_to_do() {
         ),
     ] {
         let said = said("signer-pin", &why);
-        assert!(said.starts_with(driver) && said.contains(&format!("; {remedy}; the kubelet")), "{said}");
+        assert!(said.starts_with(driver) && said.contains(&format!("; {remedy}, and the kubelet")), "{said}");
         assert!(said[driver.len()..].starts_with(&why[..60]) && said.len() < 900, "{said}");
     }
     let no_secret = "fetching NodePublishSecretRef bakers/login failed: secrets \"login\" not found";
     let expected = format!(
-        "the CSI driver pins.example does not mount the volume other: {no_secret}; create the Secret login; the kubelet tries again by itself"
+        "the CSI driver pins.example does not mount the volume other: {no_secret}; create the Secret login, and the kubelet tries again by itself"
     );
     assert_eq!(said("other", no_secret), expected);
     assert!(said("other", "rpc error: no such pin").contains("; correct volumeAttributes, or what the ServiceAccount"));
+    // What was mended a minute ago is not said again.
+    let event = |why: &str, last: &str| {
+        let message = format!("MountVolume.SetUp failed for volume \"signer-pin\" : {why}");
+        let event = json!({"metadata": {}, "involvedObject": {}, "reason": "FailedMount", "message": message, "lastTimestamp": last});
+        serde_json::from_value(event).unwrap()
+    };
+    let events = [event("the second", "2026-11-23T08:01:00Z"), event("the first", "2026-11-23T08:00:00Z")];
+    let said = volumes::missing_objects(&pod, &events, "2026-11-23T08:02:00Z".parse().unwrap()).unwrap();
+    assert!(said.contains("the second") && !said.contains("the first"), "{said}");
     // Before the kubelet says anything.
     let (_, waits) = volumes::waiting_for(&pod, Timestamp::now());
     assert!(

@@ -9,7 +9,7 @@ use crate::{message, names};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ConfigMapProjection, Event, KeyToPath, Pod, SecretProjection, Volume};
 use kube::ResourceExt as _;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// How long this counts as starting. To attach a disk may take as long.
 const STARTUP_TIME: SignedDuration = SignedDuration::from_mins(1);
@@ -55,26 +55,33 @@ pub(super) fn missing_objects(pod: &Pod, events: &[Event], now: Timestamp) -> Op
             && event.last_timestamp.as_ref().is_none_or(|last| now.duration_since(last.0) < EVENT_AGE)
     };
     let volumes = || pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-    let mut remedy = "the kubelet tries again by itself";
-    let missing = events.iter().filter(is_current).filter_map(|event| {
-        let message = event.message.as_deref()?.strip_prefix("MountVolume.SetUp failed for volume \"")?;
-        let (name, why) = message.split_once("\" : ")?;
+    // The newest words about each volume: another reason is no reason any more. And events of several volumes take turns in being the newest,
+    // which the sentence must not.
+    let mut missing = BTreeMap::new();
+    for event in events.iter().filter(is_current) {
+        let message = event.message.as_deref().unwrap_or_default();
+        let Some(message) = message.strip_prefix("MountVolume.SetUp failed for volume \"") else { continue };
+        let Some((name, why)) = message.split_once("\" : ") else { continue };
         let volume = volumes().find(|volume| volume.name == name);
-        if let Some(csi) = volume.and_then(|volume| volume.csi.as_ref()) {
-            return Some(csi::not_mounted(pod, name, csi, why));
+        let sentence = match volume.and_then(|volume| volume.csi.as_ref()) {
+            Some(csi) => csi::not_mounted(pod, name, csi, why),
+            None if ["not found", "non-existent"].iter().any(|words| why.contains(words)) => {
+                // Whole objects are named by the kubelet, and of a key that is missing only the key.
+                let needed = message::list(volume.into_iter().flat_map(needs));
+                let needed = if needed.is_empty() { needed } else { format!(" needs {needed}") };
+                format!("{} (volume {name}{needed}); create what is missing", message::excerpt(why))
+            }
+            None => continue,
+        };
+        let at = event.last_timestamp.as_ref().map(|last| last.0);
+        let newest = missing.entry(name).or_insert_with(|| (at, sentence.clone()));
+        if newest.0 <= at {
+            *newest = (at, sentence);
         }
-        let is_missing = ["not found", "non-existent"].iter().any(|words| why.contains(words));
-        // Whole objects are named by the kubelet, and of a key that is missing only the key.
-        let needed = message::list(volume.into_iter().flat_map(needs));
-        let needed = if needed.is_empty() { needed } else { format!(" needs {needed}") };
-        is_missing.then(|| {
-            remedy = "create what is missing, and the kubelet tries again by itself";
-            format!("{} (volume {name}{needed})", message::excerpt(why))
-        })
-    });
-    // Events of several volumes take turns in being the newest. The sentence must not.
-    let missing: BTreeSet<String> = missing.collect();
-    (!missing.is_empty()).then(|| format!("{}; {remedy}", message::list_by("; ", missing)))
+    }
+    let sentences = missing.into_values().map(|(_, sentence)| sentence);
+    let sentences = message::list_by("; ", sentences);
+    (!sentences.is_empty()).then(|| format!("{sentences}, and the kubelet tries again by itself"))
 }
 
 /// The objects that the volume needs, with the keys that they must have.

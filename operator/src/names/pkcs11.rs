@@ -15,7 +15,7 @@ pub(crate) const PIN_DIRECTORY: &str = "/run/secrets/hsm";
 /// The file in it, if the PIN is in a Secret. A CSI driver names its files itself.
 pub(crate) const PIN_FILE_NAME: &str = "pin";
 
-/// The attribute of the Secrets Store CSI driver that names a SecretProviderClass.
+/// The attribute of the Secrets Store CSI driver that names a `SecretProviderClass`.
 pub(crate) const PROVIDER_CLASS: &str = "secretProviderClass";
 /// The Secrets Store CSI driver.
 pub(crate) const SECRETS_STORE: &str = "secrets-store.csi.k8s.io";

@@ -278,6 +278,13 @@ fn a_driver_that_does_not_mount_is_named_with_what_to_do() {
         let event = json!({"metadata": {}, "involvedObject": {}, "reason": "FailedMount", "message": message, "lastTimestamp": last});
         serde_json::from_value(event).unwrap()
     };
+    let combined: Event = serde_json::from_value(json!({
+        "metadata": {}, "involvedObject": {}, "reason": "FailedMount", "lastTimestamp": "2026-11-23T08:01:30Z",
+        "message": "(combined from similar events): MountVolume.SetUp failed for volume \"signer-pin\" : the eleventh",
+    }))
+    .unwrap();
+    let said = volumes::missing_objects(&pod, &[combined], "2026-11-23T08:02:00Z".parse().unwrap()).unwrap();
+    assert!(said.contains("signer-pin: the eleventh; "), "{said}");
     let events = [event("the second", "2026-11-23T08:01:00Z"), event("the first", "2026-11-23T08:00:00Z")];
     let said = volumes::missing_objects(&pod, &events, "2026-11-23T08:02:00Z".parse().unwrap()).unwrap();
     assert!(said.contains("the second") && !said.contains("the first"), "{said}");

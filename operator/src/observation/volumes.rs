@@ -17,6 +17,9 @@ const STARTUP_TIME: SignedDuration = SignedDuration::from_mins(1);
 /// How long an event counts: the kubelet repeats it at least every five minutes while the object is missing.
 const EVENT_AGE: SignedDuration = SignedDuration::from_mins(6);
 
+/// What the kubelet puts before the newest message after ten different ones, such as those with an id of AWS' request.
+const COMBINED: &str = "(combined from similar events): ";
+
 /// Whether a node has accepted the pod and has not set up its volumes and network yet.
 pub fn waits_for_volumes(pod: &Pod) -> bool {
     let Some(status) = &pod.status else { return false };
@@ -60,6 +63,7 @@ pub(super) fn missing_objects(pod: &Pod, events: &[Event], now: Timestamp) -> Op
     let mut missing = BTreeMap::new();
     for event in events.iter().filter(is_current) {
         let message = event.message.as_deref().unwrap_or_default();
+        let message = message.strip_prefix(COMBINED).unwrap_or(message);
         let Some(message) = message.strip_prefix("MountVolume.SetUp failed for volume \"") else { continue };
         let Some((name, why)) = message.split_once("\" : ") else { continue };
         let volume = volumes().find(|volume| volume.name == name);

@@ -89,6 +89,7 @@ func TestOnAnAPIServerOnlyTheOperatorMakesSignersPods(t *testing.T) {
 	t.Run("workloads", func(t *testing.T) { p.withT(t).testWorkloads() })
 	t.Run("configurations", func(t *testing.T) { p.withT(t).testConfigurations() })
 	t.Run("tokens", func(t *testing.T) { p.withT(t).testTokens() })
+	t.Run("token requesters", func(t *testing.T) { p.withT(t).testTokenRequesters() })
 	t.Run("endpoints", func(t *testing.T) { p.withT(t).testEndpoints() })
 	t.Run("other namespaces", func(t *testing.T) { p.withT(t).testOtherWork() })
 

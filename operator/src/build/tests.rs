@@ -396,4 +396,5 @@ fn names_fit_and_do_not_meet() {
 }
 
 mod effects;
+mod eks;
 mod inject;

@@ -25,9 +25,10 @@ impl PodCache {
             WatchEvent::Listed => None,
             WatchEvent::Applied(mut pod) => {
                 let (signer, waits) = (signer_of(&pod)?, waits_for_volumes(&pod));
-                // The spec is large, and the Deployment has it. Its volumes are reported while the pod waits for them.
-                let volumes = pod.spec.and_then(|spec| spec.volumes).filter(|_| waits);
-                pod.spec = volumes.map(|volumes| PodSpec { volumes: Some(volumes), ..PodSpec::default() });
+                // The spec is large, and the Deployment has it. Its volumes and node are reported while the pod waits for them.
+                let spec = pod.spec.take().filter(|_| waits);
+                pod.spec =
+                    spec.map(|PodSpec { volumes, node_name, .. }| PodSpec { volumes, node_name, ..PodSpec::default() });
                 pods.entry(signer.clone()).or_default().insert(pod.name_any(), pod);
                 Some(signer)
             }

@@ -25,10 +25,13 @@ impl PodCache {
             WatchEvent::Listed => None,
             WatchEvent::Applied(mut pod) => {
                 let (signer, waits) = (signer_of(&pod)?, waits_for_volumes(&pod));
-                // The spec is large, and the Deployment has it. Its volumes and node are reported while the pod waits for them.
-                let spec = pod.spec.take().filter(|_| waits);
-                pod.spec =
-                    spec.map(|PodSpec { volumes, node_name, .. }| PodSpec { volumes, node_name, ..PodSpec::default() });
+                // The spec is large, and the Deployment has it. Kept is what is reported of a pod that waits for its volumes.
+                pod.spec = pod.spec.take().filter(|_| waits).map(|spec| PodSpec {
+                    volumes: spec.volumes,
+                    node_name: spec.node_name,
+                    service_account_name: spec.service_account_name,
+                    ..PodSpec::default()
+                });
                 pods.entry(signer.clone()).or_default().insert(pod.name_any(), pod);
                 Some(signer)
             }

@@ -2,6 +2,7 @@
 
 use super::events::WatchEvent;
 use crate::api::SignerRef;
+use crate::observation::injection::is_injected;
 use crate::observation::waits_for_volumes;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use kube::ResourceExt as _;
@@ -24,10 +25,17 @@ impl PodCache {
         match event {
             WatchEvent::Listed => None,
             WatchEvent::Applied(mut pod) => {
-                let (signer, waits) = (signer_of(&pod)?, waits_for_volumes(&pod));
-                // The spec is large, and the Deployment has it. Its volumes are reported while the pod waits for them.
-                let volumes = pod.spec.and_then(|spec| spec.volumes).filter(|_| waits);
-                pod.spec = volumes.map(|volumes| PodSpec { volumes: Some(volumes), ..PodSpec::default() });
+                let (signer, waits, injected) = (signer_of(&pod)?, waits_for_volumes(&pod), is_injected(&pod));
+                // The spec is large, and the Deployment has it. Its volumes are reported while the pod waits for them. The ServiceAccount of a
+                // pod of the user's may be one that the TezosSigner does not name any more.
+                let spec = pod.spec.unwrap_or_default();
+                let volumes = spec.volumes.filter(|_| waits);
+                let service_account_name = spec.service_account_name.filter(|_| injected);
+                pod.spec = (volumes.is_some() || service_account_name.is_some()).then(|| PodSpec {
+                    volumes,
+                    service_account_name,
+                    ..PodSpec::default()
+                });
                 pods.entry(signer.clone()).or_default().insert(pod.name_any(), pod);
                 Some(signer)
             }

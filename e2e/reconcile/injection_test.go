@@ -285,6 +285,9 @@ func TestALabelledPodThatWouldEndangerItsSignerIsRejected(t *testing.T) {
 		"the PIN in an init container": {spec(func(s object) {
 			s["initContainers"].([]any)[1].(object)["envFrom"] = []any{object{"secretRef": object{"name": "pin"}}}
 		}), "may use the Secret pin"},
+		"a token in a container with a name of the signer's": {both(add("volumes", object{"name": "v", "projected": object{"sources": []any{
+			object{"serviceAccountToken": object{"path": "token"}}}}}), add("initContainers", object{"name": "signer-cloudhsm-client", "image": "x",
+			"volumeMounts": []any{object{"name": "v", "mountPath": "/v"}}})), "are names of containers that the operator adds"},
 		"the token of a mesh": {token(object{"audience": "istio-ca"}), ""},
 		"a sidecar of its own": {spec(func(s object) {
 			s["initContainers"] = []any{object{"name": "signer", "image": "x", "restartPolicy": "Always"}}

@@ -2,6 +2,7 @@
 
 use super::events::WatchEvent;
 use crate::api::SignerRef;
+use crate::observation::injection::is_injected;
 use crate::observation::waits_for_volumes;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use kube::ResourceExt as _;
@@ -24,10 +25,12 @@ impl PodCache {
         match event {
             WatchEvent::Listed => None,
             WatchEvent::Applied(mut pod) => {
-                let (signer, waits) = (signer_of(&pod)?, waits_for_volumes(&pod));
-                // The spec is large, and the Deployment has it. Kept is what is reported of a pod that waits for its volumes.
-                pod.spec = pod.spec.take().filter(|_| waits).map(|spec| PodSpec {
-                    volumes: spec.volumes,
+                let (signer, waits, injected) = (signer_of(&pod)?, waits_for_volumes(&pod), is_injected(&pod));
+                // The spec is large, and the Deployment has it. Kept is what is reported of a pod that waits for its volumes, and the
+                // ServiceAccount of a pod of the user's, which may be one that the TezosSigner does not name any more.
+                let spec = pod.spec.take().filter(|_| waits || injected);
+                pod.spec = spec.map(|spec| PodSpec {
+                    volumes: spec.volumes.filter(|_| waits),
                     node_name: spec.node_name,
                     service_account_name: spec.service_account_name,
                     ..PodSpec::default()

@@ -93,7 +93,7 @@ mod tests {
                 .unwrap()
         };
         let (cache, signer) = (PodCache::default(), ObjectRef::new("s").within("n"));
-        let mut kept = |waits| {
+        let kept = |waits| {
             cache.on_event(WatchEvent::Applied(pod(waits)), |_| Some(signer.clone()));
             serde_json::to_value(cache.of(&signer)[0].spec.clone().unwrap()).unwrap()
         };

@@ -21,7 +21,7 @@ import (
 // withSidecar is a baker's pod whose template has the sidecar that the plugin prints, changed where change is given.
 func withSidecar(t *testing.T, env *operatorenv.Env, signer string, change func(sidecar object)) object {
 	t.Helper()
-	program := os.Getenv("TEZOS_SIGNER_PLUGIN")
+	program := os.Getenv("KUBECTL_TEZOS_SIGNER")
 	if program == "" {
 		program = "../../target/debug/kubectl-tezos_signer"
 	}

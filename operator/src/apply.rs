@@ -16,6 +16,7 @@ use crate::names;
 use crate::open_deployment::{OpenDeployment, running_signer};
 use crate::watch::object_cache::{ObjectCache, ObjectId, Version};
 use desired::digest;
+use futures::join;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -78,16 +79,35 @@ impl<'a> Cluster<'a> {
         Api::namespaced(self.client.clone(), RECORDS_NAMESPACE)
     }
 
+    /// Whether there may be an object of this kind and name in the TezosSigner's namespace, or in that of the records.
+    pub(crate) fn may_have<K: Resource<DynamicType = ()>>(&self, name: &str) -> bool {
+        self.objects.may_have::<K>(&self.of, name)
+    }
+
+    /// Remembers that there is an object which the watch does not see.
+    pub(crate) fn found_unseen<K: Resource<DynamicType = ()>>(&self, name: &str) {
+        self.objects.found_unseen(&self.of, ObjectId::new::<K>(name));
+    }
+
     /// The Deployment as the API server has it.
     pub async fn live_deployment(&self) -> Result<Option<OpenDeployment>, ApplyError> {
         let name = names::deployment(self.signer);
         self.ours(read(&self.api(), &name).await?)
     }
 
+    /// The same. The API server is not asked if the cache excludes it: one that the watch does not see is found when it is to be created.
+    pub async fn seen_deployment(&self) -> Result<Option<OpenDeployment>, ApplyError> {
+        if self.may_have::<OpenDeployment>(&names::deployment(self.signer)) {
+            self.live_deployment().await
+        } else {
+            Ok(None)
+        }
+    }
+
     /// The sidecar of the user's pods as the API server has it. The API server is not asked if the cache excludes that there is one.
     pub async fn live_sidecar(&self) -> Result<Option<TezosSignerSidecar>, ApplyError> {
         let name = names::sidecar(self.signer);
-        if !self.objects.may_have::<TezosSignerSidecar>(&self.of, &name) {
+        if !self.may_have::<TezosSignerSidecar>(&name) {
             return Ok(None);
         }
         read(&self.records_api(), &name).await
@@ -157,14 +177,20 @@ impl<'a> Cluster<'a> {
         if let Some(account) = &objects.service_account {
             self.ensure(&self.api(), account).await?;
         }
-        self.ensure(&self.records_api(), &objects.role).await?;
+        // The API server takes up to 100 ms for each of Role and RoleBinding: it compares the rights with the operator's own.
+        let (roles, configs) = (self.records_api(), self.api());
+        let (role, config) = join!(self.ensure(&roles, &objects.role), self.ensure(&configs, &objects.config));
+        role.and(config)?;
         self.ensure(&self.records_api(), &objects.role_binding).await?;
-        self.ensure(&self.api(), &objects.config).await?;
         match &objects.service {
             Some(service) => self.ensure_service(service).await?,
             None => self.delete_service().await?,
         }
-        let deployment = self.apply_object(&self.api(), &Desired::new(&objects.deployment)?, live).await?;
+        let desired = Desired::new(&objects.deployment)?;
+        let deployment = match live {
+            Some(live) => self.apply_object(&self.api(), &desired, Some(live)).await?,
+            None => self.create_or_apply(&self.api(), &desired, true).await?,
+        };
         Ok(Applied { claimed, deployment: Some(deployment) })
     }
 
@@ -207,7 +233,7 @@ impl<'a> Cluster<'a> {
     /// Ends the injection: no pod gets the sidecar any more.
     pub async fn delete_sidecar(&self) -> Result<(), ApplyError> {
         let name = names::sidecar(self.signer);
-        if self.objects.may_have::<TezosSignerSidecar>(&self.of, &name) {
+        if self.may_have::<TezosSignerSidecar>(&name) {
             delete(&self.records_api::<TezosSignerSidecar>(), &name).await?;
         }
         Ok(())
@@ -218,7 +244,7 @@ impl<'a> Cluster<'a> {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
     {
-        if self.objects.may_have::<K>(&self.of, name) { self.delete_live::<K>(name).await } else { Ok(()) }
+        if self.may_have::<K>(name) { self.delete_live::<K>(name).await } else { Ok(()) }
     }
 
     async fn delete_live<K>(&self, name: &str) -> Result<(), ApplyError>
@@ -258,15 +284,50 @@ impl<'a> Cluster<'a> {
         if self.objects.is_up_to_date(&self.of, &ObjectId::new::<K>(&desired.name), &desired.digest) {
             return Ok(());
         }
-        let live = read(api, &desired.name).await?;
         // Objects in the records' namespace have no owner.
-        let live = if object.owner_references().is_empty() { live } else { self.ours(live)? };
+        self.create_or_apply(api, &desired, !object.owner_references().is_empty()).await.map(drop)
+    }
+
+    /// Creates the object where the cache excludes that it exists. Otherwise, and if that is wrong, reads it and applies `desired` to it;
+    /// one that `is_owned` only if this TezosSigner owns it.
+    async fn create_or_apply<K>(&self, api: &Api<K>, desired: &Desired, is_owned: bool) -> Result<K, ApplyError>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+    {
+        if !self.may_have::<K>(&desired.name)
+            && let Some(made) = self.create(api, desired).await?
+        {
+            return Ok(made);
+        }
+        let live = read(api, &desired.name).await?;
+        let live = if is_owned { self.ours(live)? } else { live };
         let is_there = live.is_some();
-        match self.apply_object(api, &desired, live).await {
-            Err(ApplyError::Refused { .. }) if is_there && recreate_immutable(api, &desired).await? => {
-                self.apply_object(api, &desired, None).await.map(drop)
+        match self.apply_object(api, desired, live).await {
+            Err(ApplyError::Refused { .. }) if is_there && recreate_immutable(api, desired).await? => {
+                self.apply_object(api, desired, None).await
             }
-            result => result.map(drop),
+            result => result,
+        }
+    }
+
+    /// Creates the object. `None` if there is one of that name, whosever it is.
+    ///
+    /// Not by POST: fields that were created so would stay when a later apply does not name them any more.
+    async fn create<K>(&self, api: &Api<K>, desired: &Desired) -> Result<Option<K>, ApplyError>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+    {
+        let parameters = PatchParams::apply(names::OPERATOR).force();
+        match api.patch(&desired.name, &parameters, &Patch::Apply(&desired.as_new())).await {
+            Ok(made) => {
+                self.record_applied(&made, desired)?;
+                Ok(Some(made))
+            }
+            Err(kube::Error::Api(status)) if status.is_conflict() => {
+                self.found_unseen::<K>(&desired.name);
+                Ok(None)
+            }
+            Err(error) => Err(api_error::<K>("apply", &desired.name)(error)),
         }
     }
 

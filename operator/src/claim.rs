@@ -54,19 +54,29 @@ async fn claim_all(
     keys.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     let before = remembered.keys.clone();
     let remembered_key = |name: &str| before.iter().find(|key| key.record == name);
+    let mut inspected = Vec::new();
     if keys.iter().any(|(name, _)| remembered_key(name).is_none()) {
-        let mut is_first = false;
-        for (name, key) in &keys {
-            is_first |=
-                matches!(claims.inspect(key, initial, remembered_key(name), now).await?, RecordState::Missing(_));
-        }
-        if is_first {
+        // One alone needs no inspection: it is created or it is not.
+        let unseen = match &keys[..] {
+            [(name, key)] if report.context.caches.records.has_not_seen(name) => Claims::unseen(key, initial, now),
+            _ => None,
+        };
+        inspected = match unseen {
+            Some(state) => vec![state],
+            None => {
+                let reads = keys.iter().map(|(name, key)| claims.inspect(key, initial, remembered_key(name), now));
+                join_all(reads).await.into_iter().collect::<Result<_, _>>()?
+            }
+        };
+        if inspected.iter().any(|state| matches!(state, RecordState::Missing(_))) {
             check_start(signer, remembered, report).await?;
         }
     }
+    let mut inspected = inspected.into_iter();
     let mut claimed = Vec::new();
     for (name, key) in &keys {
-        let claim = claims.claim(key, initial, remembered_key(name), signer.suspend, now).await?;
+        let state = inspected.next();
+        let claim = claims.claim(key, initial, remembered_key(name), state, signer.suspend, now).await?;
         *remembered = remember(remembered, claim.key.clone());
         claimed.push(claim);
     }

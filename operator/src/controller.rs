@@ -24,8 +24,8 @@ use crate::validate::Workload;
 use crate::watch::Caches;
 use crate::watch::record_index::RecordIndex;
 use crate::{
-    build, cleanup, image, invalid_object, lease_handover, names, observation, observe, paused, requeue, validate,
-    watch,
+    build, cleanup, image, invalid_object, lease_handover, names, observation, observe, paused, requeue, take_in,
+    validate, watch,
 };
 use futures::StreamExt as _;
 use futures::channel::mpsc;
@@ -45,14 +45,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch::Receiver;
 
-/// Keeps a TezosSigner until its rights on the records are taken away, and the records are released.
-const FINALIZER: &str = "signer.tezos.io/release-records";
-
-/// A starting pod changes many times in a row: one reconcile for all of its changes.
-const DEBOUNCE: Duration = Duration::from_millis(200);
-
 /// How many TezosSigners of a scope are reconciled at the same time.
-const CONCURRENCY: u16 = 8;
+const CONCURRENCY: u16 = 32;
 
 /// The longest that one reconcile may take.
 const DEADLINE: Duration = Duration::from_secs(45);
@@ -93,7 +87,7 @@ pub fn run(
             context,
             store.clone(),
             requests.map(|signer| Ok::<_, Infallible>(ReconcileRequest::from(signer))),
-            Config::default().debounce(DEBOUNCE).concurrency(CONCURRENCY),
+            Config::default().concurrency(CONCURRENCY),
         );
         stores.push(store);
         controllers.push(controller.for_each(|_| std::future::ready(())));
@@ -147,8 +141,7 @@ async fn reconcile(object: &Guarded, context: &Context) -> Result<Action, Error>
     let namespace = object.namespace().unwrap_or_default();
     let signers: Api<Guarded> = Api::namespaced(context.client.clone(), &namespace);
     // Not the watch's copy, which may be older than the status that remembers a record.
-    let fresh = signers.get_opt(&object.name_any()).await.map_err(|error| SignerError("read", error))?;
-    let Some(object) = fresh else {
+    let Some(object) = take_in::read(&signers, object, context, &key).await? else {
         context.caches.forget(&key);
         return Ok(Action::await_change());
     };
@@ -163,7 +156,7 @@ async fn reconcile(object: &Guarded, context: &Context) -> Result<Action, Error>
     }
     let metadata: PartialObjectMeta<TezosSigner> = object.meta().clone().into_response_partial();
     let signers: Api<PartialObjectMeta<TezosSigner>> = Api::namespaced(context.client.clone(), &namespace);
-    let action = finalizer(&signers, FINALIZER, Arc::new(metadata), |event| async {
+    let action = finalizer(&signers, names::FINALIZER, Arc::new(metadata), |event| async {
         match (event, &object.0) {
             (Finalizer::Apply(_), Ok(signer)) => Box::pin(reconcile_applied(signer, context, &key)).await,
             (Finalizer::Apply(_), Err(_)) => Ok(Action::await_change()),
@@ -220,7 +213,7 @@ async fn pipeline(
     let cluster = Cluster::new(&context.client, &context.caches.objects, &identity);
     let is_inject = matches!(valid.workload, Workload::Inject(_));
     // The one of that name may be the user's.
-    let live = if is_inject { Ok(None) } else { cluster.live_deployment().await };
+    let live = if is_inject { Ok(None) } else { cluster.seen_deployment().await };
     let live = match live {
         Ok(live) => live,
         Err(error) => return not_applied(error),
@@ -246,6 +239,8 @@ async fn pipeline(
     if let Err(refused) = dry_run::dry_run(&cluster, &built, live.as_ref(), live_sidecar.as_ref()).await {
         return match refused {
             DryRunError::Invalid(invalid) => Ok(PipelineOutcome::Rejected(invalid)),
+            // It is read now.
+            DryRunError::Exists => Box::pin(pipeline(signer, report, remembered)).await,
             DryRunError::Other(error) => not_applied(error),
         };
     }

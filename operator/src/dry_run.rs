@@ -25,6 +25,8 @@ const INIT_CONTAINERS: &str = "spec.initContainers[";
 pub enum DryRunError {
     /// The API server rejects a field of the spec.
     Invalid(Invalid),
+    /// There is a Deployment of that name, which the watch does not see. It has to be read.
+    Exists,
     /// The API server could not be asked, or refuses the Deployment for another reason. A retry may help.
     Other(ApplyError),
 }
@@ -50,10 +52,18 @@ pub async fn dry_run(
     {
         return Ok(());
     }
+    // The name of the trial is nobody's.
+    let is_new =
+        live.is_none() && built.objects.sidecar.is_none() && !cluster.may_have::<OpenDeployment>(&desired.name);
+    let content = if is_new { desired.as_new() } else { desired.content };
     let api: Api<OpenDeployment> = cluster.api();
     let parameters = PatchParams { dry_run: true, ..PatchParams::apply(names::OPERATOR).force().validation_strict() };
-    match api.patch(&desired.name, &parameters, &Patch::Apply(&desired.content)).await {
+    match api.patch(&desired.name, &parameters, &Patch::Apply(&content)).await {
         Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if is_new && status.is_conflict() => {
+            cluster.found_unseen::<OpenDeployment>(&desired.name);
+            Err(DryRunError::Exists)
+        }
         // A webhook that does not support dry runs must not prevent the apply.
         Err(kube::Error::Api(status)) if status.message.contains("does not support dry run") => {
             tracing::warn!(deployment = desired.name, "applied without a dry run: {}", status.message);

@@ -38,6 +38,7 @@ pub mod report;
 mod requeue;
 pub mod scope;
 pub mod status;
+mod take_in;
 pub mod uninstall;
 pub mod validate;
 pub mod watch;

@@ -51,6 +51,9 @@ pub const CLIENT_CA_FILE: &str = "/run/secrets/tls/client-ca.crt";
 pub const OWN_LABELS: [&str; 3] = [NAME_LABEL, INSTANCE_LABEL, MANAGED_BY_LABEL];
 /// The application that an object belongs to.
 const NAME_LABEL: &str = "app.kubernetes.io/name";
+/// Keeps a TezosSigner until its rights on the records are taken away, and the records are released.
+pub(crate) const FINALIZER: &str = "signer.tezos.io/release-records";
+
 /// The program that manages an object.
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// The operator, as a value of [`MANAGED_BY_LABEL`].

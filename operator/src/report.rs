@@ -4,6 +4,7 @@ use crate::api::{TezosSigner, TezosSignerStatus, signer_ref};
 use crate::api_message::api_message;
 use crate::context::Context;
 use crate::{message, names};
+use futures::future::join_all;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Patch, PatchParams};
 use kube::core::PartialObjectMeta;
@@ -44,7 +45,7 @@ impl Report<'_> {
         let parameters = PatchParams::apply(names::OPERATOR).force();
         let written = signers.patch_status(&self.signer.name_any(), &parameters, &Patch::Apply(&patch)).await;
         let written = written.map_err(|error| SignerError("write the status of", error))?;
-        self.context.caches.reconciles.status_written(&signer_ref(self.signer), written.metadata.resource_version);
+        self.context.caches.reconciles.written(&signer_ref(self.signer), written.metadata.resource_version);
         Ok(())
     }
 
@@ -74,14 +75,16 @@ impl Report<'_> {
 
     /// Publishes events, and logs each: who reads the log sees the field and the remedy too.
     async fn publish_events(&self, events: Vec<Event>) {
-        for event in events {
+        let regarding = self.signer.object_ref(&());
+        let published = events.into_iter().map(|event| {
             let (signer, note) = (signer_ref(self.signer), event.note.as_deref().unwrap_or_default());
             match event.type_ {
                 EventType::Warning => tracing::warn!(%signer, reason = event.reason, "{note}"),
                 EventType::Normal => tracing::info!(%signer, reason = event.reason, "{note}"),
             }
-            publish_event(&self.context.recorder, event, &self.signer.object_ref(&())).await;
-        }
+            publish_event(&self.context.recorder, event, &regarding)
+        });
+        join_all(published).await;
     }
 }
 

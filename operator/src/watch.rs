@@ -1,5 +1,6 @@
 //! What wakes a reconcile: watches of the API server, and what the operator keeps in memory of what they and reconciles have shown.
 
+pub(crate) mod changes;
 pub(crate) mod events;
 pub mod object_cache;
 pub(crate) mod pod_cache;
@@ -11,6 +12,7 @@ pub(crate) use streams::{record_changes, requests, stopped};
 
 use crate::api::SignerRef;
 use crate::backoff::Backoff;
+use changes::PendingChanges;
 use object_cache::ObjectCache;
 use pod_cache::PodCache;
 use reconcile_cache::ReconcileCache;
@@ -30,6 +32,8 @@ pub(crate) struct Caches {
     pub(crate) objects: ObjectCache,
     /// The pods of the signers.
     pub(crate) pods: PodCache,
+    /// The changes that the next reconcile of each is for.
+    changes: PendingChanges,
     /// The watermark records. All scopes share the index.
     pub(crate) records: Arc<RecordIndex>,
 }
@@ -43,6 +47,7 @@ impl Caches {
             reconciles: ReconcileCache::default(),
             objects: ObjectCache::default(),
             pods: PodCache::default(),
+            changes: PendingChanges::default(),
             records,
         }
     }
@@ -53,6 +58,7 @@ impl Caches {
         self.failures.reset(signer);
         self.reconciles.forget(signer);
         self.objects.forget(signer);
+        self.changes.take(signer);
         self.records.forget(signer);
     }
 }

@@ -33,6 +33,13 @@ impl Desired {
         Ok(Self { name, content, digest })
     }
 
+    /// The object as it is created, which the API server does not apply to one that exists: the version is that of no object.
+    pub(crate) fn as_new(&self) -> Value {
+        let mut content = self.content.clone();
+        content["metadata"]["resourceVersion"] = "1".into();
+        content
+    }
+
     /// The part of `live` that this object names.
     pub(super) fn part_of<K>(&self, live: &K) -> Result<Value, ApplyError>
     where

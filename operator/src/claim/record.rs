@@ -112,18 +112,28 @@ impl Claims {
         Ok(RecordState::Exists(record))
     }
 
-    /// Claims the record of `key`, and creates it if it does not exist yet.
+    /// The state of a record that the watch has not seen, without a read. `None` if it may not be created: then a read has to tell why.
+    pub fn unseen(key: &KeyConfig, initial: Option<&InitialWatermark>, now: Timestamp) -> Option<RecordState> {
+        first_record(key, initial, None, now).ok().map(RecordState::Missing)
+    }
+
+    /// Claims the record of `key`, and creates it if it does not exist yet. `inspected` is what is known of it, and may be outdated.
     pub async fn claim(
         &self,
         key: &KeyConfig,
         initial: Option<&InitialWatermark>,
         remembered_key: Option<&KeyStatus>,
+        mut inspected: Option<RecordState>,
         suspend: bool,
         now: Timestamp,
     ) -> Result<ClaimedRecord, ClaimError> {
         let name = key.record_name().to_string();
         for _ in 0..ATTEMPTS {
-            let record = match self.inspect(key, initial, remembered_key, now).await? {
+            let state = match inspected.take() {
+                Some(state) => state,
+                None => self.inspect(key, initial, remembered_key, now).await?,
+            };
+            let record = match state {
                 RecordState::Exists(record) => record,
                 RecordState::Missing(first) => match self.create(key, first).await? {
                     Some(record) => record,

@@ -83,13 +83,12 @@ impl ObjectCache {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in an event of objects of kind `K`. Returns the TezosSigner that must be reconciled because of it. `signer_of` says which
-    /// TezosSigner an object belongs to.
+    /// Takes in an event of objects of kind `K`. Returns the object, and the TezosSigner that it belongs to according to `signer_of`.
     pub(crate) fn on_event<K>(
         &self,
         event: &WatchEvent<K>,
         signer_of: impl Fn(&K) -> Option<SignerRef>,
-    ) -> Option<SignerRef>
+    ) -> Option<(SignerRef, ObjectId)>
     where
         K: Resource<DynamicType = ()>,
     {
@@ -101,23 +100,30 @@ impl ObjectCache {
             }
             WatchEvent::Applied(object) => {
                 let signer = signer_of(object)?;
-                let known = inner.objects.entry(signer.clone()).or_default();
-                let known = known.entry(ObjectId::new::<K>(&object.name_any())).or_default();
+                let id = ObjectId::new::<K>(&object.name_any());
+                let known = inner.objects.entry(signer.clone()).or_default().entry(id.clone()).or_default();
                 known.seen = Some(Version::of(object));
-                // The operator's own write needs no reconcile.
-                known.unchanged().is_none().then_some(signer)
+                Some((signer, id))
             }
             WatchEvent::Deleted(deleted) => {
                 let signer = deleted.signer.clone()?;
+                let id = ObjectId::new::<K>(&deleted.name);
                 if let Some(objects) = inner.objects.get_mut(&signer) {
-                    objects.remove(&ObjectId::new::<K>(&deleted.name));
+                    objects.remove(&id);
                     if objects.is_empty() {
                         inner.objects.remove(&signer);
                     }
                 }
-                Some(signer)
+                Some((signer, id))
             }
         }
+    }
+
+    /// Whether the watch has seen another version of `object` than the one that the operator has applied, or its deletion.
+    pub(crate) fn is_changed(&self, signer: &SignerRef, object: &ObjectId) -> bool {
+        let inner = self.inner();
+        let known = inner.objects.get(signer).and_then(|objects| objects.get(object));
+        known.and_then(Known::unchanged).is_none()
     }
 
     /// Whether `object` is as `desired` says, as far as the watch has seen.
@@ -148,12 +154,20 @@ impl ObjectCache {
         known.applied = Some(AppliedVersion { version, desired, returned });
     }
 
-    /// Whether there may be an object of kind `K` with this name: the watch has seen it, or has not listed all objects yet.
+    /// Whether there may be an object of kind `K` with this name: the watch has seen it or will, or has not listed all objects yet.
+    ///
+    /// INVARIANT O20: The watch sees objects with the operator's labels only. Where it excludes an object, there may be one of somebody else's, so the
+    /// operator creates its own and does not apply it.
     pub fn may_have<K: Resource<DynamicType = ()>>(&self, signer: &SignerRef, name: &str) -> bool {
         let inner = self.inner();
         let objects = inner.objects.get(signer);
-        let known = objects.and_then(|objects| objects.get(&ObjectId::new::<K>(name)));
-        known.is_some_and(|known| known.seen.is_some()) || !inner.listed.contains(&K::kind(&()))
+        objects.is_some_and(|objects| objects.contains_key(&ObjectId::new::<K>(name)))
+            || !inner.listed.contains(&K::kind(&()))
+    }
+
+    /// Remembers that an object exists which the watch does not see: it is read from now on.
+    pub(crate) fn found_unseen(&self, signer: &SignerRef, object: ObjectId) {
+        self.inner().objects.entry(signer.clone()).or_default().entry(object).or_default();
     }
 
     /// The names of the objects of kind `K` that the watch has seen.

@@ -3,13 +3,16 @@
 
 use crate::api::SignerRef;
 use crate::observation::Observation;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a result is good for if no watch reports a change. The reconcile after it reports in the status how far the records have
 /// come.
 const MAX_AGE: Duration = Duration::from_mins(10);
+
+/// A reconcile writes the TezosSigner three times at most. The watch may be a reconcile late.
+const OWN_VERSIONS: usize = 6;
 
 /// The results, by TezosSigner.
 #[derive(Debug, Default)]
@@ -19,8 +22,8 @@ pub(crate) struct ReconcileCache(Mutex<HashMap<SignerRef, Entry>>);
 struct Entry {
     /// Whether something has changed since the last full reconcile began.
     changed: bool,
-    /// The resource version that the operator's own write of the status has made.
-    own_version: Option<String>,
+    /// The resource versions of the TezosSigner that the operator's own writes have made, the latest last.
+    own_versions: VecDeque<String>,
     result: Option<CachedResult>,
 }
 
@@ -47,14 +50,19 @@ impl ReconcileCache {
         (entry.changed, entry.result) = (true, None);
     }
 
-    /// The operator has written the status, which made this resource version.
-    pub(crate) fn status_written(&self, signer: &SignerRef, version: Option<String>) {
-        self.all().entry(signer.clone()).or_default().own_version = version;
+    /// The operator has written the TezosSigner or its status, which made this resource version.
+    pub(crate) fn written(&self, signer: &SignerRef, version: Option<String>) {
+        let mut all = self.all();
+        let own = &mut all.entry(signer.clone()).or_default().own_versions;
+        own.extend(version);
+        while own.len() > OWN_VERSIONS {
+            own.pop_front();
+        }
     }
 
     /// Whether the operator itself has made this resource version.
-    pub(crate) fn is_own_write(&self, signer: &SignerRef, version: Option<&String>) -> bool {
-        version.is_some() && self.all().get(signer).is_some_and(|entry| entry.own_version.as_ref() == version)
+    pub(crate) fn is_own_write(&self, signer: &SignerRef, version: &String) -> bool {
+        self.all().get(signer).is_some_and(|entry| entry.own_versions.contains(version))
     }
 
     /// The last result, if nothing has changed since.
@@ -115,10 +123,15 @@ mod tests {
     #[test]
     fn the_operators_own_status_is_no_change() {
         let (cache, signer) = (ReconcileCache::default(), ObjectRef::new("baker-one"));
-        assert!(!cache.is_own_write(&signer, None));
-        cache.status_written(&signer, Some("7".to_owned()));
-        assert!(
-            cache.is_own_write(&signer, Some(&"7".to_owned())) && !cache.is_own_write(&signer, Some(&"8".to_owned()))
-        );
+        let is_own = |version: usize| cache.is_own_write(&signer, &version.to_string());
+        assert!(!is_own(7));
+        for version in [7, 9] {
+            cache.written(&signer, Some(version.to_string()));
+        }
+        assert!(is_own(7) && !is_own(8) && is_own(9), "the watch may report the first after the second was written");
+        for version in 10..100 {
+            cache.written(&signer, Some(version.to_string()));
+        }
+        assert!(!is_own(7) && is_own(99), "they are forgotten");
     }
 }

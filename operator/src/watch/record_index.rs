@@ -18,6 +18,8 @@ pub(crate) struct RecordIndex(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// Whether the watch has listed all records.
+    is_listed: bool,
     known: HashMap<String, Known>,
     /// Records that were known and are deleted.
     deleted: HashSet<String>,
@@ -79,6 +81,12 @@ impl RecordIndex {
         inner.wanted.insert(signer.clone(), records);
     }
 
+    /// Whether the watch has listed all records, and seen none of this name. There may be one that it has not reported yet.
+    pub(crate) fn has_not_seen(&self, record: &str) -> bool {
+        let inner = self.inner();
+        inner.is_listed && !inner.known.contains_key(record)
+    }
+
     /// Drops the interest of a TezosSigner that does not exist any more.
     pub(crate) fn forget(&self, signer: &SignerRef) {
         self.inner().forget(signer);
@@ -88,7 +96,10 @@ impl RecordIndex {
     pub(crate) fn affected(&self, event: &WatchEvent<PartialObjectMeta<ConfigMap>>) -> HashSet<SignerRef> {
         let mut inner = self.inner();
         match event {
-            WatchEvent::Listed => HashSet::new(),
+            WatchEvent::Listed => {
+                inner.is_listed = true;
+                HashSet::new()
+            }
             WatchEvent::Applied(record) => inner.applied(&record.name_any(), Known::of(record)),
             WatchEvent::Deleted(record) => {
                 let before = inner.known.remove(&record.name);
@@ -237,6 +248,17 @@ mod tests {
         assert_eq!(affected(&records, &record("3", None, "", 1)), "", "nobody wants it any more");
         assert_eq!(affected(&records, &record("3", Some(OWNER), "", 1)), "");
         assert_eq!(affected(&records, &gone()), "baker-one", "it says that it is its owner");
+    }
+
+    #[test]
+    fn a_record_counts_as_not_seen_only_once_all_are_listed() {
+        let records = records();
+        assert!(!records.has_not_seen("watermark-a"), "the list may yet name it");
+        affected(&records, &record("1", Some(OWNER), "", 1));
+        records.affected(&WatchEvent::Listed);
+        assert!(!records.has_not_seen("watermark-a") && records.has_not_seen("watermark-b"));
+        affected(&records, &gone());
+        assert!(records.has_not_seen("watermark-a"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! use or want to use. One watch for each kind, which asks for metadata only where no more is needed.
 
 use super::Caches;
+use super::changes::{Cause, Change, debounced};
 use super::events::{WatchEvent, events, events_with_managed_fields, tracked};
 use super::record_index::RecordIndex;
 use crate::api::{Guarded, SignerRef, TezosSignerSidecar};
@@ -31,8 +32,8 @@ use tokio::sync::watch;
 const BATCH_INTERVAL: Duration = Duration::from_millis(250);
 const END_OF_BATCH: Duration = Duration::from_millis(2);
 
-/// TezosSigners that must be reconciled.
-type Refs = BoxStream<'static, SignerRef>;
+/// Changes that watches report.
+type Changes = BoxStream<'static, Change>;
 
 /// Ends when `stopping` becomes true.
 pub(crate) async fn stopped(mut stopping: watch::Receiver<bool>) {
@@ -60,9 +61,9 @@ pub(crate) fn requests(
     let bindings: Api<PartialObjectMeta<RoleBinding>> = Api::namespaced(client.clone(), RECORDS_NAMESPACE);
     let sidecars: Api<PartialObjectMeta<TezosSignerSidecar>> = Api::namespaced(client.clone(), RECORDS_NAMESPACE);
     let (store, signers) = signers(client, scope, caches);
-    let all: Vec<Refs> = vec![
+    let all: Vec<Changes> = vec![
         signers,
-        record_changes.boxed(),
+        record_changes.map(other).boxed(),
         pods(scope.api(client), ours.clone(), caches),
         applied_objects::<Deployment>(scope.api(client), ours.clone(), "Deployments", caches, signer_in_namespace),
         applied_objects::<Service>(scope.api(client), ours.clone(), "Services", caches, signer_in_namespace),
@@ -99,13 +100,16 @@ pub(crate) fn requests(
         applied_objects::<Role>(roles, in_records.clone(), "Roles", caches, signer_by_labels),
         applied_objects::<RoleBinding>(bindings, in_records, "RoleBindings", caches, signer_by_labels),
     ];
-    let caches = caches.clone();
-    let requests = stream::select_all(all).take_until(stopped(stopping));
-    (store, requests.inspect(move |signer| caches.reconciles.mark_changed(signer)))
+    let changes = stream::select_all(all).take_until(stopped(stopping));
+    (store, debounced(changes, caches.clone()))
 }
 
-/// The TezosSigners of `scope`, and which of them have changed. A status that the operator has written itself is no change.
-fn signers(client: &Client, scope: &Scope, caches: &Arc<Caches>) -> (Store<Guarded>, Refs) {
+fn other(signer: SignerRef) -> Change {
+    Change { signer, cause: Cause::Other, is_new: false }
+}
+
+/// The TezosSigners of `scope`, and their changes.
+fn signers(client: &Client, scope: &Scope, caches: &Arc<Caches>) -> (Store<Guarded>, Changes) {
     let (store, writer) = store();
     let listed = events(scope.api::<Guarded>(client), watcher::Config::default(), "TezosSigners");
     let kept =
@@ -114,9 +118,10 @@ fn signers(client: &Client, scope: &Scope, caches: &Arc<Caches>) -> (Store<Guard
     let changed = tracked(kept, |signer| Some(ObjectRef::from_obj(signer))).filter_map(move |event| {
         std::future::ready(match event {
             WatchEvent::Applied(signer) => {
-                let key = ObjectRef::from_obj(&signer);
-                let is_own = caches.reconciles.is_own_write(&key, signer.meta().resource_version.as_ref());
-                (!is_own).then_some(key)
+                let version = signer.meta().resource_version.clone().unwrap_or_default();
+                let is_taken_in = signer.finalizers().iter().any(|finalizer| finalizer == names::FINALIZER);
+                let is_new = !is_taken_in && signer.0.as_ref().is_ok_and(|signer| signer.status.is_none());
+                Some(Change { signer: ObjectRef::from_obj(&signer), cause: Cause::Signer(version), is_new })
             }
             WatchEvent::Deleted(deleted) => {
                 if let Some(key) = deleted.signer {
@@ -130,37 +135,44 @@ fn signers(client: &Client, scope: &Scope, caches: &Arc<Caches>) -> (Store<Guard
     (store, changed.boxed())
 }
 
-/// The TezosSigners of which an object of kind `K` is not as it was applied.
+/// The changes of the objects of kind `K` that are applied for TezosSigners.
 fn applied_objects<K>(
     api: Api<PartialObjectMeta<K>>,
     config: watcher::Config,
     what: &'static str,
     caches: &Arc<Caches>,
     signer_of: fn(&PartialObjectMeta<K>) -> Option<SignerRef>,
-) -> Refs
+) -> Changes
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Send + Sync + 'static,
 {
     let caches = caches.clone();
     tracked(events(api, config, what), signer_of)
-        .filter_map(move |event| std::future::ready(caches.objects.on_event(&event, signer_of)))
+        .filter_map(move |event| {
+            let changed = caches.objects.on_event(&event, signer_of);
+            std::future::ready(changed.map(|(signer, object)| Change {
+                signer,
+                cause: Cause::Object(object),
+                is_new: false,
+            }))
+        })
         .boxed()
 }
 
 /// The TezosSigners whose pods have changed.
-fn pods(api: Api<Pod>, config: watcher::Config, caches: &Arc<Caches>) -> Refs {
+fn pods(api: Api<Pod>, config: watcher::Config, caches: &Arc<Caches>) -> Changes {
     let caches = caches.clone();
     tracked(events(api, config, "Pods"), signer_in_namespace::<Pod>)
-        .filter_map(move |event| std::future::ready(caches.pods.on_event(event, signer_in_namespace::<Pod>)))
+        .filter_map(move |event| std::future::ready(caches.pods.on_event(event, signer_in_namespace::<Pod>).map(other)))
         .boxed()
 }
 
 /// The TezosSigners whose sidecar is in a pod of the user's that has changed.
-fn injected_pods(api: Api<Pod>, caches: &Arc<Caches>) -> Refs {
+fn injected_pods(api: Api<Pod>, caches: &Arc<Caches>) -> Changes {
     let caches = caches.clone();
     let config = watcher::Config::default().labels(names::INJECT_LABEL);
     tracked(events(api, config, "Pods with a sidecar"), signer_by_inject_label)
-        .filter_map(move |event| std::future::ready(caches.pods.on_event(event, signer_by_inject_label)))
+        .filter_map(move |event| std::future::ready(caches.pods.on_event(event, signer_by_inject_label).map(other)))
         .boxed()
 }
 

@@ -61,12 +61,11 @@ async fn claim_all(
             [(name, key)] if report.context.caches.records.has_not_seen(name) => Claims::unseen(key, initial, now),
             _ => None,
         };
-        inspected = match unseen {
-            Some(state) => vec![state],
-            None => {
-                let reads = keys.iter().map(|(name, key)| claims.inspect(key, initial, remembered_key(name), now));
-                join_all(reads).await.into_iter().collect::<Result<_, _>>()?
-            }
+        inspected = if let Some(state) = unseen {
+            vec![state]
+        } else {
+            let reads = keys.iter().map(|(name, key)| claims.inspect(key, initial, remembered_key(name), now));
+            join_all(reads).await.into_iter().collect::<Result<_, _>>()?
         };
         if inspected.iter().any(|state| matches!(state, RecordState::Missing(_))) {
             check_start(signer, remembered, report).await?;

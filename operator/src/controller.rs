@@ -244,7 +244,7 @@ async fn pipeline(
             DryRunError::Other(error) => not_applied(error),
         };
     }
-    let claimed = match claim::claim(built, &claims, remembered, report).await {
+    let claimed = match Box::pin(claim::claim(built, &claims, remembered, report)).await {
         Ok(claimed) => claimed,
         Err(ClaimError::Refused(refusal)) => return Ok(PipelineOutcome::NotClaimed(refusal)),
         Err(error) => return Err(error.into()),

@@ -13,7 +13,7 @@ BUILT ?=
 CLUSTER  ?= local
 REGISTRY ?=
 
-GO_MODULES := e2e e2e/cluster e2e/clients/tzgo e2e/infrastructure/provider images
+GO_MODULES := e2e e2e/cluster e2e/csi-driver e2e/clients/tzgo e2e/infrastructure/provider images
 CHART      := charts/tezos-signer-operator
 
 # A heading with the time, so that a long run shows where it is.

@@ -23,12 +23,7 @@ func TestASignerIsInjectedIntoAStatefulSet(t *testing.T) {
 	w.apply("1", true)
 	signer := func(level string) {
 		t.Helper()
-		manifest := editedManifest(t, s, func(_, spec map[string]any) {
-			delete(spec, "baker")
-			spec["inject"] = map[string]any{"serviceAccountName": s.Name}
-			spec["env"] = []any{map[string]any{"name": "RUST_LOG", "value": level}}
-		})
-		if err := suite.Cluster.Apply(t.Context(), manifest); err != nil {
+		if err := suite.Cluster.Apply(t.Context(), w.tezosSigner(level)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -98,6 +93,16 @@ func injectedWorkload(t *testing.T, s *fixture.Signer) *injected {
 		}
 	})
 	return w
+}
+
+// tezosSigner is the manifest of the TezosSigner, whose signer logs with that level.
+func (w *injected) tezosSigner(level string) string {
+	w.t.Helper()
+	return editedManifest(w.t, w.signer, func(_, spec map[string]any) {
+		delete(spec, "baker")
+		spec["inject"] = map[string]any{"serviceAccountName": w.signer.Name}
+		spec["env"] = []any{map[string]any{"name": "RUST_LOG", "value": level}}
+	})
 }
 
 // apply applies the workload with that many replicas, with the label or without it.

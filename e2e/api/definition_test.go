@@ -208,6 +208,9 @@ func TestWhatTheAPIServerRefuses(t *testing.T) {
 	start := func(level int) func(object) {
 		return func(spec object) { spec["initialWatermark"].(object)["level"] = level }
 	}
+	pin := func(pin object) func(object) {
+		return func(spec object) { spec["hsm"].(object)["pkcs11"].(object)["pin"] = pin }
+	}
 	service := func(spec object) {
 		delete(spec, "baker")
 		spec["service"] = object{"unauthenticated": true}
@@ -267,6 +270,11 @@ func TestWhatTheAPIServerRefuses(t *testing.T) {
 		"where a template says": {func(spec object) { spec["baker"] = object{"template": object{}} }, "spec.placement: only with"},
 		"a Secret without name": {func(spec object) { spec["imagePullSecrets"] = []any{object{}} }, "imagePullSecrets"},
 		"a token of two ways":   {func(spec object) { spec["hsm"].(object)["pkcs11"].(object)["serial"] = "1" }, "exactly one of token"},
+		"a PIN by CSI":          {pin(object{"csi": object{"driver": "secrets-store.csi.k8s.io", "volumeAttributes": object{"secretProviderClass": "a"}}, "key": "pin"}), ""},
+		"a PIN of two ways":     {pin(object{"secret": "a", "csi": object{"driver": "pins.example"}, "key": "pin"}), "pin: exactly one of secret (the name of a Secret) and csi"},
+		"a PIN of no way":       {pin(object{"key": "pin"}), "pin: exactly one of secret (the name of a Secret) and csi"},
+		"no driver's name":      {pin(object{"csi": object{"driver": "Secrets_Store"}, "key": "pin"}), "driver: expected the name of a CSI driver"},
+		"an attribute's list":   {pin(object{"csi": object{"driver": "pins.example", "volumeAttributes": object{"a": []any{}}}, "key": "pin"}), "volumeAttributes.a"},
 		"no PIN":                {func(spec object) { delete(spec["hsm"].(object)["pkcs11"].(object), "pin") }, "pin"},
 		"more memory":           {func(spec object) { spec["resources"] = object{"limits": object{"memory": "512Mi", "cpu": 1}} }, ""},
 		"claims of the signer":  {func(spec object) { spec["resources"] = object{"claims": []any{}} }, "claims"},

@@ -19,11 +19,15 @@ const everyValueFile = "testdata/everything.yaml"
 func TestWhatIsKeptOnUninstall(t *testing.T) {
 	kept := []string{
 		"CustomResourceDefinition tezossigners.signer.tezos.io",
+		"CustomResourceDefinition tezossignersidecars.signer.tezos.io",
+		"MutatingAdmissionPolicy tezos-signer-inject",
+		"MutatingAdmissionPolicyBinding tezos-signer-inject",
 		"Namespace tezos-signer-records",
 		"Role tezos-signer-records/tezos-signer-break-glass",
 		"RoleBinding tezos-signer-records/tezos-signer-break-glass",
 	}
-	for _, policy := range []string{"records-rise", "records-stay", "records-writers", "pods", "workloads", "configurations", "tokens", "endpoints"} {
+	for _, policy := range []string{"records-rise", "records-stay", "records-writers", "pods", "workloads", "configurations", "tokens", "endpoints",
+		"injected-pods", "injected-sidecars", "injected-changes", "sidecars"} {
 		kept = append(kept, "ValidatingAdmissionPolicy tezos-signer-"+policy, "ValidatingAdmissionPolicyBinding tezos-signer-"+policy)
 	}
 	for name, o := range render(t, helms[0], "--values", everyValueFile) {

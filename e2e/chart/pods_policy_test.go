@@ -23,6 +23,9 @@ var (
 	kubeletUser  = []string{"--as=system:node:one", "--as-group=system:nodes", "--as-group=system:masters"}
 )
 
+// podPolicyNames are those of templates/pods-policy.yaml. Those of spec.inject are tried by e2e/reconcile, with an operator.
+var podPolicyNames = []string{"tezos-signer-pods", "tezos-signer-workloads", "tezos-signer-configurations", "tezos-signer-tokens", "tezos-signer-endpoints"}
+
 func controller(name string) []string {
 	return []string{"--as=system:serviceaccount:kube-system:" + name}
 }
@@ -86,11 +89,12 @@ func TestOnAnAPIServerOnlyTheOperatorMakesSignersPods(t *testing.T) {
 	t.Run("workloads", func(t *testing.T) { p.withT(t).testWorkloads() })
 	t.Run("configurations", func(t *testing.T) { p.withT(t).testConfigurations() })
 	t.Run("tokens", func(t *testing.T) { p.withT(t).testTokens() })
+	t.Run("token requesters", func(t *testing.T) { p.withT(t).testTokenRequesters() })
 	t.Run("endpoints", func(t *testing.T) { p.withT(t).testEndpoints() })
 	t.Run("other namespaces", func(t *testing.T) { p.withT(t).testOtherWork() })
 
 	for name, o := range render(t, helms[0]) {
-		if o.Kind != "ValidatingAdmissionPolicy" || strings.HasPrefix(o.Metadata.Name, "tezos-signer-records-") {
+		if o.Kind != "ValidatingAdmissionPolicy" || !slices.Contains(podPolicyNames, o.Metadata.Name) {
 			continue
 		}
 		for _, rule := range fields.At(o.fields, "spec", "validations").([]any) {

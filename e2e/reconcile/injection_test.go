@@ -34,7 +34,9 @@ func injectingSigner(env *operatorenv.Env, name string) object {
 		object{"path": "name", "fieldRef": object{"fieldPath": "metadata.name"}},
 	}}}}}}}
 	pkcs11["volumeMounts"] = []any{object{"name": "library", "mountPath": "/lib/p11", "readOnly": false}}
-	pkcs11["env"] = []any{object{"name": "P11_EMPTY", "value": ""}}
+	// The API server adds fields to these.
+	pkcs11["env"] = []any{object{"name": "P11_EMPTY", "value": ""}, object{"name": "P11_NODE", "valueFrom": object{"fieldRef": object{"fieldPath": "spec.nodeName"}}},
+		object{"name": "P11_MEMORY", "valueFrom": object{"resourceFieldRef": object{"resource": "limits.memory", "divisor": "1024Ki"}}}}
 	signer["spec"].(object)["imagePullSecrets"] = []any{object{"name": "registry"}}
 	return signer
 }
@@ -211,6 +213,11 @@ func TestALabelledPodThatWouldEndangerItsSignerIsRejected(t *testing.T) {
 		account(env, other, name)
 		account(env, operatorenv.Namespace, name)
 	}
+	account(env, operatorenv.Namespace, "administrator")
+	env.Must(http.MethodPost, "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", object{
+		"metadata": object{"name": "administrator"}, "roleRef": object{"kind": "ClusterRole", "name": "cluster-admin"},
+		"subjects": []any{object{"kind": "ServiceAccount", "name": "administrator", "namespace": operatorenv.Namespace}},
+	})
 	spec := func(change func(spec object)) func(object) {
 		return func(pod object) { change(pod["spec"].(object)) }
 	}
@@ -239,12 +246,17 @@ func TestALabelledPodThatWouldEndangerItsSignerIsRejected(t *testing.T) {
 		change  func(pod object)
 		refusal string
 	}{
-		"hostNetwork":           {spec(func(s object) { s["hostNetwork"] = true }), "spec.hostNetwork: not allowed"},
-		"hostPID":               {spec(func(s object) { s["hostPID"] = true }), "spec.hostPID: not allowed"},
-		"hostIPC":               {spec(func(s object) { s["hostIPC"] = true }), "spec.hostIPC: not allowed"},
-		"shareProcessNamespace": {spec(func(s object) { s["shareProcessNamespace"] = true }), "spec.shareProcessNamespace: not allowed"},
-		"another account":       {spec(func(s object) { s["serviceAccountName"] = "else" }), "no TezosSigner a with inject.serviceAccountName: else"},
-		"the default account":   {spec(func(s object) { delete(s, "serviceAccountName") }), "no TezosSigner a with inject.serviceAccountName: default"},
+		"hostNetwork":               {spec(func(s object) { s["hostNetwork"] = true }), "spec.hostNetwork: not allowed"},
+		"hostPID":                   {spec(func(s object) { s["hostPID"] = true }), "spec.hostPID: not allowed"},
+		"hostIPC":                   {spec(func(s object) { s["hostIPC"] = true }), "spec.hostIPC: not allowed"},
+		"shareProcessNamespace":     {spec(func(s object) { s["shareProcessNamespace"] = true }), "spec.shareProcessNamespace: not allowed"},
+		"another account":           {spec(func(s object) { s["serviceAccountName"] = "else" }), "no TezosSigner a with inject.serviceAccountName: else"},
+		"the default account":       {spec(func(s object) { delete(s, "serviceAccountName") }), "no TezosSigner a with inject.serviceAccountName: default"},
+		"a cluster-admin's account": {spec(func(s object) { s["serviceAccountName"] = "administrator" }), "administrator"},
+		"a cluster-admin's account, no such TezosSigner": {both(func(p object) { p["metadata"].(object)["labels"].(object)[injectLabel] = "b" }, spec(func(s object) {
+			s["serviceAccountName"], s["automountServiceAccountToken"] = "administrator", false
+			s["initContainers"] = []any{object{"name": "signer", "image": "x", "restartPolicy": "Always"}}
+		}), add("volumes", object{"name": "signer-config", "configMap": object{"name": "mine"}})), "spec.serviceAccountName: administrator has all rights on signer.tezos.io"},
 		"no such TezosSigner": {func(p object) { p["metadata"].(object)["labels"].(object)[injectLabel] = "b" },
 			"no TezosSigner b with inject.serviceAccountName: tezos-baker is in the namespace bakers"},
 		"an empty label":     {func(p object) { p["metadata"].(object)["labels"].(object)[injectLabel] = "" }, "no TezosSigner  with"},
@@ -257,8 +269,13 @@ func TestALabelledPodThatWouldEndangerItsSignerIsRejected(t *testing.T) {
 		"the token's volume": {baker("volumeMounts", []any{object{"name": "signer-token", "mountPath": "/t"}}), "container baker-one: only the containers of the signer may mount"},
 		"the library's volume": {baker("volumeMounts", []any{object{"name": "library", "mountPath": "/l"}}),
 			"container baker-one: only the containers of the signer may mount its volumes (signer-config, signer-pin, signer-token, library)"},
-		"a token":                     {token(object{}), "spec.volumes: v has a token of the ServiceAccount"},
-		"a token for the API server":  {token(object{"audience": "https://kubernetes.default.svc"}), "spec.volumes: v has a token of the ServiceAccount"},
+		"a token":                      {token(object{}), "spec.volumes: v has a token of the ServiceAccount"},
+		"a token for the API server":   {token(object{"audience": "https://kubernetes.default.svc"}), "spec.volumes: v has a token of the ServiceAccount"},
+		"a token of IRSA in the baker": {token(object{"audience": "sts.amazonaws.com"}), "spec.volumes: v has a token of the ServiceAccount"},
+		"a token of IRSA for nobody else": {add("volumes", object{"name": "aws-iam-token", "projected": object{"sources": []any{
+			object{"serviceAccountToken": object{"audience": "sts.amazonaws.com", "path": "token"}}}}}), ""},
+		"a token of Pod Identity for nobody else": {add("volumes", object{"name": "eks-pod-identity-token", "projected": object{"sources": []any{
+			object{"serviceAccountToken": object{"audience": "pods.eks.amazonaws.com", "path": "token"}}}}}), ""},
 		"a certificate":               {projected(object{"podCertificate": object{"signerName": "example.com/x", "keyType": "ED25519", "credentialBundlePath": "c"}}), "spec.volumes: a certificate of the pod is the signer's"},
 		"the PIN's Secret":            {add("volumes", object{"name": "v", "secret": object{"secretName": "pin"}}), "may use the Secret pin"},
 		"the PIN's Secret, projected": {projected(object{"secret": object{"name": "pin"}}), "may use the Secret pin"},
@@ -268,6 +285,9 @@ func TestALabelledPodThatWouldEndangerItsSignerIsRejected(t *testing.T) {
 		"the PIN in an init container": {spec(func(s object) {
 			s["initContainers"].([]any)[1].(object)["envFrom"] = []any{object{"secretRef": object{"name": "pin"}}}
 		}), "may use the Secret pin"},
+		"a token in a container with a name of the signer's": {both(add("volumes", object{"name": "v", "projected": object{"sources": []any{
+			object{"serviceAccountToken": object{"path": "token"}}}}}), add("initContainers", object{"name": "signer-cloudhsm-client", "image": "x",
+			"volumeMounts": []any{object{"name": "v", "mountPath": "/v"}}})), "are names of containers that the operator adds"},
 		"the token of a mesh": {token(object{"audience": "istio-ca"}), ""},
 		"a sidecar of its own": {spec(func(s object) {
 			s["initContainers"] = []any{object{"name": "signer", "image": "x", "restartPolicy": "Always"}}

@@ -21,7 +21,7 @@ import (
 // withSidecar is a baker's pod whose template has the sidecar that the plugin prints, changed where change is given.
 func withSidecar(t *testing.T, env *operatorenv.Env, signer string, change func(sidecar object)) object {
 	t.Helper()
-	program := os.Getenv("TEZOS_SIGNER_PLUGIN")
+	program := os.Getenv("KUBECTL_TEZOS_SIGNER")
 	if program == "" {
 		program = "../../target/debug/kubectl-tezos_signer"
 	}
@@ -149,7 +149,11 @@ func TestARunningPodKeepsItsSidecar(t *testing.T) {
 			"a container for debugging may neither"},
 		"the library mounted": {"p", "ephemeralcontainers", debug(object{"name": "d", "volumeMounts": []any{object{"name": "library", "mountPath": "/p"}}}),
 			"a container for debugging may neither"},
-		"debugging the baker": {"p", "ephemeralcontainers", debug(object{"name": "d", "targetContainerName": "baker-one"}), ""},
+		"the PIN in a variable": {"p", "ephemeralcontainers", debug(object{"name": "d", "env": []any{object{"name": "PIN", "valueFrom": object{"secretKeyRef": object{"name": "pin", "key": "pin"}}}}}),
+			"a container for debugging may neither"},
+		"the PIN in all variables": {"p", "ephemeralcontainers", debug(object{"name": "d", "envFrom": []any{object{"secretRef": object{"name": "pin"}}}}), "a container for debugging may neither"},
+		"another Secret":           {"p", "ephemeralcontainers", debug(object{"name": "d", "envFrom": []any{object{"secretRef": object{"name": "other"}}}}), ""},
+		"debugging the baker":      {"p", "ephemeralcontainers", debug(object{"name": "d", "targetContainerName": "baker-one"}), ""},
 	} {
 		arguments := []string{"patch", "pod", c.pod, "--namespace", operatorenv.Namespace, "--type", "strategic", "--patch", c.patch, "--dry-run=server"}
 		if c.subresource != "" {
@@ -264,15 +268,20 @@ func TestOnOlderAPIServersTheSidecarStandsInTheTemplate(t *testing.T) {
 		change func(c object)
 		words  string
 	}{
-		"another image":      {func(c object) { c["image"] = "x" }, "its image x"},
-		"other arguments":    {func(c object) { c["args"] = []any{"serve"} }, "a container of the signer is not as the operator has published it"},
-		"a command":          {func(c object) { c["command"] = []any{"sh"} }, "a container of the signer is not as the operator has published it"},
-		"no startup probe":   {func(c object) { delete(c, "startupProbe") }, "a container of the signer is not as the operator has published it"},
-		"a privilege":        {func(c object) { c["securityContext"].(object)["readOnlyRootFilesystem"] = false }, "a container of the signer is not as the operator has published it"},
-		"a hook":             {func(c object) { c["lifecycle"] = object{"preStop": object{"exec": object{"command": []any{"x"}}}} }, "a container of the signer is not as the operator has published it"},
-		"a variable":         {func(c object) { c["env"] = append(c["env"].([]any), object{"name": "LD_PRELOAD", "value": "/x"}) }, "the environment of a container of the signer"},
-		"a variable twice":   {func(c object) { c["env"] = append(c["env"].([]any), object{"name": "POD_UID", "value": "1"}) }, "the environment of a container of the signer"},
-		"a variable missing": {func(c object) { c["env"] = c["env"].([]any)[1:] }, "the environment of a container of the signer"},
+		"another image":    {func(c object) { c["image"] = "x" }, "its image x"},
+		"other arguments":  {func(c object) { c["args"] = []any{"serve"} }, "a container of the signer is not as the operator has published it"},
+		"a command":        {func(c object) { c["command"] = []any{"sh"} }, "a container of the signer is not as the operator has published it"},
+		"no startup probe": {func(c object) { delete(c, "startupProbe") }, "a container of the signer is not as the operator has published it"},
+		"a privilege":      {func(c object) { c["securityContext"].(object)["readOnlyRootFilesystem"] = false }, "a container of the signer is not as the operator has published it"},
+		"a hook":           {func(c object) { c["lifecycle"] = object{"preStop": object{"exec": object{"command": []any{"x"}}}} }, "a container of the signer is not as the operator has published it"},
+		"a variable":       {func(c object) { c["env"] = append(c["env"].([]any), object{"name": "LD_PRELOAD", "value": "/x"}) }, "the environment of a container of the signer"},
+		"a variable twice": {func(c object) { c["env"] = append(c["env"].([]any), object{"name": "POD_UID", "value": "1"}) }, "the environment of a container of the signer"},
+		"another source": {func(c object) {
+			operatorenv.FieldOf(c["env"].([]any)[0], "valueFrom", "fieldRef").(object)["fieldPath"] = "metadata.namespace"
+		}, "the environment of a container of the signer"},
+		"a value for a source": {func(c object) { c["env"].([]any)[0] = object{"name": "POD_NAME", "value": ""} }, "the environment of a container of the signer"},
+		"a part of a mount":    {func(c object) { c["volumeMounts"].([]any)[0].(object)["subPathExpr"] = "$(POD_NAME)" }, "the volumeMounts of a container of the signer"},
+		"a variable missing":   {func(c object) { c["env"] = c["env"].([]any)[1:] }, "the environment of a container of the signer"},
 		"a mount": {func(c object) {
 			c["volumeMounts"] = append(c["volumeMounts"].([]any), object{"name": "data", "mountPath": "/opt"})
 		}, "the volumeMounts of a container of the signer"},
@@ -287,6 +296,14 @@ func TestOnOlderAPIServersTheSidecarStandsInTheTemplate(t *testing.T) {
 			t.Errorf("%s: refused with %q", what, refusal)
 		}
 	}
+	library := withSidecar(t, env, "a", nil)
+	for _, volume := range listOf(library, "spec", "volumes") {
+		if volume["name"] == "library" {
+			delete(volume, "projected")
+			volume["emptyDir"] = object{}
+		}
+	}
+	refused(t, env, "another library", library, "a volume of the signer")
 	elsewhere := withSidecar(t, env, "a", nil)
 	for _, volume := range listOf(elsewhere, "spec", "volumes") {
 		if volume["name"] == "signer-pin" {
@@ -294,6 +311,9 @@ func TestOnOlderAPIServersTheSidecarStandsInTheTemplate(t *testing.T) {
 		}
 	}
 	refused(t, env, "another PIN", elsewhere, "a volume of the signer")
+	unnamed := withSidecar(t, env, "a", nil)
+	delete(unnamed["metadata"].(object)["annotations"].(object), "signer.tezos.io/sidecar")
+	refused(t, env, "no digest", unnamed, "metadata.annotations: signer.tezos.io/sidecar and signer.tezos.io/config are not those of the pod's sidecar")
 
 	// After changes.
 	first := withSidecar(t, env, "a", nil)

@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"fmt"
-	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -22,28 +21,9 @@ func TestWhatIsMissingOrMistypedIsToldByItsName(t *testing.T) {
 
 	env.Create(env.Signer("waits", operatorenv.Service))
 	env.AwaitCreated("waits")
-	env.Await("it has pods", func() bool { return len(pods(env, "waits")) == 2 })
-	for _, pod := range pods(env, "waits") {
-		waiting := object{"name": "signer", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": object{"waiting": object{"reason": "ContainerCreating"}}}
-		env.ChangeStatus(operatorenv.Path("pods", operatorenv.Namespace, pod), func(o object) {
-			o["status"] = object{
-				"phase": "Pending", "startTime": time.Now().UTC().Format(time.RFC3339), "containerStatuses": []any{waiting},
-				"conditions": []any{object{"type": "PodScheduled", "status": "True"}, object{"type": "PodReadyToStartContainers", "status": "False"}},
-			}
-		})
-	}
+	waitForVolumes(env, "waits")
 	awaitCondition(t, env, "waits", "Ready", "False", "Starting", "are being set up (it needs Secret pin (key pin))")
-	for i, pod := range pods(env, "waits") {
-		live := env.Get(operatorenv.Path("pods", operatorenv.Namespace, pod))
-		env.Must(http.MethodPost, "/api/v1/namespaces/"+operatorenv.Namespace+"/events", object{
-			"metadata": object{"name": fmt.Sprint("said-", i), "namespace": operatorenv.Namespace},
-			"involvedObject": object{
-				"kind": "Pod", "namespace": operatorenv.Namespace, "name": pod, "uid": operatorenv.TextOf(live, "metadata", "uid"),
-			},
-			"type": "Warning", "reason": "FailedMount", "source": object{"component": "kubelet"},
-			"message": `MountVolume.SetUp failed for volume "signer-pin" : secret "pin" not found`,
-		})
-	}
+	sayNotMounted(env, "waits", "said", `secret "pin" not found`)
 	took := awaitCondition(t, env, "waits", "Ready", "False", "NoAnswer", `secret "pin" not found (volume signer-pin needs Secret pin (key pin)); create what is missing`)
 	if took > 35*time.Second { // a reconcile of what is not Ready comes 30 s after the last one at the latest
 		t.Errorf("it took %v", took)

@@ -28,6 +28,7 @@ use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use tezos_signer_core::record::RECORDS_NAMESPACE;
 
@@ -110,6 +111,19 @@ impl<'a> Cluster<'a> {
             return Ok(None);
         }
         read(&self.records_api(), &name).await
+    }
+
+    /// The ServiceAccounts that have the rights on the records as the API server has them, and not by `binding`. The API server is not asked if the
+    /// cache knows that `binding` is what it has.
+    pub async fn former_accounts(&self, binding: &RoleBinding) -> Result<BTreeSet<String>, ApplyError> {
+        let desired = Desired::new(binding)?;
+        if self.objects.is_up_to_date(&self.of, &ObjectId::new::<RoleBinding>(&desired.name), &desired.digest) {
+            return Ok(BTreeSet::new());
+        }
+        let live: Option<RoleBinding> = read(&self.records_api(), &desired.name).await?;
+        let present: BTreeSet<&String> = binding.subjects.iter().flatten().map(|subject| &subject.name).collect();
+        let subjects = live.and_then(|live| live.subjects).unwrap_or_default();
+        Ok(subjects.into_iter().map(|subject| subject.name).filter(|name| !present.contains(name)).collect())
     }
 
     /// Why no client reaches the signers by their Service, if it is missing or its selector was changed.

@@ -26,7 +26,7 @@ use crate::names;
 use crate::open_deployment::OpenDeployment;
 use crate::validate::{Valid, Workload};
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource as _;
 use std::collections::BTreeSet;
@@ -74,6 +74,14 @@ impl Objects {
             && let Some(rule) = self.role.rules.iter_mut().flatten().next()
         {
             rule.resource_names.get_or_insert_default().extend(records.iter().cloned());
+        }
+    }
+
+    /// Keeps the rights of `accounts`, which the user's pods need that were created before the TezosSigner named another account.
+    pub fn keep_accounts<'a>(&mut self, accounts: impl Iterator<Item = &'a String>) {
+        let subjects = self.role_binding.subjects.get_or_insert_default();
+        if let Some(present) = subjects.last().cloned() {
+            subjects.extend(accounts.map(|name| Subject { name: name.clone(), ..present.clone() }));
         }
     }
 

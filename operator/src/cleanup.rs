@@ -27,7 +27,6 @@ pub(crate) async fn cleanup(object: &Guarded, context: &Context, key: &SignerRef
     let identity = Identity::of(metadata)?;
     let cluster = Cluster::new(&context.client, &context.caches.objects, &identity);
     cluster.delete_deployment().await?;
-    cluster.delete_sidecar().await?;
     // Pods of the user's do not end because of this, and must not sign any longer.
     let pods = cluster.pods().await?;
     let pods = pods.iter().filter(|pod| !injection::is_injected(pod)).map(kube::ResourceExt::name_any);
@@ -41,6 +40,7 @@ pub(crate) async fn cleanup(object: &Guarded, context: &Context, key: &SignerRef
     let may_give_up = Timestamp::now() >= until;
     let claims = Claims::new(context.client.clone(), identity.clone());
     let done = async {
+        cluster.delete_sidecar().await?;
         cluster.delete_access().await?;
         let mut records = claims.all().await?;
         records.extend(object.0.iter().flat_map(validate::records));

@@ -16,6 +16,7 @@ use crate::dry_run::{self, DryRunError};
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::metrics::Metrics;
+use crate::observation::injection;
 use crate::report::{Report, SignerError};
 use crate::scope::Scope;
 use crate::status::{self, PipelineOutcome};
@@ -220,6 +221,14 @@ async fn pipeline(
     let live_sidecar = if is_inject { cluster.live_sidecar().await? } else { None };
     let image = image::image(&valid, remembered, live.as_ref(), &context.caches.pods.of(&key), &context.default_image);
     let mut built = build::build(valid, image);
+    if is_inject {
+        // A pod with the ServiceAccount from before signs on until its user replaces it. Its account has the right already: it gets none by a label.
+        let former = cluster.former_accounts(&built.objects.role_binding).await?;
+        if !former.is_empty() {
+            let used = injection::accounts(&cluster.pods().await?);
+            built.objects.keep_accounts(former.intersection(&used));
+        }
+    }
     if let Some(live) = &live_sidecar {
         // INVARIANT O8: A pod with the sidecar from before runs until its user replaces it, with the keys that were removed from the spec.
         let former = validate::former_records(signer);
@@ -246,12 +255,17 @@ async fn pipeline(
     };
 
     let (records, config) = (applied.claimed().records(), applied.claimed().built().objects.config.name_any());
-    cluster.delete_old_configs(&applied.claimed().built().objects.configs()).await?;
-    if claim::has_former(records, remembered) {
+    let configs = applied.claimed().built().objects.configs();
+    cluster.delete_old_configs(&configs).await?;
+    // Where the sidecar stands in the pod template, a pod may still be created with the one before, which needs the records of its keys.
+    if claim::has_former(records, remembered)
+        && (configs.iter().all(|name| *name == config) || injection::injects(&context.client).await)
+    {
         claim::release_former(&claims, records, remembered, &config, &cluster.pods().await?).await?;
     }
     let pods = context.caches.pods.of(&key);
-    let (observed, image) = observe::observe(applied, &cluster, &context.client, &context.http, &pods).await?;
+    let (observed, image) =
+        Box::pin(observe::observe(applied, &cluster, &context.client, &context.http, &pods)).await?;
     let requeue_soon = lease_handover::hand_over(&claims, &observed.records, &observed.observation, &pods).await?;
     Ok(PipelineOutcome::Applied {
         observed,

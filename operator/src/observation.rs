@@ -178,7 +178,8 @@ impl Shape {
 /// Observes the pods of the Deployment: all of them, or a baker's newest that is not terminating, else its newest. `failure` is why the
 /// Deployment cannot make more pods, if it cannot.
 pub async fn observe_pods(http: &reqwest::Client, shape: Shape, failure: Option<String>, pods: &[Pod]) -> Observation {
-    let made = pods.iter().filter(|pod| is_made_by_deployment(pod));
+    // Pods of a Deployment of the user's may still have the sidecar of `spec.inject` that was there before.
+    let made = pods.iter().filter(|pod| is_made_by_deployment(pod) && !injection::is_injected(pod));
     match shape {
         Shape::Baker => {
             let newest = made.max_by_key(|pod| (pod.metadata.deletion_timestamp.is_none(), pod.creation_timestamp()));

@@ -71,7 +71,9 @@ pub(crate) async fn observe(
         image.runs_well();
     }
     let mut failure = deployment.as_ref().and_then(observation::replica_failure);
-    let sidecars = sidecar.as_ref().map(|sidecar| SidecarVersions::of(pods, &sidecar.sidecar.digest));
+    let sidecars = sidecar
+        .as_ref()
+        .map(|sidecar| SidecarVersions::of(pods, &sidecar.sidecar.digest, &sidecar.service_account_name));
     if let Some(sidecar) = &sidecar
         && sidecars.as_ref().is_some_and(|versions| *versions == SidecarVersions::default())
     {

@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::names;
+use crate::observation::injection::SidecarVersions;
 use crate::observation::{self, Shape};
 use crate::observe::Observed;
 use crate::report::Report;
@@ -87,16 +88,13 @@ async fn observe(
         Shape::Baker | Shape::Service { .. } => failure(live.as_ref()),
     };
     let pods = context.caches.pods.of(key);
+    let sidecar = if shape == Shape::Inject { cluster.live_sidecar().await? } else { None };
+    let sidecars =
+        sidecar.map(|live| SidecarVersions::of(&pods, &live.spec.sidecar.digest, &live.spec.service_account_name));
     let mut observation = observation::observe_pods(&context.http, shape, failure.clone(), &pods).await;
     observation::observe_volumes(&cluster.api(), &pods, &mut observation).await;
-    let observed = Observed {
-        records: read,
-        pods: observation::names_by_uid(&pods),
-        observation,
-        failure,
-        dal: None,
-        sidecars: None,
-    };
+    let observed =
+        Observed { records: read, pods: observation::names_by_uid(&pods), observation, failure, dal: None, sidecars };
     Ok(PausedObservation::Signers { observed, unreachable })
 }
 

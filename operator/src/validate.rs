@@ -12,7 +12,7 @@ mod template;
 
 pub use baker::{Baker, OctezBaker};
 pub use inject::Inject;
-pub use keystore::{AwsKms, CloudHsmClient, ClusterAddress, Keystore, Library, MountedLibrary, Pkcs11};
+pub use keystore::{AwsKms, CloudHsmClient, ClusterAddress, Keystore, Library, MountedLibrary, Pin, PinVolume, Pkcs11};
 pub use placement::Placement;
 pub use pod::PodAdditions;
 pub use service::{Authorities, AuthoritiesSource, DEFAULT_REPLICAS, ServiceCertificate, ServiceWorkload};

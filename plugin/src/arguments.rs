@@ -148,7 +148,9 @@ async fn run_command(Arguments { command, connection, output }: Arguments) -> Re
         Command::Status(arguments) => status::run(&connection.connect().await?, &arguments, output).await?,
         Command::Suspend(arguments) => suspend::run(&connection, &arguments, true, output).await?,
         Command::Resume(arguments) => suspend::run(&connection, &arguments, false, output).await?,
-        Command::Watermarks(arguments) => watermarks::run(&connection.connect().await?, &arguments, output).await?,
+        Command::Watermarks(arguments) => {
+            Box::pin(watermarks::run(&connection.connect().await?, &arguments, output)).await?;
+        }
         Command::Check(arguments) => check::run(&connection.connect().await?, &arguments, output).await?,
         Command::Explain(arguments) => explain::run(&connection, &arguments, output).await?,
         Command::Rotate(arguments) => rotate::run(&connection.connect().await?, &arguments, output).await?,

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -53,7 +54,7 @@ type Bench struct {
 	tz3, tz2 []*key
 	// The directories of records that were initialised, with the keys that have a record there.
 	initialised map[string]bool
-	started     int
+	started     atomic.Int64
 }
 
 // section is a part of the table.

@@ -4,8 +4,10 @@ package measure
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"signer.tezos.io/e2e/performance"
@@ -13,7 +15,8 @@ import (
 
 const (
 	lease          = 3 // seconds, the shortest there is
-	failovers      = 2 // of each kind, a round
+	failovers      = 2 // of each kind, a round and pair
+	pairs          = 5 // at the same time, each with a key of its own
 	retryPeriod    = 5 * time.Millisecond
 	failoverWithin = 30 * time.Second
 )
@@ -26,13 +29,20 @@ func failover(b *Bench, ctx context.Context, c *collector) error {
 		return err
 	}
 	defer p.Close()
-	by := b.tz3[1]
-	if err := b.makeRecords(ctx, p, []*key{by}); err != nil {
+	keys := b.tz3[1 : 1+pairs]
+	if err := b.makeRecords(ctx, p, keys); err != nil {
 		return err
 	}
-	pair := &pair{bench: b, plane: p, key: by, voter: newVoter(by)}
-	defer pair.kill()
-	if err := pair.fill(ctx); err != nil {
+	var all []*pair
+	defer func() {
+		for _, one := range all {
+			one.kill()
+		}
+	}()
+	for i, by := range keys {
+		all = append(all, &pair{bench: b, plane: p, number: i, key: by, voter: newVoter(by)})
+	}
+	if err := together(all, func(one *pair) error { return one.fill(ctx) }); err != nil {
 		return err
 	}
 	n := failovers
@@ -41,15 +51,22 @@ func failover(b *Bench, ctx context.Context, c *collector) error {
 	}
 	for round := range b.Rounds {
 		for range n {
-			took, err := pair.replace(ctx, (*signer).terminate)
-			if err != nil {
-				return err
+			for _, kind := range []struct {
+				row *performance.Row
+				end func(*signer) error
+			}{{planned, (*signer).terminate}, {killed, func(s *signer) error { s.kill(); return nil }}} {
+				var took [pairs]time.Duration
+				err := together(all, func(one *pair) (err error) {
+					took[one.number], err = one.replace(ctx, kind.end)
+					return err
+				})
+				if err != nil {
+					return err
+				}
+				for _, one := range took {
+					add(kind.row, one.Seconds(), 0)
+				}
 			}
-			add(planned, took.Seconds(), 0)
-			if took, err = pair.replace(ctx, func(s *signer) error { s.kill(); return nil }); err != nil {
-				return err
-			}
-			add(killed, took.Seconds(), 0)
 		}
 		b.say("  round %d: planned %.3f s, killed %.2f s", round+1, planned.Subject().Median, killed.Subject().Median)
 	}
@@ -59,10 +76,22 @@ func failover(b *Bench, ctx context.Context, c *collector) error {
 	return nil
 }
 
+// together does something with all pairs at the same time.
+func together(all []*pair, do func(*pair) error) error {
+	failed := make([]error, len(all))
+	var group sync.WaitGroup
+	for i, one := range all {
+		group.Go(func() { failed[i] = do(one) })
+	}
+	group.Wait()
+	return errors.Join(failed...)
+}
+
 // pair is two signers; the first one holds the record.
 type pair struct {
 	bench   *Bench
 	plane   *plane
+	number  int
 	key     *key
 	voter   *voter
 	names   [2]string
@@ -77,7 +106,7 @@ func (p *pair) fill(ctx context.Context) error {
 			continue
 		}
 		p.started++
-		name := fmt.Sprint("replica-", p.started)
+		name := fmt.Sprintf("replica-%d-%d", p.number, p.started)
 		s, err := p.bench.start(ctx, p.bench.onPlane(p.plane, name, []*key{p.key}, lease))
 		if err != nil {
 			return err

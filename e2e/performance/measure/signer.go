@@ -66,8 +66,8 @@ func (b *Bench) start(ctx context.Context, wanted setup) (*signer, error) {
 
 // launch does not wait.
 func (b *Bench) launch(ctx context.Context, wanted setup) (*signer, error) {
-	b.started++
-	name := filepath.Join(b.work, fmt.Sprint("signer-", b.started))
+	number := b.started.Add(1)
+	name := filepath.Join(b.work, fmt.Sprint("signer-", number))
 	reserved, err := ports.Reserve(2)
 	if err != nil {
 		return nil, err

@@ -35,6 +35,11 @@ pub(super) fn metadata_map(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "maxProperties": 32, "additionalProperties": {"type": "string", "maxLength": 4096}})
 }
 
+/// Attributes of a volume, for its CSI driver.
+pub(super) fn volume_attributes(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "maxProperties": 32, "additionalProperties": {"type": "string", "maxLength": 4096}})
+}
+
 /// Resource quantities such as `50m`, `64Mi` and `1`. The API server parses them in the operator's dry run of the Deployment.
 pub(super) fn quantities(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "maxProperties": 16, "additionalProperties": {"x-kubernetes-int-or-string": true}})

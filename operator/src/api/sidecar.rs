@@ -20,7 +20,6 @@ use serde_json::Value;
     namespaced,
     derive = "PartialEq",
     doc = "A TezosSignerSidecar is the signer of a TezosSigner with spec.inject, as admission policies add it to the pods of a baker. The operator writes it; its name is NAMESPACE.NAME of the TezosSigner.",
-    printcolumn(name = "Service Account", type_ = "string", json_path = ".spec.serviceAccountName"),
     printcolumn(name = "Digest", type_ = "string", json_path = ".spec.sidecar.digest"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]

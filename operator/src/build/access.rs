@@ -64,7 +64,8 @@ pub(super) fn sidecar_rule(sidecar: &TezosSignerSidecar) -> PolicyRule {
 
 pub(super) fn role_binding(signer: &Valid) -> RoleBinding {
     let Valid { identity, workload, .. } = signer;
-    // With inject, this account does not exist. Its name stays here because the policies identify the signer's configuration by it.
+    // With inject no pod has this account, and it exists only if the workload was another one before. Its name stays here because the policies
+    // identify the signer's configuration by it.
     let mut accounts = vec![names::service_account(identity)];
     if let Workload::Inject(inject) = workload {
         accounts.push(inject.service_account.clone());

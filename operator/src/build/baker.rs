@@ -44,7 +44,8 @@ pub(super) fn sidecar(signer: &Valid, inject: &Inject, image: &str, config_map: 
         image_pull_secrets: signer.placement.image_pull_secrets.iter().map(|name| json!({"name": name})).collect(),
         without_aws: keystore::objects(&signer.keystore).without_aws().iter().map(|&name| name.to_owned()).collect(),
     };
-    sidecar.digest = Digest::of(json(&sidecar).to_string().as_bytes()).to_string()[..16].to_owned();
+    let digest = Digest::of(json(&sidecar).to_string().as_bytes()).to_string();
+    digest[..16].clone_into(&mut sidecar.digest);
     let spec = TezosSignerSidecarSpec {
         service_account_name: inject.service_account.clone(),
         sidecar,

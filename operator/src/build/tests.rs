@@ -3,7 +3,7 @@
 
 use super::json::json;
 use super::*;
-use crate::validate::tests::{example, octez_example, service_example, tz4_example};
+use crate::validate::tests::{example, kms_example, octez_example, service_example, tz4_example};
 use crate::validate::validate;
 use k8s_openapi::api::core::v1::{PodSpec, PodTemplateSpec};
 use serde::Serialize;
@@ -49,6 +49,14 @@ fn the_example_becomes_these_objects() {
 fn the_example_of_an_octez_baker_becomes_this_pod() {
     let objects = objects(&validate(&octez_example()).unwrap(), "registry.example/tezos-signer:0.1.0");
     is_as_in(&text(&objects.deployment.spec["template"]), "golden-octez.yaml");
+}
+
+#[test]
+fn the_examples_of_sealed_keys_and_of_aws_kms_become_these_pods() {
+    for (example, file) in [(tz4_example(), "golden-tz4.yaml"), (kms_example(), "golden-kms.yaml")] {
+        let objects = objects(&validate(&example).unwrap(), "registry.example/tezos-signer:0.1.0");
+        is_as_in(&text(&objects.deployment.spec["template"]), file);
+    }
 }
 
 /// With what it is not told.
@@ -396,4 +404,5 @@ fn names_fit_and_do_not_meet() {
 }
 
 mod effects;
+mod eks;
 mod inject;

@@ -3,6 +3,7 @@
 use crate::names;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Client, ResourceExt as _};
+use std::collections::BTreeSet;
 
 /// The pods with a sidecar of a TezosSigner, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,18 +12,37 @@ pub struct SidecarVersions {
     pub current: Vec<String>,
     /// Those with an older one.
     pub old: Vec<String>,
+    /// Those with another ServiceAccount than the TezosSigner names now.
+    pub of_another_account: Vec<String>,
 }
 
 impl SidecarVersions {
-    /// The versions in `pods`, where `digest` identifies the present sidecar.
-    pub(crate) fn of(pods: &[Pod], digest: &str) -> Self {
+    /// The versions in `pods`, where `digest` identifies the present sidecar, and `account` is the ServiceAccount that the pods must have.
+    pub(crate) fn of(pods: &[Pod], digest: &str, account: &str) -> Self {
         let mut versions = Self::default();
-        for pod in pods.iter().filter(|pod| is_injected(pod) && pod.metadata.deletion_timestamp.is_none()) {
-            let list = if has_sidecar(pod, digest) { &mut versions.current } else { &mut versions.old };
+        let stays = |pod: &Pod| pod.metadata.deletion_timestamp.is_none() && !super::is_over(pod);
+        for pod in pods.iter().filter(|pod| is_injected(pod) && stays(pod)) {
+            let list = if account_of(pod).is_some_and(|of_pod| of_pod != account) {
+                &mut versions.of_another_account
+            } else if has_sidecar(pod, digest) {
+                &mut versions.current
+            } else {
+                &mut versions.old
+            };
             list.push(pod.name_any());
         }
         versions
     }
+}
+
+fn account_of(pod: &Pod) -> Option<&str> {
+    pod.spec.as_ref()?.service_account_name.as_deref()
+}
+
+/// The ServiceAccounts of the pods with a sidecar.
+pub(crate) fn accounts(pods: &[Pod]) -> BTreeSet<String> {
+    let injected = pods.iter().filter(|pod| is_injected(pod) && !super::is_over(pod));
+    injected.filter_map(account_of).map(str::to_owned).collect()
 }
 
 /// Whether `pod` asks for a sidecar, and therefore has one: the admission policies reject it otherwise.
@@ -52,7 +72,7 @@ pub(crate) async fn advice(client: &Client, name: &str, service_account: &str) -
 }
 
 /// Whether the API server has policies that change objects. True if it does not say.
-async fn injects(client: &Client) -> bool {
+pub(crate) async fn injects(client: &Client) -> bool {
     match client.list_api_group_resources("admissionregistration.k8s.io/v1").await {
         Ok(list) => list.resources.iter().any(|resource| resource.name == "mutatingadmissionpolicies"),
         Err(error) => {
@@ -72,10 +92,21 @@ mod tests {
         let pod = |name: &str, label: &str, digest: &str| -> Pod {
             let metadata =
                 json!({"name": name, "labels": {label: "s"}, "annotations": {"signer.tezos.io/sidecar": digest}});
-            serde_json::from_value(json!({"metadata": metadata})).unwrap()
+            let spec = json!({"containers": [], "serviceAccountName": if name == "d" { "y" } else { "x" }});
+            serde_json::from_value(json!({"metadata": metadata, "spec": spec})).unwrap()
         };
-        let pods = [pod("a", names::INJECT_LABEL, "1"), pod("b", names::INJECT_LABEL, "2"), pod("c", "app", "2")];
-        let versions = SidecarVersions::of(&pods, "2");
-        assert_eq!(versions, SidecarVersions { current: vec!["b".to_owned()], old: vec!["a".to_owned()] });
+        let mut over = pod("e", names::INJECT_LABEL, "1");
+        over.status = Some(serde_json::from_value(json!({"phase": "Failed"})).unwrap());
+        let pods = [
+            pod("a", names::INJECT_LABEL, "1"),
+            pod("b", names::INJECT_LABEL, "2"),
+            pod("c", "app", "2"),
+            pod("d", names::INJECT_LABEL, "2"),
+            over,
+        ];
+        let is = |name: &str| vec![name.to_owned()];
+        let expected = SidecarVersions { current: is("b"), old: is("a"), of_another_account: is("d") };
+        assert_eq!(SidecarVersions::of(&pods, "2", "x"), expected);
+        assert_eq!(accounts(&pods[3..]).into_iter().collect::<Vec<_>>(), is("y"));
     }
 }

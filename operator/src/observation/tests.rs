@@ -206,6 +206,96 @@ fn an_object_that_is_missing_is_said_as_soon_as_the_kubelet_says_it() {
     assert_eq!(observation, Observation::Baker(expected, None));
 }
 
+/// The kubelet's words, of 1.36, and what drivers say.
+#[test]
+fn a_driver_that_does_not_mount_is_named_with_what_to_do() {
+    let volume = |name: &str, csi: Value| json!({"name": name, "csi": csi});
+    let store = json!({"driver": "secrets-store.csi.k8s.io", "readOnly": true, "volumeAttributes": {"secretProviderClass": "baker-pin"}});
+    let other = json!({"driver": "pins.example", "nodePublishSecretRef": {"name": "login"}});
+    let pod = json!({
+        "metadata": {"name": "p", "namespace": "bakers"},
+        "spec": {
+            "containers": [], "nodeName": "node-1", "serviceAccountName": "baker-one-signer",
+            "volumes": [volume("signer-pin", store), volume("other", other)],
+        },
+        "status": {"startTime": "2026-11-23T08:00:00Z"},
+    });
+    let pod: Pod = serde_json::from_value(pod).unwrap();
+    let said = |volume: &str, why: &str| {
+        let message = format!("MountVolume.SetUp failed for volume \"{volume}\" : {why}");
+        let event = json!({"metadata": {}, "involvedObject": {}, "reason": "FailedMount", "message": message});
+        let said = volumes::missing_objects(&pod, &[serde_json::from_value(event).unwrap()], Timestamp::now()).unwrap();
+        assert!(said.ends_with(", and the kubelet tries again by itself"), "{said}");
+        said
+    };
+    let driver = "the CSI driver secrets-store.csi.k8s.io (secretProviderClass baker-pin) does not mount the volume signer-pin: ";
+    let mount_of = "rpc error: code = Unknown desc = failed to mount secrets store objects for pod bakers/p, err: ";
+    for (why, remedy) in [
+        (
+            "kubernetes.io/csi: mounter.SetUpAt failed to get CSI client: driver name secrets-store.csi.k8s.io not found in the list of \
+             registered CSI drivers"
+                .to_owned(),
+            "install secrets-store.csi.k8s.io, or see why its pod on the node node-1 is not ready",
+        ),
+        (
+            "kubernetes.io/csi: mounter.SetupAt failed to check volume lifecycle mode: volume mode \"Ephemeral\" not supported by driver \
+             secrets-store.csi.k8s.io (no CSIDriver object)"
+                .to_owned(),
+            "the CSIDriver object secrets-store.csi.k8s.io must exist and list Ephemeral in volumeLifecycleModes",
+        ),
+        (
+            "rpc error: code = Unknown desc = failed to get secretproviderclass bakers/baker-pin, error: \
+             SecretProviderClass.secrets-store.csi.x-k8s.io \"baker-pin\" not found"
+                .to_owned(),
+            "create the SecretProviderClass baker-pin in the namespace bakers, or correct its name",
+        ),
+        (
+            format!("{mount_of}rpc error: code = Unknown desc = Failed to fetch secret from all regions: baker-one-pin"),
+            "correct the SecretProviderClass baker-pin, or what the ServiceAccount baker-one-signer may read in its provider",
+        ),
+        (
+            format!(
+                "{mount_of}rpc error: code = Unknown desc = eu-west-1: serviceaccounts \"baker-one-signer\" is forbidden: \
+                 ValidatingAdmissionPolicy 'tezos-signer-tokens' with binding 'tezos-signer-tokens' denied request: only the kubelet …"
+            ),
+            "the provider gets no token of the ServiceAccount baker-one-signer: name the provider's ServiceAccount in the chart's value \
+             podPolicy.tokenRequesters",
+        ),
+    ] {
+        let said = said("signer-pin", &why);
+        assert!(said.starts_with(driver) && said.contains(&format!("; {remedy}, and the kubelet")), "{said}");
+        assert!(said[driver.len()..].starts_with(&why[..60]) && said.len() < 900, "{said}");
+    }
+    let no_secret = "fetching NodePublishSecretRef bakers/login failed: secrets \"login\" not found";
+    let expected = format!(
+        "the CSI driver pins.example does not mount the volume other: {no_secret}; create the Secret login, and the kubelet tries again by itself"
+    );
+    assert_eq!(said("other", no_secret), expected);
+    assert!(said("other", "rpc error: no such pin").contains("; correct volumeAttributes, or what the ServiceAccount"));
+    // What was mended a minute ago is not said again.
+    let event = |why: &str, last: &str| {
+        let message = format!("MountVolume.SetUp failed for volume \"signer-pin\" : {why}");
+        let event = json!({"metadata": {}, "involvedObject": {}, "reason": "FailedMount", "message": message, "lastTimestamp": last});
+        serde_json::from_value(event).unwrap()
+    };
+    let combined: Event = serde_json::from_value(json!({
+        "metadata": {}, "involvedObject": {}, "reason": "FailedMount", "lastTimestamp": "2026-11-23T08:01:30Z",
+        "message": "(combined from similar events): MountVolume.SetUp failed for volume \"signer-pin\" : the eleventh",
+    }))
+    .unwrap();
+    let said = volumes::missing_objects(&pod, &[combined], "2026-11-23T08:02:00Z".parse().unwrap()).unwrap();
+    assert!(said.contains("signer-pin: the eleventh; "), "{said}");
+    let events = [event("the second", "2026-11-23T08:01:00Z"), event("the first", "2026-11-23T08:00:00Z")];
+    let said = volumes::missing_objects(&pod, &events, "2026-11-23T08:02:00Z".parse().unwrap()).unwrap();
+    assert!(said.contains("the second") && !said.contains("the first"), "{said}");
+    // Before the kubelet says anything.
+    let (_, waits) = volumes::waiting_for(&pod, Timestamp::now());
+    assert!(
+        waits.contains("CSI driver secrets-store.csi.k8s.io (secretProviderClass baker-pin), CSI driver pins.example"),
+        "{waits}"
+    );
+}
+
 /// A message that fills a screen hides the sentence.
 #[test]
 fn of_many_keys_three_are_named_and_the_others_counted() {

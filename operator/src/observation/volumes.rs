@@ -2,18 +2,23 @@
 //! operator cannot see which object is missing, because it has no rights on Secrets. The kubelet says it, in an event of the pod. Until
 //! there is one, the operator names all that the volumes need.
 
+mod csi;
+
 use super::container_state::waits_because;
 use crate::{message, names};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ConfigMapProjection, Event, KeyToPath, Pod, SecretProjection, Volume};
 use kube::ResourceExt as _;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// How long this counts as starting. To attach a disk may take as long.
 const STARTUP_TIME: SignedDuration = SignedDuration::from_mins(1);
 
 /// How long an event counts: the kubelet repeats it at least every five minutes while the object is missing.
 const EVENT_AGE: SignedDuration = SignedDuration::from_mins(6);
+
+/// What the kubelet puts before the newest message after ten different ones, such as those with an id of AWS' request.
+const COMBINED: &str = "(combined from similar events): ";
 
 /// Whether a node has accepted the pod and has not set up its volumes and network yet.
 pub fn waits_for_volumes(pod: &Pod) -> bool {
@@ -45,28 +50,42 @@ pub(super) fn waiting_for(pod: &Pod, now: Timestamp) -> (bool, String) {
     (false, reason)
 }
 
-/// What the kubelet says in its `events` of `pod` about objects and keys that do not exist. `None` for all else, such as a disk that is
-/// still being attached, which needs only time.
+/// What the kubelet says in its `events` of `pod` about objects and keys that do not exist, and whatever it says about a volume of a CSI
+/// driver. `None` for all else, such as a disk that is still being attached, which needs only time.
 pub(super) fn missing_objects(pod: &Pod, events: &[Event], now: Timestamp) -> Option<String> {
     let is_current = |event: &&Event| {
         event.reason.as_deref() == Some("FailedMount")
             && event.last_timestamp.as_ref().is_none_or(|last| now.duration_since(last.0) < EVENT_AGE)
     };
     let volumes = || pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-    let missing = events.iter().filter(is_current).filter_map(|event| {
-        let message = event.message.as_deref()?.strip_prefix("MountVolume.SetUp failed for volume \"")?;
-        let (name, why) = message.split_once("\" : ")?;
-        let is_missing = ["not found", "non-existent"].iter().any(|words| why.contains(words));
-        // Whole objects are named by the kubelet, and of a key that is missing only the key.
-        let needed = message::list(volumes().filter(|volume| volume.name == name).flat_map(needs));
-        let needed = if needed.is_empty() { needed } else { format!(" needs {needed}") };
-        is_missing.then(|| format!("{} (volume {name}{needed})", message::excerpt(why)))
-    });
-    // Events of several volumes take turns in being the newest. The sentence must not.
-    let missing: BTreeSet<String> = missing.collect();
-    (!missing.is_empty()).then(|| {
-        format!("{}; create what is missing, and the kubelet tries again by itself", message::list_by("; ", missing))
-    })
+    // The newest words about each volume: another reason is no reason any more. And events of several volumes take turns in being the newest,
+    // which the sentence must not.
+    let mut missing = BTreeMap::new();
+    for event in events.iter().filter(is_current) {
+        let message = event.message.as_deref().unwrap_or_default();
+        let message = message.strip_prefix(COMBINED).unwrap_or(message);
+        let Some(message) = message.strip_prefix("MountVolume.SetUp failed for volume \"") else { continue };
+        let Some((name, why)) = message.split_once("\" : ") else { continue };
+        let volume = volumes().find(|volume| volume.name == name);
+        let sentence = match volume.and_then(|volume| volume.csi.as_ref()) {
+            Some(csi) => csi::not_mounted(pod, name, csi, why),
+            None if ["not found", "non-existent"].iter().any(|words| why.contains(words)) => {
+                // Whole objects are named by the kubelet, and of a key that is missing only the key.
+                let needed = message::list(volume.into_iter().flat_map(needs));
+                let needed = if needed.is_empty() { needed } else { format!(" needs {needed}") };
+                format!("{} (volume {name}{needed}); create what is missing", message::excerpt(why))
+            }
+            None => continue,
+        };
+        let at = event.last_timestamp.as_ref().map(|last| last.0);
+        let newest = missing.entry(name).or_insert_with(|| (at, sentence.clone()));
+        if newest.0 <= at {
+            *newest = (at, sentence);
+        }
+    }
+    let sentences = missing.into_values().map(|(_, sentence)| sentence);
+    let sentences = message::list_by("; ", sentences);
+    (!sentences.is_empty()).then(|| format!("{sentences}, and the kubelet tries again by itself"))
 }
 
 /// The objects that the volume needs, with the keys that they must have.
@@ -82,6 +101,7 @@ fn needs(volume: &Volume) -> Vec<String> {
     if let Some(claim) = &volume.persistent_volume_claim {
         needs.push(object("PersistentVolumeClaim", &claim.claim_name, None));
     }
+    needs.extend(volume.csi.as_ref().map(|csi| format!("CSI driver {}", csi::described(csi))));
     for source in volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten()) {
         if let Some(SecretProjection { name, items, .. }) = &source.secret {
             needs.push(object("Secret", name, items.as_ref()));

@@ -1,7 +1,8 @@
 //! The status of a paused TezosSigner: the state of its signers and records, and which changes of the spec are followed during the pause.
 
 use super::{
-    ConditionDraft, HSM, PAUSED, READY, UNCLEAR_PAUSE, WATERMARK, draft, put, signing, suspension, with_records,
+    ConditionDraft, HSM, PAUSED, READY, UNCLEAR_PAUSE, WATERMARK, draft, put, sidecar, signing, suspension,
+    with_records,
 };
 use crate::api::TezosSignerStatus;
 use crate::api::annotations::{PAUSED_ANNOTATION, Pause};
@@ -15,6 +16,7 @@ const PREFIX: &str = "paused: ";
 
 /// The state of a paused TezosSigner.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one for each reconcile")]
 pub enum PausedObservation {
     /// It has no records: no objects have been created for it yet.
     Nothing,
@@ -69,7 +71,8 @@ fn drafts(observation: &PausedObservation) -> Vec<ConditionDraft> {
             let [ready, watermark, hsm] = signing(observed);
             let unreachable = unreachable.filter(|_| ready.status == "True");
             let ready = unreachable.map_or(ready, |reason| draft(READY, "False", "NoEndpoint", reason));
-            vec![ready, watermark, hsm]
+            let sidecars = observed.sidecars.as_ref().map(sidecar::current);
+            [ready, watermark, hsm].into_iter().chain(sidecars).collect()
         }
         PausedObservation::Refused(refusal) => vec![
             draft(READY, "False", refusal.reason(), refusal.to_string()),

@@ -11,7 +11,15 @@ pub(super) const NO_POD: &str = "NoPod";
 
 /// The condition for pods with these sidecars.
 pub(super) fn current(versions: &SidecarVersions) -> ConditionDraft {
-    let SidecarVersions { current, old } = versions;
+    let SidecarVersions { current, old, of_another_account } = versions;
+    if !of_another_account.is_empty() {
+        let message = format!(
+            "pod {} has another ServiceAccount than spec.inject.serviceAccountName, and signs on until it ends: set it in the pod template of \
+             the workload first. A new pod with another one is rejected",
+            message::list(of_another_account)
+        );
+        return draft(SIDECAR, "False", "AnotherAccount", message);
+    }
     if !old.is_empty() {
         let message = format!(
             "pod {} has an older sidecar, which signs as the TezosSigner said before: delete the pod (kubectl delete pod {}), and its \
@@ -37,6 +45,7 @@ mod tests {
         let versions = |current: &[&str], old: &[&str]| SidecarVersions {
             current: current.iter().map(|&name| name.to_owned()).collect(),
             old: old.iter().map(|&name| name.to_owned()).collect(),
+            of_another_account: Vec::new(),
         };
         let none = current(&versions(&[], &[]));
         assert_eq!((none.status, none.reason.as_str()), ("Unknown", "NoPod"));
@@ -44,5 +53,7 @@ mod tests {
         let old = current(&versions(&["a"], &["b", "c"]));
         assert_eq!((old.status, old.reason.as_str()), ("False", "OldSidecar"));
         assert!(old.message.contains("kubectl delete pod b c"), "{}", old.message);
+        let another = SidecarVersions { of_another_account: vec!["d".to_owned()], ..versions(&["a"], &["b"]) };
+        assert_eq!(current(&another).reason, "AnotherAccount");
     }
 }

@@ -6,7 +6,7 @@ pub(super) mod object;
 mod pkcs11;
 
 pub use aws_kms::AwsKms;
-pub use pkcs11::{CloudHsmClient, ClusterAddress, Library, MountedLibrary, Pkcs11};
+pub use pkcs11::{CloudHsmClient, ClusterAddress, Library, MountedLibrary, Pin, PinVolume, Pkcs11};
 
 use super::Invalid;
 use super::template::Reserved;

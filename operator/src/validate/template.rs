@@ -4,9 +4,11 @@
 //! of pods than this release.
 
 use super::{Invalid, placement, read};
+use crate::api::CsiVolume;
 use crate::names;
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use tezos_signer_core::config::{ADMIN_PORT, SIGNING_PORT};
 
 const TEMPLATE: &str = "spec.baker.template";
@@ -107,6 +109,16 @@ struct Volume {
     secret: Option<SecretVolume>,
     #[serde(default)]
     projected: Option<Projected>,
+    #[serde(default)]
+    csi: Option<Csi>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Csi {
+    driver: String,
+    volume_attributes: BTreeMap<String, String>,
+    node_publish_secret_ref: Option<Named>,
 }
 
 #[derive(Deserialize, Default)]
@@ -140,6 +152,8 @@ pub(super) struct Reserved<'a> {
     pub(super) secrets: Vec<&'a str>,
     /// The field of the spec that names them.
     pub(super) secrets_field: &'static str,
+    /// The CSI volume with the PIN.
+    pub(super) csi: Option<&'a CsiVolume>,
 }
 
 /// Checks the template, in which nothing that is `reserved` may be used.
@@ -237,7 +251,9 @@ fn check_volumes(volumes: &[Volume], reserved: &Reserved<'_>) -> Result<(), Inva
         }
         let whole = volume.secret.iter().map(|secret| &secret.secret_name);
         let parts = sources().filter_map(|source| source.secret.as_ref()).map(|secret| &secret.name);
-        refuse_secrets(&field, whole.chain(parts), reserved)?;
+        let of_driver = volume.csi.iter().filter_map(|csi| csi.node_publish_secret_ref.as_ref());
+        refuse_secrets(&field, whole.chain(parts).chain(of_driver.map(|secret| &secret.name)), reserved)?;
+        refuse_csi(&format!("{field}.csi"), volume.csi.as_ref(), reserved.csi)?;
     }
     Ok(())
 }
@@ -287,6 +303,23 @@ fn refuse_secrets<'a>(
             Err(Invalid::new(field, reason))
         }
     }
+}
+
+/// INVARIANT O13: As for Secrets. Which attributes say what is in a volume only its driver knows: a volume is another one if an attribute
+/// that both have differs.
+fn refuse_csi(field: &str, volume: Option<&Csi>, reserved: Option<&CsiVolume>) -> Result<(), Invalid> {
+    let (Some(volume), Some(reserved)) = (volume, reserved) else { return Ok(()) };
+    let differs =
+        |(name, value): (&String, &String)| reserved.volume_attributes.get(name).is_some_and(|own| own != value);
+    if volume.driver != reserved.driver || volume.volume_attributes.iter().any(differs) {
+        return Ok(());
+    }
+    let driver = &volume.driver;
+    let reason = format!(
+        "not allowed: only the signer's container may mount the volume of {driver} with the PIN; put the baker's secrets into another \
+         volume, with other volumeAttributes"
+    );
+    Err(Invalid::new(field, reason))
 }
 
 fn is_own(volume: &str) -> bool {

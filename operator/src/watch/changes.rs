@@ -132,7 +132,7 @@ mod tests {
         let mut due = pin!(debounced(changes, caches.clone()));
         let see = |version: &str| {
             let event = WatchEvent::Applied(account(version));
-            let (signer, object) = caches.objects.on_event(&event, |_| Some(signer("a"))).unwrap();
+            let (signer, object) = caches.objects.on_event(&event, |_| Some(signer("a"))).remove(0);
             send.unbounded_send(Change { signer, cause: Cause::Object(object), is_new: false }).unwrap();
         };
         see("7");
@@ -153,5 +153,24 @@ mod tests {
         assert_eq!(timeout(DEBOUNCE * 2, due.next()).await, Ok(Some(signer("a"))), "somebody has changed it");
         written("10");
         assert_eq!(timeout(DEBOUNCE * 2, due.next()).await, Ok(Some(signer("a"))), "somebody has changed the spec");
+    }
+
+    /// No event reports its deletion.
+    #[test]
+    fn what_was_applied_and_deleted_before_the_first_list_has_changed() {
+        let objects = crate::watch::object_cache::ObjectCache::default();
+        let id = ObjectId::new::<ServiceAccount>("a-signer");
+        objects.record_applied(
+            &signer("a"),
+            id.clone(),
+            Version::of(&account("7")),
+            Digest::of(b"d"),
+            Digest::of(b"d"),
+        );
+        let listed = || objects.on_event(&WatchEvent::<ServiceAccount>::Listed, |_| None);
+        assert_eq!(listed(), [(signer("a"), id.clone())]);
+        assert!(objects.is_changed(&signer("a"), &id));
+        objects.on_event(&WatchEvent::Applied(account("7")), |_| Some(signer("a")));
+        assert_eq!(listed(), [], "it is there");
     }
 }

@@ -83,30 +83,36 @@ impl ObjectCache {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in an event of objects of kind `K`. Returns the object, and the TezosSigner that it belongs to according to `signer_of`.
+    /// Takes in an event of objects of kind `K`. Returns the object, and the TezosSigner that it belongs to according to `signer_of`; after a
+    /// list, all that were applied and are not in it: they were deleted before the watch saw them.
     pub(crate) fn on_event<K>(
         &self,
         event: &WatchEvent<K>,
         signer_of: impl Fn(&K) -> Option<SignerRef>,
-    ) -> Option<(SignerRef, ObjectId)>
+    ) -> Vec<(SignerRef, ObjectId)>
     where
         K: Resource<DynamicType = ()>,
     {
         let mut inner = self.inner();
         match event {
             WatchEvent::Listed => {
-                inner.listed.insert(K::kind(&()));
-                None
+                let kind = K::kind(&());
+                inner.listed.insert(kind.clone());
+                let all =
+                    inner.objects.iter().flat_map(|(signer, objects)| objects.iter().map(move |known| (signer, known)));
+                let unseen =
+                    all.filter(|(_, (id, known))| id.kind == kind && known.applied.is_some() && known.seen.is_none());
+                unseen.map(|(signer, (id, _))| (signer.clone(), id.clone())).collect()
             }
             WatchEvent::Applied(object) => {
-                let signer = signer_of(object)?;
+                let Some(signer) = signer_of(object) else { return Vec::new() };
                 let id = ObjectId::new::<K>(&object.name_any());
                 let known = inner.objects.entry(signer.clone()).or_default().entry(id.clone()).or_default();
                 known.seen = Some(Version::of(object));
-                Some((signer, id))
+                vec![(signer, id)]
             }
             WatchEvent::Deleted(deleted) => {
-                let signer = deleted.signer.clone()?;
+                let Some(signer) = deleted.signer.clone() else { return Vec::new() };
                 let id = ObjectId::new::<K>(&deleted.name);
                 if let Some(objects) = inner.objects.get_mut(&signer) {
                     objects.remove(&id);
@@ -114,7 +120,7 @@ impl ObjectCache {
                         inner.objects.remove(&signer);
                     }
                 }
-                Some((signer, id))
+                vec![(signer, id)]
             }
         }
     }
@@ -156,7 +162,7 @@ impl ObjectCache {
 
     /// Whether there may be an object of kind `K` with this name: the watch has seen it or will, or has not listed all objects yet.
     ///
-    /// INVARIANT O20: The watch sees objects with the operator's labels only. Where it excludes an object, there may be one of somebody else's, so the
+    /// INVARIANT O21: The watch sees objects with the operator's labels only. Where it excludes an object, there may be one of somebody else's, so the
     /// operator creates its own and does not apply it.
     pub fn may_have<K: Resource<DynamicType = ()>>(&self, signer: &SignerRef, name: &str) -> bool {
         let inner = self.inner();

@@ -148,13 +148,9 @@ where
 {
     let caches = caches.clone();
     tracked(events(api, config, what), signer_of)
-        .filter_map(move |event| {
-            let changed = caches.objects.on_event(&event, signer_of);
-            std::future::ready(changed.map(|(signer, object)| Change {
-                signer,
-                cause: Cause::Object(object),
-                is_new: false,
-            }))
+        .flat_map(move |event| {
+            let changed = caches.objects.on_event(&event, signer_of).into_iter();
+            stream::iter(changed.map(|(signer, object)| Change { signer, cause: Cause::Object(object), is_new: false }))
         })
         .boxed()
 }

@@ -5,8 +5,10 @@
 #![allow(unreachable_pub)]
 
 mod cloud_hsm;
+mod pin;
 
 pub use cloud_hsm::*;
+pub use pin::*;
 
 use crate::api::schema::{any_objects, mechanism_number};
 use kube::KubeSchema;
@@ -116,19 +118,4 @@ impl std::fmt::Display for MechanismNumber {
             Self::Text(text) => text.fmt(f),
         }
     }
-}
-
-// The CRD shows the description of this type here, instead of that of the field.
-
-/// The PIN: a key of a Secret in the TezosSigner's namespace. It is mounted as a file into the signer's container only.
-/// For CloudHSM, it is the crypto user and its password, as `user:password`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PinSource {
-    /// The name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
-    pub secret: String,
-    /// The key in the Secret.
-    #[schemars(length(min = 1, max = 253))]
-    pub key: String,
 }

@@ -3,15 +3,15 @@
 mod cloud_hsm;
 
 use super::KeystoreObjects;
+use crate::api::CsiVolume;
 use crate::build::json::json;
 use crate::build::projection::{READABLE, item};
 use crate::names;
-use crate::validate::{Library, Pkcs11};
-use k8s_openapi::api::core::v1::{Container, SecretVolumeSource, Volume, VolumeMount};
+use crate::validate::{Library, PinVolume, Pkcs11};
+use k8s_openapi::api::core::v1::{
+    CSIVolumeSource, Container, LocalObjectReference, SecretVolumeSource, Volume, VolumeMount,
+};
 use serde_json::Value;
-
-const PIN_DIRECTORY: &str = "/run/secrets/hsm";
-const PIN_FILE_NAME: &str = "pin";
 
 impl KeystoreObjects for Pkcs11 {
     fn config_files(&self) -> Vec<(&'static str, String)> {
@@ -23,19 +23,22 @@ impl KeystoreObjects for Pkcs11 {
     }
 
     fn credentials(&self) -> Vec<(Volume, VolumeMount)> {
-        let volume = Volume {
-            name: names::pkcs11::PIN_VOLUME.to_owned(),
-            secret: Some(SecretVolumeSource {
-                secret_name: Some(self.pin.secret.clone()),
-                items: Some(vec![item(&self.pin.key, PIN_FILE_NAME)]),
-                default_mode: Some(READABLE),
-                optional: None,
-            }),
-            ..Volume::default()
-        };
+        let mut volume = Volume { name: names::pkcs11::PIN_VOLUME.to_owned(), ..Volume::default() };
+        match &self.pin.volume {
+            PinVolume::Secret(name) => {
+                volume.secret = Some(SecretVolumeSource {
+                    secret_name: Some(name.clone()),
+                    items: Some(vec![item(&self.pin.key, names::pkcs11::PIN_FILE_NAME)]),
+                    default_mode: Some(READABLE),
+                    optional: None,
+                });
+            }
+            PinVolume::Csi(csi) => volume.csi = Some(csi_source(csi)),
+        }
+        // The whole volume, because a part of it (subPath) would not follow when the PIN is replaced.
         let mount = VolumeMount {
             name: names::pkcs11::PIN_VOLUME.to_owned(),
-            mount_path: PIN_DIRECTORY.to_owned(),
+            mount_path: names::pkcs11::PIN_DIRECTORY.to_owned(),
             read_only: Some(true),
             ..VolumeMount::default()
         };
@@ -78,3 +81,19 @@ impl KeystoreObjects for Pkcs11 {
         }
     }
 }
+
+fn csi_source(csi: &CsiVolume) -> CSIVolumeSource {
+    CSIVolumeSource {
+        driver: csi.driver.clone(),
+        read_only: Some(true),
+        volume_attributes: (!csi.volume_attributes.is_empty()).then(|| csi.volume_attributes.clone()),
+        node_publish_secret_ref: csi
+            .node_publish_secret_ref
+            .as_ref()
+            .map(|secret| LocalObjectReference { name: secret.name.clone() }),
+        fs_type: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

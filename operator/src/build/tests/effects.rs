@@ -50,6 +50,7 @@ fn changes() -> Vec<(TezosSigner, &'static str, Value)> {
     let (service, octez, cloud, template) = (service_example, octez_example, cloud_hsm_example, example);
     let (tz4, kms) = (tz4_example, kms_example);
     let spread = json!([{"maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "ScheduleAnyway"}]);
+    let csi = json!({"csi": {"driver": "pins.example", "volumeAttributes": {"a": "b"}}, "key": "pin"});
     let sppk = "sppk7cXzUGMoqqa3MNc5zUZrwuqCAtmxQYcQA82f1xRyZFnzyzYUS5Z";
     vec![
         (kms(), "awsKms.credentials", json!({"secret": "other", "key": "other"})),
@@ -75,6 +76,7 @@ fn changes() -> Vec<(TezosSigner, &'static str, Value)> {
         (cloud(), "hsm.cloudHsm.exitAfterSeconds", json!(90)),
         (cloud(), "hsm.cloudHsm.logLevel", json!("error")),
         (cloud(), "hsm.cloudHsm.mutualTls", json!({"secret": "other"})),
+        (cloud(), "hsm.cloudHsm.pin", csi.clone()),
         (cloud(), "hsm.cloudHsm.pin.key", json!("other")),
         (cloud(), "hsm.cloudHsm.pin.secret", json!("other")),
         (cloud(), "hsm.cloudHsm.retryMode", json!("none")),
@@ -85,6 +87,7 @@ fn changes() -> Vec<(TezosSigner, &'static str, Value)> {
         (service(), "hsm.pkcs11.exitAfterHangSeconds", json!(20)),
         (service(), "hsm.pkcs11.exitAfterSeconds", json!(90)),
         (service(), "hsm.pkcs11.module", json!("/other.so")),
+        (service(), "hsm.pkcs11.pin", csi),
         (service(), "hsm.pkcs11.pin.key", json!("other")),
         (service(), "hsm.pkcs11.pin.secret", json!("other")),
         (service(), "hsm.pkcs11.sessions", json!(3)),

@@ -41,7 +41,7 @@ fn the_sidecar_before_is_kept_until_the_next_change() {
         let valid = with_field_of(&inject_example(), "/spec/env", env).unwrap();
         objects(&valid, "i")
     };
-    let [first, mut second, mut again, mut third] = [with("a"), with("b"), with("b"), with("c")];
+    let (first, mut second, mut again, mut third) = (with("a"), with("b"), with("b"), with("c"));
     let digest = |objects: &Objects| objects.sidecar.as_ref().unwrap().spec.sidecar.digest.clone();
     let previous = |objects: &Objects| Some(objects.sidecar.as_ref()?.spec.previous.as_ref()?.digest.clone());
     second.keep_previous(first.sidecar.as_ref().unwrap());

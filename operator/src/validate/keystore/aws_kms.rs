@@ -26,6 +26,7 @@ impl AwsKms {
             volumes_field: "spec.awsKms",
             secrets,
             secrets_field: "spec.awsKms.credentials",
+            csi: None,
         }
     }
 }

@@ -1,17 +1,20 @@
 //! `spec.hsm`: the token as the signer's configuration says it, how a key is found in it, and what its PKCS#11 library needs of the pod.
 
 mod cloud_hsm;
+mod pin;
 mod token;
 
 pub use cloud_hsm::{CloudHsmClient, ClusterAddress};
+pub use pin::{Pin, PinVolume};
 
 use super::ONE_PLACE;
-use crate::api::{HsmSpec, KeySpec, PinSource, Pkcs11Spec};
+use crate::api::{HsmSpec, KeySpec, Pkcs11Spec};
 use crate::names;
 use crate::validate::template::{self, Reserved};
 use crate::validate::{Invalid, placement, read};
 use serde::Deserialize;
 use serde_json::Value;
+use std::path::PathBuf;
 use tezos_signer_core::config::{HsmConfig, KeySelector, TokenSelector};
 
 /// A token, how to log in, and its library.
@@ -20,7 +23,7 @@ pub struct Pkcs11 {
     /// The token, as the signer's configuration says it.
     pub config: HsmConfig,
     /// Where the PIN is.
-    pub pin: PinSource,
+    pub pin: Pin,
     /// Where the library comes from.
     pub library: Library,
 }
@@ -46,9 +49,9 @@ pub struct MountedLibrary {
 }
 
 impl Pkcs11 {
-    /// What the baker may not use: the user's volumes for the library, and the Secrets for the login.
+    /// What the baker may not use: the user's volumes for the library, and the Secrets and the CSI volume for the login.
     pub(super) fn reserved(&self) -> Reserved<'_> {
-        let mut secrets = vec![self.pin.secret.as_str()];
+        let mut secrets: Vec<&str> = self.pin.secret().into_iter().collect();
         let volumes = match &self.library {
             Library::Mounted(library) => library.volumes.iter().filter_map(|volume| volume["name"].as_str()).collect(),
             Library::CloudHsm(client) => {
@@ -56,20 +59,23 @@ impl Pkcs11 {
                 Vec::new() // the operator's volumes have reserved names
             }
         };
-        Reserved { volumes, volumes_field: "spec.hsm.pkcs11.volumes", secrets, secrets_field: "spec.hsm" }
+        let csi = self.pin.csi();
+        Reserved { volumes, volumes_field: "spec.hsm.pkcs11.volumes", secrets, secrets_field: "spec.hsm", csi }
     }
 }
 
 pub(super) fn validate(spec: &HsmSpec) -> Result<Pkcs11, Invalid> {
     match (&spec.cloud_hsm, &spec.pkcs11) {
         (Some(cloud_hsm), None) => {
-            let (config, client) = cloud_hsm::validate(cloud_hsm)?;
-            Ok(Pkcs11 { config, pin: cloud_hsm.token.pin.clone(), library: Library::CloudHsm(client) })
+            let pin = pin::validate("spec.hsm.cloudHsm.pin", &cloud_hsm.token.pin)?;
+            let (config, client) = cloud_hsm::validate(cloud_hsm, pin.file())?;
+            Ok(Pkcs11 { config, pin, library: Library::CloudHsm(client) })
         }
         (None, Some(pkcs11)) => {
-            let config = config(pkcs11)?;
+            let pin = pin::validate("spec.hsm.pkcs11.pin", &pkcs11.token.pin)?;
+            let config = config(pkcs11, pin.file())?;
             let library = Library::Mounted(mounted_library(pkcs11)?);
-            Ok(Pkcs11 { config, pin: pkcs11.token.pin.clone(), library })
+            Ok(Pkcs11 { config, pin, library })
         }
         _ => Err(Invalid::new("spec.hsm", "exactly one of cloudHsm and pkcs11 is required")),
     }
@@ -88,7 +94,7 @@ pub(super) fn selector(spec: &KeySpec) -> Result<Option<KeySelector>, Invalid> {
     }
 }
 
-fn config(spec: &Pkcs11Spec) -> Result<HsmConfig, Invalid> {
+fn config(spec: &Pkcs11Spec, pin_file: PathBuf) -> Result<HsmConfig, Invalid> {
     let token = match (&spec.token.token, &spec.token.serial) {
         (Some(label), None) => TokenSelector::Label(label.clone()),
         (None, Some(serial)) => TokenSelector::Serial(serial.clone()),
@@ -97,7 +103,7 @@ fn config(spec: &Pkcs11Spec) -> Result<HsmConfig, Invalid> {
             return Err(Invalid::new("spec.hsm.pkcs11", reason));
         }
     };
-    token::config("spec.hsm.pkcs11", spec.module.clone().into(), token, &spec.token)
+    token::config("spec.hsm.pkcs11", spec.module.clone().into(), token, pin_file, &spec.token)
 }
 
 /// The name of a volume, a mount or a variable: all that is read of it.

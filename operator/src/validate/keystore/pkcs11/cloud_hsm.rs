@@ -6,6 +6,7 @@ use crate::names;
 use crate::validate::Invalid;
 use crate::validate::keystore::object;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use tezos_signer_core::cause::Cause;
 use tezos_signer_core::config::{HsmConfig, TokenSelector};
 
@@ -53,7 +54,7 @@ pub enum ClusterAddress {
     },
 }
 
-pub(super) fn validate(spec: &CloudHsmSpec) -> Result<(HsmConfig, CloudHsmClient), Invalid> {
+pub(super) fn validate(spec: &CloudHsmSpec, pin_file: PathBuf) -> Result<(HsmConfig, CloudHsmClient), Invalid> {
     let selector = match (&spec.token.token, &spec.token.serial) {
         (None, None) => TokenSelector::Label(DEFAULT_TOKEN.to_owned()),
         (Some(label), None) => TokenSelector::Label(label.clone()),
@@ -63,13 +64,11 @@ pub(super) fn validate(spec: &CloudHsmSpec) -> Result<(HsmConfig, CloudHsmClient
             return Err(Invalid::new(FIELD, reason));
         }
     };
-    let config = token::config(FIELD, names::pkcs11::CLOUD_HSM_MODULE.into(), selector, &spec.token)?;
+    let config = token::config(FIELD, names::pkcs11::CLOUD_HSM_MODULE.into(), selector, pin_file, &spec.token)?;
     let ca = &spec.customer_ca;
     object::name(&field(".customerCa.configMap"), &ca.config_map)?;
     let ca_key = ca.key.as_deref().unwrap_or(DEFAULT_CUSTOMER_CA_KEY);
     object::key(&field(".customerCa.key"), ca_key)?;
-    object::name(&field(".pin.secret"), &spec.token.pin.secret)?;
-    object::key(&field(".pin.key"), &spec.token.pin.key)?;
     if let Some(tls) = &spec.mutual_tls {
         object::name(&field(".mutualTls.secret"), &tls.secret)?;
     }

@@ -1,7 +1,6 @@
 //! The fields that both ways to a token share: how it is found, and how long it may fail.
 
 use crate::api::TokenSpec;
-use crate::names;
 use crate::validate::Invalid;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +13,7 @@ pub(super) fn config(
     field: &str,
     module: PathBuf,
     token: TokenSelector,
+    pin_file: PathBuf,
     numbers: &TokenSpec,
 ) -> Result<HsmConfig, Invalid> {
     match &token {
@@ -37,7 +37,7 @@ pub(super) fn config(
     Ok(HsmConfig {
         module,
         token,
-        pin_file: names::pkcs11::PIN_FILE.into(),
+        pin_file,
         sessions: u8::try_from(sessions).unwrap_or(DEFAULT_SESSIONS),
         exit_after: Duration::from_secs(exit_after.into()),
         exit_after_hang: Duration::from_secs(exit_after_hang.into()),

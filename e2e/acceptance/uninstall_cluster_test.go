@@ -121,11 +121,15 @@ func TestUninstalling(t *testing.T) {
 	bash(t, suite.Checkout, documentedCommands(t, "Uninstalling", 0))
 	stays := []string{
 		"customresourcedefinition.apiextensions.k8s.io/tezossigners.signer.tezos.io",
+		"customresourcedefinition.apiextensions.k8s.io/tezossignersidecars.signer.tezos.io",
+		"mutatingadmissionpolicy.admissionregistration.k8s.io/tezos-signer-inject",
+		"mutatingadmissionpolicybinding.admissionregistration.k8s.io/tezos-signer-inject",
 		"namespace/tezos-signer-records",
 		"role.rbac.authorization.k8s.io/tezos-signer-break-glass",
 		"rolebinding.rbac.authorization.k8s.io/tezos-signer-break-glass",
 	}
-	for _, policy := range []string{"records-rise", "records-stay", "records-writers", "pods", "workloads", "configurations", "tokens", "endpoints"} {
+	for _, policy := range []string{"records-rise", "records-stay", "records-writers", "pods", "workloads", "configurations", "tokens", "endpoints",
+		"injected-pods", "injected-sidecars", "injected-changes", "sidecars"} {
 		for _, kind := range []string{"validatingadmissionpolicy", "validatingadmissionpolicybinding"} {
 			stays = append(stays, kind+".admissionregistration.k8s.io/tezos-signer-"+policy)
 		}
@@ -180,18 +184,19 @@ func remainingObjects(t *testing.T) []string {
 	t.Helper()
 	const kinds = "customresourcedefinitions,namespaces,clusterroles,clusterrolebindings,roles,rolebindings,serviceaccounts,deployments,pods,jobs," +
 		"services,configmaps,secrets,networkpolicies,poddisruptionbudgets,flowschemas,prioritylevelconfigurations," +
-		"validatingadmissionpolicies,validatingadmissionpolicybindings"
+		"validatingadmissionpolicies,validatingadmissionpolicybindings,mutatingadmissionpolicies,mutatingadmissionpolicybindings"
 	text, err := suite.Cluster.Run(t.Context(), "", "get", kinds, "--all-namespaces", "--ignore-not-found", "-o", "name",
 		"-l", "app.kubernetes.io/name=tezos-signer-operator")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The definition is generated, without labels.
-	definition, err := suite.Cluster.Run(t.Context(), "", "get", "customresourcedefinition", "tezossigners.signer.tezos.io", "--ignore-not-found", "-o", "name")
+	// The definitions are generated, without labels.
+	definitions, err := suite.Cluster.Run(t.Context(), "", "get", "customresourcedefinition", "tezossigners.signer.tezos.io", "tezossignersidecars.signer.tezos.io",
+		"--ignore-not-found", "-o", "name")
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := strings.Fields(text + definition)
+	found := strings.Fields(text + definitions)
 	found = slices.DeleteFunc(found, func(object string) bool { return strings.HasPrefix(object, "pod/") }) // one that ends is not news
 	slices.Sort(found)
 	return found

@@ -57,7 +57,8 @@ func TestABakerOnALostNodeIsReplaced(t *testing.T) {
 	insideNext := clientInPod(t, signerContainer(t, next.Metadata.Name))
 	took := timeToSignature(t, insideNext, key, "block", firstLevel+2, lost, toleration+time.Minute)
 	t.Logf("it signs %s after the node was lost", took.Round(100*time.Millisecond))
-	if took > toleration+10*time.Second {
+	// It is scheduled 1.5 s after the toleration. The rest is the start of a pod, which takes 3 s alone and 9 s beside all other tests.
+	if took > toleration+20*time.Second {
 		t.Errorf("the next pod signs only %s after the node was lost", took)
 	}
 	// The other runs on, and signs no more.

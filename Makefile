@@ -219,8 +219,7 @@ cluster-test: images # The promises, on the local cluster
 .PHONY: reconcile-test
 reconcile-test: images # The operator on API servers of its own
 	$(call say,the operator on API servers of its own)
-	$(E2E) -parallel 4 -timeout 10m ./reconcile
-	$(E2E) -short -timeout 10m ./scale
+	$(E2E) -parallel 4 -short -timeout 10m ./reconcile ./scale
 
 # Of the same build as the Rust tests. What users install is static (make plugin), and no other program.
 .PHONY: plugin-test

@@ -87,6 +87,10 @@ func together(all []*pair, do func(*pair) error) error {
 	return errors.Join(failed...)
 }
 
+// starting has signers start one after another: SoftHSM2 sometimes says CKR_USER_PIN_NOT_INITIALIZED to one of several processes that open its
+// token at the same time, and a signer does not try such a login again.
+var starting sync.Mutex
+
 // pair is two signers; the first one holds the record.
 type pair struct {
 	bench   *Bench
@@ -107,7 +111,9 @@ func (p *pair) fill(ctx context.Context) error {
 		}
 		p.started++
 		name := fmt.Sprintf("replica-%d-%d", p.number, p.started)
+		starting.Lock()
 		s, err := p.bench.start(ctx, p.bench.onPlane(p.plane, name, []*key{p.key}, lease))
+		starting.Unlock()
 		if err != nil {
 			return err
 		}

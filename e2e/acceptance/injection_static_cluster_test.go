@@ -35,6 +35,16 @@ func TestASidecarInTheTemplateSigns(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.awaitCondition("Accepted", "True", "")
+	// The API server notices a little later that the policy is gone.
+	w.apply("0", true)
+	pod := strings.NewReplacer("NAME", s.Name, "IMAGE", w.player).Replace(`{apiVersion: v1, kind: Pod, metadata: {name: NAME-try, labels: {signer.tezos.io/inject: NAME}},
+  spec: {serviceAccountName: NAME, containers: [{name: baker, image: IMAGE}]}}`)
+	if err := kubectl.Await(ctx, readyTimeout, func() (bool, error) {
+		_, err := suite.Cluster.Run(ctx, pod, "create", "--dry-run=server", "-n", namespace, "-f", "-")
+		return err != nil && strings.Contains(err.Error(), "does not add the sidecar"), nil
+	}); err != nil {
+		t.Fatal(err)
+	}
 	w.apply("1", true)
 	err := kubectl.Await(ctx, readyTimeout, func() (bool, error) {
 		events, err := suite.Cluster.Run(ctx, "", "get", "events", "-n", namespace, "--field-selector", "involvedObject.name="+s.Name)
@@ -53,10 +63,10 @@ func TestASidecarInTheTemplateSigns(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.run("patch", "statefulset", s.Name, "--type", "strategic", "--patch-file", file)
-	pod := w.awaitReady(0, "")
-	if _, err := clientInPod(t, signerContainer(t, pod.Metadata.Name)).Sign(ctx, s.Keys[0].Parsed(), newBlock(t, firstLevel)); err != nil {
+	made := w.awaitReady(0, "")
+	if _, err := clientInPod(t, signerContainer(t, made.Metadata.Name)).Sign(ctx, s.Keys[0].Parsed(), newBlock(t, firstLevel)); err != nil {
 		t.Fatal(err)
 	}
-	w.checkOthersHaveNothing(pod.Metadata.Name)
-	w.awaitCondition("SidecarCurrent", "True", "pod "+pod.Metadata.Name)
+	w.checkOthersHaveNothing(made.Metadata.Name)
+	w.awaitCondition("SidecarCurrent", "True", "pod "+made.Metadata.Name)
 }

@@ -95,7 +95,7 @@ impl<'a> Cluster<'a> {
         self.ours(read(&self.api(), &name).await?)
     }
 
-    /// The same. The API server is not asked if the cache excludes it: one that the watch does not see is found when it is to be created.
+    /// The Deployment as the API server has it. The API server is not asked if the cache excludes it: one that the watch does not see is found when it is to be created.
     pub async fn seen_deployment(&self) -> Result<Option<OpenDeployment>, ApplyError> {
         if self.may_have::<OpenDeployment>(&names::deployment(self.signer)) {
             self.live_deployment().await
@@ -144,29 +144,23 @@ impl<'a> Cluster<'a> {
     /// The pods that exist now, terminating ones among them: a list and not the watch's cache, for decisions that cannot be undone.
     pub async fn pods(&self) -> Result<Vec<Pod>, ApplyError> {
         let mut all = Vec::new();
-        for selector in [names::selector_text(self.signer), names::inject_selector_text(self.signer)] {
+        for selector in names::pod_selectors(self.signer) {
             let pods = self.api::<Pod>().list(&ListParams::default().labels(&selector)).await;
             all.extend(pods.map_err(api_error::<Pod>("list", &selector))?.items);
         }
         Ok(all)
     }
 
-    /// Applies the objects of `claimed`; the Deployment last, when everything that its pods need exists.
+    /// Applies the objects of `claimed`; the Deployment, or the sidecar of the user's pods, last, when everything that the pods need exists.
     ///
-    /// A Deployment of the other workload is deleted first, with what belongs to that workload. A rolling update would not end: a
+    /// A Deployment of another workload, or its sidecar, is deleted first. A rolling update would not end: a
     /// baker's signer cannot be forwarded to, so the new pods would not become ready while it holds the records.
     pub async fn apply(&self, claimed: Claimed, live: Option<OpenDeployment>) -> Result<Applied, ApplyError> {
         let objects = &claimed.built().objects;
-        if let Some(sidecar) = &objects.sidecar {
-            self.delete_ours::<OpenDeployment>(&names::deployment(self.signer)).await?;
-            self.delete_service().await?;
-            self.ensure(&self.records_api(), &objects.role).await?;
-            self.ensure(&self.records_api(), &objects.role_binding).await?;
-            self.ensure(&self.api(), &objects.config).await?;
-            self.ensure(&self.records_api(), sidecar).await?;
-            return Ok(Applied { claimed, deployment: None });
+        match &objects.sidecar {
+            Some(_) => self.delete_ours::<OpenDeployment>(&names::deployment(self.signer)).await?,
+            None => self.delete_sidecar().await?,
         }
-        self.delete_sidecar().await?;
         let live = match live {
             Some(live) if is_of_another_workload(&live, &objects.deployment) => {
                 delete(&self.api::<OpenDeployment>(), &live.name_any()).await?;
@@ -185,6 +179,10 @@ impl<'a> Cluster<'a> {
         match &objects.service {
             Some(service) => self.ensure_service(service).await?,
             None => self.delete_service().await?,
+        }
+        if let Some(sidecar) = &objects.sidecar {
+            self.ensure(&self.records_api(), sidecar).await?;
+            return Ok(Applied { claimed, deployment: None });
         }
         let desired = Desired::new(&objects.deployment)?;
         let deployment = match live {

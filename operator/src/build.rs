@@ -24,9 +24,9 @@ use crate::identity::Identity;
 use crate::image::Image;
 use crate::names;
 use crate::open_deployment::OpenDeployment;
-use crate::validate::{Valid, Workload};
+use crate::validate::{Inject, Valid, Workload};
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding, Subject};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource as _;
 use std::collections::BTreeSet;
@@ -52,39 +52,6 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// Keeps accepting the sidecar of `live`, or the one before it if that is the present one already.
-    pub fn keep_previous(&mut self, live: &TezosSignerSidecar) {
-        let Some(sidecar) = &mut self.sidecar else { return };
-        let spec = &mut sidecar.spec;
-        spec.previous = if live.spec.sidecar.digest == spec.sidecar.digest {
-            live.spec.previous.clone()
-        } else {
-            Some(live.spec.sidecar.clone())
-        };
-        let rule = access::sidecar_rule(sidecar);
-        if let Some(present) = self.role.rules.iter_mut().flatten().find(|present| present.resources == rule.resources)
-        {
-            *present = rule;
-        }
-    }
-
-    /// Keeps the right to read and update `records`, which the user's pods with an older sidecar need to go on with their other keys.
-    pub fn keep_records(&mut self, records: &BTreeSet<String>) {
-        if self.sidecar.is_some()
-            && let Some(rule) = self.role.rules.iter_mut().flatten().next()
-        {
-            rule.resource_names.get_or_insert_default().extend(records.iter().cloned());
-        }
-    }
-
-    /// Keeps the rights of `accounts`, which the user's pods need that were created before the TezosSigner named another account.
-    pub fn keep_accounts<'a>(&mut self, accounts: impl Iterator<Item = &'a String>) {
-        let subjects = self.role_binding.subjects.get_or_insert_default();
-        if let Some(present) = subjects.last().cloned() {
-            subjects.extend(accounts.map(|name| Subject { name: name.clone(), ..present.clone() }));
-        }
-    }
-
     /// The names of the configurations that pods may start with.
     pub fn configs(&self) -> Vec<String> {
         let previous = self.sidecar.iter().filter_map(|sidecar| sidecar.spec.previous.as_ref());
@@ -103,6 +70,32 @@ pub struct Built {
     pub objects: Objects,
 }
 
+/// What the user's pods of `spec.inject` still use of earlier versions of a TezosSigner: they run until their user replaces them.
+#[derive(Debug, Default)]
+pub struct Former {
+    /// The sidecar that is published.
+    pub published: Option<TezosSignerSidecar>,
+    /// The records of keys that were removed from the spec. A signer that cannot read one of its records does not sign with its other keys.
+    pub records: BTreeSet<String>,
+    /// The ServiceAccounts of pods that were created before the TezosSigner named another one.
+    pub accounts: BTreeSet<String>,
+}
+
+impl Built {
+    /// The same, with all that is `former` still accepted. Without `spec.inject` nothing is.
+    #[must_use]
+    pub fn accepting(mut self, former: &Former) -> Self {
+        let Some(sidecar) = &mut self.objects.sidecar else { return self };
+        sidecar.spec.previous = former.published.as_ref().and_then(|published| {
+            let is_present = published.spec.sidecar.digest == sidecar.spec.sidecar.digest;
+            if is_present { published.spec.previous.clone() } else { Some(published.spec.sidecar.clone()) }
+        });
+        self.objects.role = access::role(&self.valid, &former.records, Some(sidecar));
+        self.objects.role_binding = access::role_binding(&self.valid, &former.accounts);
+        self
+    }
+}
+
 /// Builds the objects of `valid`, whose signer runs `image`.
 pub fn build(valid: Valid, image: Image) -> Built {
     let objects = objects(&valid, &image.reference);
@@ -119,12 +112,11 @@ pub fn objects(signer: &Valid, image: &str) -> Objects {
         Workload::Service(workload) => service = Some(service::objects(&signer.identity, workload)),
         Workload::Inject(inject) => sidecar = Some(baker::sidecar(signer, inject, image, &config_name)),
     }
-    let mut role = access::role(signer);
-    role.rules.get_or_insert_default().extend(sidecar.as_ref().map(access::sidecar_rule));
+    let former = Former::default();
     Objects {
         service_account: sidecar.is_none().then(|| access::service_account(signer)),
-        role,
-        role_binding: access::role_binding(signer),
+        role: access::role(signer, &former.records, sidecar.as_ref()),
+        role_binding: access::role_binding(signer, &former.accounts),
         deployment: deployment::deployment(signer, image, &config_name),
         service,
         sidecar,
@@ -132,10 +124,10 @@ pub fn objects(signer: &Valid, image: &str) -> Objects {
     }
 }
 
-/// The part of a pod template with the sidecar of `signer`; `None` without `spec.inject`.
-pub fn pod_template_of_sidecar(signer: &Valid, image: &str) -> Option<serde_json::Value> {
-    let sidecar = objects(signer, image).sidecar?;
-    Some(baker::template_of(&signer.identity, &sidecar.spec))
+/// The part of a pod template with the sidecar of `signer`, whose `spec.inject` is `inject`.
+pub fn pod_template_of_sidecar(signer: &Valid, inject: &Inject, image: &str) -> serde_json::Value {
+    let config = config::config_map(signer).metadata.name.unwrap_or_default();
+    baker::template_of(&signer.identity, &baker::sidecar(signer, inject, image, &config).spec)
 }
 
 /// Metadata of an object in the TezosSigner's namespace, which the garbage collector deletes after the TezosSigner.

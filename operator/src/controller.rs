@@ -24,8 +24,8 @@ use crate::validate::Workload;
 use crate::watch::Caches;
 use crate::watch::record_index::RecordIndex;
 use crate::{
-    build, cleanup, image, invalid_object, lease_handover, names, observation, observe, paused, requeue, take_in,
-    validate, watch,
+    build, cleanup, former, image, invalid_object, lease_handover, names, observation, observe, paused, requeue,
+    take_in, validate, watch,
 };
 use futures::StreamExt as _;
 use futures::channel::mpsc;
@@ -222,19 +222,8 @@ async fn pipeline(
     let image = image::image(&valid, remembered, live.as_ref(), &context.caches.pods.of(&key), &context.default_image);
     let mut built = build::build(valid, image);
     if is_inject {
-        // A pod with the ServiceAccount from before signs on until its user replaces it. Its account has the right already: it gets none by a label.
-        let former = cluster.former_accounts(&built.objects.role_binding).await?;
-        if !former.is_empty() {
-            let used = injection::accounts(&cluster.pods().await?);
-            built.objects.keep_accounts(former.intersection(&used));
-        }
-    }
-    if let Some(live) = &live_sidecar {
-        // INVARIANT O8: A pod with the sidecar from before runs until its user replaces it, with the keys that were removed from the spec.
-        let former = validate::former_records(signer);
-        claim::suspend(&claims, former.clone()).await?;
-        built.objects.keep_records(&former);
-        built.objects.keep_previous(live);
+        let former = former::former(signer, &built, &cluster, &claims, live_sidecar.clone()).await?;
+        built = built.accepting(&former);
     }
     if let Err(refused) = dry_run::dry_run(&cluster, &built, live.as_ref(), live_sidecar.as_ref()).await {
         return match refused {

@@ -21,6 +21,7 @@ mod context;
 pub mod controller;
 pub mod dry_run;
 pub mod error;
+mod former;
 pub mod health;
 pub mod http;
 pub mod identity;

@@ -86,14 +86,10 @@ pub fn selector(signer: &Identity) -> BTreeMap<String, String> {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
-/// The selector as text, for a query.
-pub fn selector_text(signer: &Identity) -> String {
-    selector(signer).into_iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
-}
-
-/// The selector of the pods that have asked for the sidecar of `signer`, as text.
-pub fn inject_selector_text(signer: &Identity) -> String {
-    format!("{INJECT_LABEL}={}", signer.name)
+/// The selectors, as text for queries, of the pods with a signer of `signer`: the operator's own, and those of the user's that ask for a sidecar.
+pub fn pod_selectors(signer: &Identity) -> [String; 2] {
+    let own = selector(signer).into_iter().map(|(key, value)| format!("{key}={value}"));
+    [own.collect::<Vec<_>>().join(","), format!("{INJECT_LABEL}={}", signer.name)]
 }
 
 /// The TezosSignerSidecar, in the records' namespace. Neither part has a dot, so no two TezosSigners share one.

@@ -153,7 +153,7 @@ impl Cluster {
     /// The pods of a TezosSigner.
     pub(crate) async fn pods(&self, signer: &Identity) -> Result<Vec<Pod>, PluginError> {
         let mut all = Vec::new();
-        for selector in [names::selector_text(signer), names::inject_selector_text(signer)] {
+        for selector in names::pod_selectors(signer) {
             let by = ListParams::default().labels(&selector);
             all.extend(self.list::<Pod>("pods", Some(&signer.namespace), &by).await?);
         }

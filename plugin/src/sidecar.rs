@@ -74,7 +74,7 @@ fn template(signer: &TezosSigner) -> Result<Value, PluginError> {
     let name = signer.metadata.name.as_deref().unwrap_or_default();
     let valid = validate(signer)
         .map_err(|invalid| PluginError::Argument(format!("the TezosSigner {name} is invalid: {invalid}")))?;
-    let Workload::Inject(_) = valid.workload else {
+    let Workload::Inject(inject) = &valid.workload else {
         return Err(PluginError::Argument(format!(
             "the TezosSigner {name} has no spec.inject: its operator creates the pods, so there is nothing to put into a template"
         )));
@@ -87,8 +87,7 @@ fn template(signer: &TezosSigner) -> Result<Value, PluginError> {
             "the operator has not published the sidecar of {name} yet, or not since its last change: kubectl describe tezossigner {name} says why"
         )));
     };
-    pod_template_of_sidecar(&valid, image)
-        .ok_or_else(|| PluginError::Argument(format!("the TezosSigner {name} has no sidecar")))
+    Ok(pod_template_of_sidecar(&valid, inject, image))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, ResourceExt as _};
+use std::collections::BTreeSet;
 
 pub(super) fn service_account(signer: &Valid) -> ServiceAccount {
     let annotations = signer.additions.service_account_annotations.clone();
@@ -26,30 +27,31 @@ pub(super) fn service_account(signer: &Valid) -> ServiceAccount {
     }
 }
 
-pub(super) fn role(signer: &Valid) -> Role {
+/// The rights of the pods: to their own records and to `former_records`, and to have `sidecar`.
+pub(super) fn role(signer: &Valid, former_records: &BTreeSet<String>, sidecar: Option<&TezosSignerSidecar>) -> Role {
+    let records = signer.keys.iter().map(|key| key.record_name().to_string());
+    let own = PolicyRule {
+        api_groups: Some(vec![String::new()]),
+        resources: Some(vec!["configmaps".to_owned()]),
+        resource_names: Some(records.chain(former_records.iter().cloned()).collect()),
+        verbs: ["get", "watch", "update"].map(str::to_owned).to_vec(),
+        ..PolicyRule::default()
+    };
+    let hold = PolicyRule {
+        api_groups: Some(vec![TezosSigner::group(&()).into_owned()]),
+        resources: Some(vec!["records".to_owned()]),
+        verbs: vec!["hold".to_owned()],
+        ..PolicyRule::default()
+    };
     Role {
         metadata: records_metadata(&signer.identity, names::role(&signer.identity)),
-        rules: Some(vec![
-            PolicyRule {
-                api_groups: Some(vec![String::new()]),
-                resources: Some(vec!["configmaps".to_owned()]),
-                resource_names: Some(signer.keys.iter().map(|key| key.record_name().to_string()).collect()),
-                verbs: ["get", "watch", "update"].map(str::to_owned).to_vec(),
-                ..PolicyRule::default()
-            },
-            PolicyRule {
-                api_groups: Some(vec![TezosSigner::group(&()).into_owned()]),
-                resources: Some(vec!["records".to_owned()]),
-                verbs: vec!["hold".to_owned()],
-                ..PolicyRule::default()
-            },
-        ]),
+        rules: Some([own, hold].into_iter().chain(sidecar.map(sidecar_rule)).collect()),
     }
 }
 
 /// The right to have a sidecar. A policy can check the rights of a pod's ServiceAccount, but cannot find out that an object does not exist: without
 /// this rule, a pod with a sidecar of its own would be accepted while the operator's TezosSignerSidecar is missing.
-pub(super) fn sidecar_rule(sidecar: &TezosSignerSidecar) -> PolicyRule {
+fn sidecar_rule(sidecar: &TezosSignerSidecar) -> PolicyRule {
     let name = sidecar.name_any();
     let exactly = |Sidecar { image, config, .. }: &Sidecar| format!("{name} {image} {config}");
     let sidecars = [&sidecar.spec.sidecar].into_iter().chain(&sidecar.spec.previous);
@@ -62,7 +64,8 @@ pub(super) fn sidecar_rule(sidecar: &TezosSignerSidecar) -> PolicyRule {
     }
 }
 
-pub(super) fn role_binding(signer: &Valid) -> RoleBinding {
+/// Gives these rights to the ServiceAccount of the pods, and to `former_accounts`.
+pub(super) fn role_binding(signer: &Valid, former_accounts: &BTreeSet<String>) -> RoleBinding {
     let Valid { identity, workload, .. } = signer;
     // With inject no pod has this account, and it exists only if the workload was another one before. Its name stays here because the policies
     // identify the signer's configuration by it.
@@ -70,6 +73,7 @@ pub(super) fn role_binding(signer: &Valid) -> RoleBinding {
     if let Workload::Inject(inject) = workload {
         accounts.push(inject.service_account.clone());
     }
+    accounts.extend(former_accounts.iter().cloned());
     let subject = |name: String| Subject {
         kind: "ServiceAccount".to_owned(),
         name,

@@ -1,6 +1,7 @@
 //! What `spec.inject` becomes, and that the chart's policies know the same names.
 
 use super::*;
+use crate::image::ImageSource;
 use crate::validate::tests::{inject_example, with_field_of};
 use crate::validate::{self};
 use serde_json::{Value, json};
@@ -9,6 +10,11 @@ const POLICIES: &str = include_str!("../../../../charts/tezos-signer-operator/te
 
 fn injected(signer: &crate::api::TezosSigner) -> Objects {
     objects(&validate::validate(signer).unwrap(), "registry.example/tezos-signer:0.1.0")
+}
+
+fn built_with(valid: Valid) -> Built {
+    let reference = "registry.example/tezos-signer:0.1.0".to_owned();
+    build(valid, Image { reference, source: ImageSource::Default, ran_well: None })
 }
 
 /// Whoever changes this file gives every injected pod an older sidecar than the present one.
@@ -36,19 +42,20 @@ fn the_sidecar_is_that_of_the_bakers_pod() {
 
 #[test]
 fn the_sidecar_before_is_kept_until_the_next_change() {
-    let with = |level: &str| {
+    let after = |level: &str, published: Option<&Objects>| {
         let env = json!([{"name": "RUST_LOG", "value": level}]);
         let valid = with_field_of(&inject_example(), "/spec/env", env).unwrap();
-        objects(&valid, "i")
+        let published = published.and_then(|objects| objects.sidecar.clone());
+        built_with(valid).accepting(&Former { published, ..Former::default() }).objects
     };
-    let (first, mut second, mut again, mut third) = (with("a"), with("b"), with("b"), with("c"));
+    let first = after("a", None);
+    let second = after("b", Some(&first));
+    let again = after("b", Some(&second));
+    let third = after("c", Some(&again));
     let digest = |objects: &Objects| objects.sidecar.as_ref().unwrap().spec.sidecar.digest.clone();
     let previous = |objects: &Objects| Some(objects.sidecar.as_ref()?.spec.previous.as_ref()?.digest.clone());
-    second.keep_previous(first.sidecar.as_ref().unwrap());
     assert_eq!(previous(&second), Some(digest(&first)));
-    again.keep_previous(second.sidecar.as_ref().unwrap());
     assert_eq!(previous(&again), Some(digest(&first)), "nothing has changed");
-    third.keep_previous(again.sidecar.as_ref().unwrap());
     assert_eq!(previous(&third), Some(digest(&second)));
     let rights = third.role.rules.unwrap().pop().unwrap().resource_names.unwrap();
     assert_eq!(rights.len(), 3, "one for the TezosSigner and one for each sidecar: {rights:?}");
@@ -56,8 +63,8 @@ fn the_sidecar_before_is_kept_until_the_next_change() {
 
 #[test]
 fn records_of_former_keys_stay_readable_for_older_sidecars() {
-    let mut objects = injected(&inject_example());
-    objects.keep_records(&["watermark-old".to_owned()].into());
+    let former = Former { records: ["watermark-old".to_owned()].into(), ..Former::default() };
+    let objects = built_with(validate::validate(&inject_example()).unwrap()).accepting(&former).objects;
     let records = objects.role.rules.unwrap()[0].resource_names.clone().unwrap();
     assert_eq!(records.len(), 2);
     assert!(records.contains(&"watermark-old".to_owned()), "{records:?}");

@@ -63,11 +63,11 @@ func TestASidecarInTheTemplateSigns(t *testing.T) {
 	if err := os.WriteFile(file, []byte(patch), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w.run("patch", "statefulset", s.Name, "--type", "strategic", "--patch-file", file)
+	run(t, "-n", namespace, "patch", "statefulset", s.Name, "--type", "strategic", "--patch-file", file)
 	made := w.awaitReady(0, "")
 	if _, err := clientInPod(t, signerContainer(t, made.Metadata.Name)).Sign(ctx, s.Keys[0].Parsed(), newBlock(t, firstLevel)); err != nil {
 		t.Fatal(err)
 	}
-	w.checkOthersHaveNothing(made.Metadata.Name)
+	checkNoSecretVisible(t, made.Metadata.Name, bakersVolume)
 	w.awaitCondition("SidecarCurrent", "True", "pod "+made.Metadata.Name)
 }

@@ -37,7 +37,7 @@ func TestAnOctezBaker(t *testing.T) {
 			t.Errorf("the record of %s: %s", s.Keys[i].PublicKeyHash, row)
 		}
 	}
-	checkNoSecretVisible(t, pod)
+	checkNoSecretVisible(t, pod.Metadata.Name, "octez-client")
 
 	s.BakerArguments = []string{"--no-such-option"}
 	apply(t, s)
@@ -51,8 +51,8 @@ func TestAnOctezBaker(t *testing.T) {
 	}
 }
 
-// checkNoSecretVisible looks for secrets in all containers of a pod but the signer's.
-func checkNoSecretVisible(t *testing.T, pod *kubectl.Pod) {
+// checkNoSecretVisible looks for secrets in all containers of a pod but the signer's: they mount their own volume, and no other.
+func checkNoSecretVisible(t *testing.T, pod, own string) {
 	t.Helper()
 	var found struct {
 		Spec struct {
@@ -62,12 +62,12 @@ func checkNoSecretVisible(t *testing.T, pod *kubectl.Pod) {
 			}
 		}
 	}
-	if err := suite.Cluster.Get(t.Context(), &found, "pod", pod.Metadata.Name, "-n", namespace); err != nil {
+	if err := suite.Cluster.Get(t.Context(), &found, "pod", pod, "-n", namespace); err != nil {
 		t.Fatal(err)
 	}
 	for _, container := range append(found.Spec.InitContainers, found.Spec.Containers...) {
 		for _, mount := range container.VolumeMounts {
-			if container.Name != "signer" && mount.Name != "octez-client" {
+			if container.Name != "signer" && mount.Name != own {
 				t.Errorf("container %s mounts %s", container.Name, mount.Name)
 			}
 		}

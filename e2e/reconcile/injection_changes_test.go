@@ -32,11 +32,8 @@ func TestAPodWithTheServiceAccountFromBeforeSignsOn(t *testing.T) {
 	env, _ := injecting(t, "a")
 	create := func(name, serviceAccount string) {
 		pod := bakersPod("a")
-		pod["metadata"].(object)["name"], pod["spec"].(object)["serviceAccountName"] = name, serviceAccount
-		env.Must(http.MethodPost, operatorenv.Path("pods", operatorenv.Namespace, ""), pod)
-	}
-	remove := func(name string) {
-		env.Must(http.MethodDelete, operatorenv.Path("pods", operatorenv.Namespace, name)+"?gracePeriodSeconds=0", nil)
+		pod["spec"].(object)["serviceAccountName"] = serviceAccount
+		createPod(env, name, pod)
 	}
 	accounts := func() string {
 		return fmt.Sprint(namesOf(listOf(env.Get(operatorenv.Path("rolebindings", operatorenv.Records, "signer."+operatorenv.Namespace+".a")), "subjects")))
@@ -56,7 +53,7 @@ func TestAPodWithTheServiceAccountFromBeforeSignsOn(t *testing.T) {
 		return strings.Contains(refusal, "no TezosSigner a with inject.serviceAccountName: tezos-baker")
 	})
 	create("second", "new")
-	remove("first")
+	removePod(env, "first")
 	awaitCondition(t, env, "a", "SidecarCurrent", "True", "Current", "pod second has the present sidecar")
 	env.Await("the account from before has lost the right", func() bool { return accounts() == "[a-signer new]" })
 
@@ -64,7 +61,7 @@ func TestAPodWithTheServiceAccountFromBeforeSignsOn(t *testing.T) {
 		t.Fatal(output)
 	}
 	awaitCondition(t, env, "a", "Paused", "True", "Paused")
-	remove("second")
+	removePod(env, "second")
 	awaitCondition(t, env, "a", "SidecarCurrent", "Unknown", "NoPod")
 }
 
@@ -72,20 +69,15 @@ func TestAPodWithTheServiceAccountFromBeforeSignsOn(t *testing.T) {
 // records: a signer without one of them signs with no key.
 func TestTheSidecarFromBeforeKeepsItsRecords(t *testing.T) {
 	needsE2E(t)
-	env := operatorenv.NewWithoutChart(t, "--emulated-version=1.35")
-	env.Install()
-	env.StartReady(image)
-	account(env, operatorenv.Namespace, operatorenv.InjectedAccount)
-	env.Create(env.Signer("a", operatorenv.Inject, env.NewKey(), env.NewKey()))
-	awaitPublished(env, "a")
+	env, _ := withInjectedAccount(t, "--emulated-version=1.35")
+	publish(env, env.Signer("a", operatorenv.Inject, env.NewKey(), env.NewKey()))
 	awaitCondition(t, env, "a", "Ready", "False", "NoPod")
 	pod := withSidecar(t, env, "a", nil)
-	pod["metadata"].(object)["name"] = "first"
 	env.Await("the pod is created", func() bool {
 		_, refusal := tryPod(t, env, operatorenv.Namespace, pod)
 		return refusal == ""
 	})
-	env.Must(http.MethodPost, operatorenv.Path("pods", operatorenv.Namespace, ""), pod)
+	createPod(env, "first", pod)
 	records := func() int {
 		names, _ := listOf(env.Get(operatorenv.Path("roles", operatorenv.Records, "signer."+operatorenv.Namespace+".a")), "rules")[0]["resourceNames"].([]any)
 		return len(names)
@@ -96,7 +88,7 @@ func TestTheSidecarFromBeforeKeepsItsRecords(t *testing.T) {
 		env.Await("the next sidecar", func() bool { return digestOf(env, "a") != before })
 	}
 	change(func(spec object) { spec["keys"] = spec["keys"].([]any)[:1] })
-	env.Must(http.MethodDelete, operatorenv.Path("pods", operatorenv.Namespace, "first")+"?gracePeriodSeconds=0", nil)
+	removePod(env, "first")
 	awaitCondition(t, env, "a", "SidecarCurrent", "Unknown", "NoPod")
 	time.Sleep(2 * time.Second)
 	if is := records(); is != 2 {

@@ -17,8 +17,7 @@ func TestAnInjectedSidecarHasThePINByCSIAlone(t *testing.T) {
 	}
 	signer := env.Signer("a", operatorenv.Inject)
 	operatorenv.FieldOf(signer, "spec", "hsm", "pkcs11").(object)["pin"] = object{"csi": class("hsm-pin"), "key": "pin"}
-	env.Create(signer)
-	awaitPublished(env, "a")
+	publish(env, signer)
 
 	made, refusal := tryPod(t, env, operatorenv.Namespace, bakersPod("a"))
 	if refusal != "" {
@@ -93,8 +92,7 @@ func TestAnInjectedSidecarGetsCredentialsOfAWSAlone(t *testing.T) {
 		"cluster-id": {clusterID, []string{"signer-cloudhsm-configure"}},
 		"addresses":  {env.Signer("addresses", cloudHSMInject), nil},
 	} {
-		env.Create(c.signer)
-		awaitPublished(env, name)
+		publish(env, c.signer)
 		made, refusal := tryPod(t, env, operatorenv.Namespace, bakersPod(name))
 		if refusal != "" {
 			t.Fatal(name, refusal)

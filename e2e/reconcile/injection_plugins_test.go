@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 
@@ -11,12 +10,8 @@ import (
 // Admission plugins that Kubernetes has itself do not keep the sidecar away.
 func TestAlwaysPullImagesKeepsNoSidecarAway(t *testing.T) {
 	needsE2E(t)
-	env := operatorenv.NewWithoutChart(t, "--enable-admission-plugins=AlwaysPullImages")
-	env.Install()
-	env.StartReady(image)
-	account(env, operatorenv.Namespace, operatorenv.InjectedAccount)
-	env.Create(injectingSigner(env, "a"))
-	awaitPublished(env, "a")
+	env, _ := withInjectedAccount(t, "--enable-admission-plugins=AlwaysPullImages")
+	publish(env, injectingSigner(env, "a"))
 	env.Await("the pod has its signer", func() bool {
 		made, _ := tryPod(t, env, operatorenv.Namespace, bakersPod("a"))
 		signer := named(listOf(made, "spec", "initContainers"), "signer")
@@ -33,15 +28,10 @@ func TestALibrarysTokenIsTheSidecarsAlone(t *testing.T) {
 	pkcs11["volumes"] = []any{object{"name": "library", "projected": object{"sources": []any{
 		object{"serviceAccountToken": object{"audience": "vault", "path": "token"}},
 	}}}}
-	env.Create(signer)
-	awaitPublished(env, "a")
+	publish(env, signer)
 	pod := bakersPod("a")
 	made := taken(t, env, "with the library's token", pod)
-	pod["metadata"].(object)["name"] = "p"
-	text, _ := json.Marshal(merged(pod, "v1", "Pod"))
-	if output, err := env.Kubectl(string(text), "create", "--namespace", operatorenv.Namespace, "-f", "-"); err != nil {
-		t.Fatal(output)
-	}
+	createPod(env, "p", pod)
 	if named(listOf(made, "spec", "volumes"), "library") == nil {
 		t.Errorf("volumes %v", listOf(made, "spec", "volumes"))
 	}
@@ -55,10 +45,4 @@ func TestALibrarysTokenIsTheSidecarsAlone(t *testing.T) {
 	pod = bakersPod("a")
 	pod["spec"].(object)["containers"].([]any)[1].(object)["volumeMounts"] = []any{object{"name": "library", "mountPath": "/l"}}
 	refused(t, env, "the library's token in the baker", pod, "library")
-}
-
-func merged(o object, version, kind string) object {
-	o["apiVersion"], o["kind"] = version, kind
-	delete(o["metadata"].(object), "generateName")
-	return o
 }

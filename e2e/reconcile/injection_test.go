@@ -13,17 +13,29 @@ import (
 
 const injectLabel = "signer.tezos.io/inject"
 
-// injecting is an API server with the operator and one TezosSigner that injects, of that name, whose sidecar is published.
+// injecting is an API server with the operator, the controllers of workloads, and one TezosSigner that injects, of that name, whose sidecar is published.
 func injecting(t *testing.T, name string) (*operatorenv.Env, *operatorenv.Process) {
 	t.Helper()
-	env := operatorenv.NewWithoutChart(t, "--feature-gates=PodCertificateRequest=true", "--runtime-config=certificates.k8s.io/v1beta1=true")
-	env.Install()
+	env, o := withInjectedAccount(t, "--feature-gates=PodCertificateRequest=true", "--runtime-config=certificates.k8s.io/v1beta1=true")
 	env.StartControllers()
+	publish(env, injectingSigner(env, name))
+	return env, o
+}
+
+// withInjectedAccount is an API server, started with these flags, with the operator and the ServiceAccount of pods that get a sidecar.
+func withInjectedAccount(t *testing.T, flags ...string) (*operatorenv.Env, *operatorenv.Process) {
+	t.Helper()
+	env := operatorenv.NewWithoutChart(t, flags...)
+	env.Install()
 	o := env.StartReady(image)
 	account(env, operatorenv.Namespace, operatorenv.InjectedAccount)
-	env.Create(injectingSigner(env, name))
-	awaitPublished(env, name)
 	return env, o
+}
+
+// publish creates a TezosSigner that injects, and waits until its sidecar is published.
+func publish(env *operatorenv.Env, signer object) {
+	env.Create(signer)
+	awaitPublished(env, operatorenv.TextOf(signer, "metadata", "name"))
 }
 
 // injectingSigner is one with a library that needs a volume and a variable, and a Secret for its images.
@@ -41,14 +53,11 @@ func injectingSigner(env *operatorenv.Env, name string) object {
 	return signer
 }
 
+// account creates a ServiceAccount, unless there is one of that name.
 func account(env *operatorenv.Env, namespace, name string) {
-	env.Await("the ServiceAccount "+name, func() bool {
-		path := operatorenv.Path("serviceaccounts", namespace, name)
-		if env.Get(path) == nil {
-			env.Must(http.MethodPost, operatorenv.Path("serviceaccounts", namespace, ""), object{"metadata": object{"name": name}})
-		}
-		return true
-	})
+	if env.Get(operatorenv.Path("serviceaccounts", namespace, name)) == nil {
+		env.Must(http.MethodPost, operatorenv.Path("serviceaccounts", namespace, ""), object{"metadata": object{"name": name}})
+	}
 }
 
 func sidecarPath(name string) string {
@@ -81,6 +90,22 @@ func bakersPod(signer string) object {
 			"volumes":        []any{object{"name": "data", "emptyDir": object{}}, object{"name": "config", "configMap": object{"name": "tezos-config"}}},
 		},
 	}
+}
+
+func withoutLabel(pod object) object {
+	delete(operatorenv.FieldOf(pod, "metadata", "labels").(object), injectLabel)
+	return pod
+}
+
+// createPod creates a pod with that name.
+func createPod(env *operatorenv.Env, name string, pod object) {
+	pod["metadata"].(object)["name"] = name
+	env.Must(http.MethodPost, operatorenv.Path("pods", operatorenv.Namespace, ""), pod)
+}
+
+// removePod deletes a pod, which no kubelet has to end.
+func removePod(env *operatorenv.Env, name string) {
+	env.Must(http.MethodDelete, operatorenv.Path("pods", operatorenv.Namespace, name)+"?gracePeriodSeconds=0", nil)
 }
 
 // tryPod asks the API server for a pod in that namespace, and returns what it would make of it, or its refusal.
@@ -192,9 +217,7 @@ func TestALabelledPodGetsItsSidecar(t *testing.T) {
 	}
 
 	// Without the label.
-	unlabelled := bakersPod("a")
-	delete(operatorenv.FieldOf(unlabelled, "metadata", "labels").(object), injectLabel)
-	made, refusal = tryPod(t, env, operatorenv.Namespace, unlabelled)
+	made, refusal = tryPod(t, env, operatorenv.Namespace, withoutLabel(bakersPod("a")))
 	if names := namesOf(listOf(made, "spec", "initContainers")); refusal != "" || !slices.Equal(names, []string{"config-init", "config-generator"}) {
 		t.Errorf("%s, init containers %v", refusal, names)
 	}

@@ -86,8 +86,7 @@ func TestNoPodIsCreatedWithoutItsSignerWhileTheOperatorIsAway(t *testing.T) {
 	refused(t, env, "with a program of its own", withSidecar(t, env, "a", func(c object) { c["image"] = "registry.example/mine:1" }),
 		"the container signer is not the sidecar of the TezosSigner a: its image registry.example/mine:1")
 	taken(t, env, "with the sidecar in its template", static)
-	unlabelled := bakersPod("a")
-	delete(operatorenv.FieldOf(unlabelled, "metadata", "labels").(object), injectLabel)
+	unlabelled := withoutLabel(bakersPod("a"))
 	taken(t, env, "without the label", unlabelled)
 
 	definition := "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/tezossignersidecars.signer.tezos.io"
@@ -123,13 +122,8 @@ func TestNoPodIsCreatedWithoutItsSignerWhileTheOperatorIsAway(t *testing.T) {
 func TestARunningPodKeepsItsSidecar(t *testing.T) {
 	needsE2E(t)
 	env, _ := injecting(t, "a")
-	pod := bakersPod("a")
-	pod["metadata"].(object)["name"] = "p"
-	env.Must(http.MethodPost, operatorenv.Path("pods", operatorenv.Namespace, ""), pod)
-	unlabelled := bakersPod("a")
-	unlabelled["metadata"].(object)["name"] = "u"
-	delete(operatorenv.FieldOf(unlabelled, "metadata", "labels").(object), injectLabel)
-	env.Must(http.MethodPost, operatorenv.Path("pods", operatorenv.Namespace, ""), unlabelled)
+	createPod(env, "p", bakersPod("a"))
+	createPod(env, "u", withoutLabel(bakersPod("a")))
 
 	debug := func(container object) string {
 		container["image"] = "registry.example/debug:1"
@@ -202,12 +196,7 @@ func TestTheStatusSaysWhichPodsHaveAnOlderSidecar(t *testing.T) {
 	awaitCondition(t, env, "a", "Ready", "False", "NoPod", "no pod has the label signer.tezos.io/inject: a: set it in the pod template",
 		"with serviceAccountName: tezos-baker")
 	awaitCondition(t, env, "a", "SidecarCurrent", "Unknown", "NoPod", "see Ready")
-	create := func(name string) {
-		pod := bakersPod("a")
-		pod["metadata"].(object)["name"] = name
-		env.Must(http.MethodPost, operatorenv.Path("pods", operatorenv.Namespace, ""), pod)
-	}
-	create("first")
+	createPod(env, "first", bakersPod("a"))
 	awaitCondition(t, env, "a", "SidecarCurrent", "True", "Current", "pod first has the present sidecar")
 
 	path := operatorenv.Path("tezossigners", operatorenv.Namespace, "a")
@@ -220,8 +209,8 @@ func TestTheStatusSaysWhichPodsHaveAnOlderSidecar(t *testing.T) {
 	if previous := operatorenv.TextOf(env.Get(sidecarPath("a")), "spec", "previous", "digest"); previous != before {
 		t.Errorf("the previous sidecar is %q and not %q", previous, before)
 	}
-	env.Must(http.MethodDelete, operatorenv.Path("pods", operatorenv.Namespace, "first")+"?gracePeriodSeconds=0", nil)
-	create("second")
+	removePod(env, "first")
+	createPod(env, "second", bakersPod("a"))
 	awaitCondition(t, env, "a", "SidecarCurrent", "True", "Current", "pod second has the present sidecar")
 
 	env.Change(path, func(o object) { o["spec"].(object)["suspend"] = true })
@@ -245,12 +234,8 @@ func TestTheStatusSaysWhichPodsHaveAnOlderSidecar(t *testing.T) {
 // elsewhere. After a change of the TezosSigner, the sidecar from before is accepted, and no older one.
 func TestOnOlderAPIServersTheSidecarStandsInTheTemplate(t *testing.T) {
 	needsE2E(t)
-	env := operatorenv.NewWithoutChart(t, "--emulated-version=1.35")
-	env.Install()
-	env.StartReady(image)
-	account(env, operatorenv.Namespace, operatorenv.InjectedAccount)
-	env.Create(injectingSigner(env, "a"))
-	awaitPublished(env, "a")
+	env, _ := withInjectedAccount(t, "--emulated-version=1.35")
+	publish(env, injectingSigner(env, "a"))
 	if answer := env.Get("/apis/admissionregistration.k8s.io/v1"); named(listOf(answer, "resources"), "mutatingadmissionpolicies") != nil {
 		t.Fatal("this API server has MutatingAdmissionPolicies")
 	}

@@ -24,3 +24,28 @@ metricRelabelings:
 {{- toYaml . | nindent 0 }}
 {{- end }}
 {{- end }}
+
+{{/* In which namespaces signers are scraped, and how. Argument: (list $ label), with the label of the pods that has the name of the TezosSigner, as
+Prometheus writes it. */}}
+{{- define "operator.signersEndpoint" -}}
+{{- $root := first . -}}
+{{- $monitor := $root.Values.podMonitor -}}
+namespaceSelector:
+  {{- with $root.Values.watchNamespaces }}
+  matchNames:
+  {{- toYaml . | nindent 2 }}
+  {{- else }}
+  any: true
+  {{- end }}
+podMetricsEndpoints:
+- port: signer-admin
+  {{- include "operator.scrape" $monitor | nindent 2 }}
+  relabelings:
+  # The name of the TezosSigner, which alerts and dashboards use.
+  - sourceLabels: [__meta_kubernetes_pod_label_{{ last . }}]
+    targetLabel: tezossigner
+    action: replace
+  {{- with $monitor.relabelings }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}

@@ -39,12 +39,14 @@ func TestASidecarInTheTemplateSigns(t *testing.T) {
 	// The API server notices a little later that the policy is gone.
 	w.apply("0", true)
 	pod := strings.NewReplacer("NAME", s.Name, "IMAGE", w.player).Replace(`{apiVersion: v1, kind: Pod, metadata: {name: NAME-try, labels: {signer.tezos.io/inject: NAME}},
-  spec: {serviceAccountName: NAME, containers: [{name: baker, image: IMAGE}]}}`)
+  spec: {serviceAccountName: NAME, securityContext: {runAsNonRoot: true, runAsUser: 1000, seccompProfile: {type: RuntimeDefault}},
+    containers: [{name: baker, image: IMAGE, securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}}]}}`)
+	var refusal error
 	if err := kubectl.Await(ctx, 30*time.Second, func() (bool, error) {
-		_, err := suite.Cluster.Run(ctx, pod, "create", "--dry-run=server", "-n", namespace, "-f", "-")
-		return err != nil && strings.Contains(err.Error(), "does not add the sidecar"), nil
+		_, refusal = suite.Cluster.Run(ctx, pod, "create", "--dry-run=server", "-n", namespace, "-f", "-")
+		return refusal != nil && strings.Contains(refusal.Error(), "does not add the sidecar"), nil
 	}); err != nil {
-		t.Logf("a pod without a sidecar is not refused: %v", err)
+		t.Fatalf("a pod without a sidecar is not refused: %v: %v", err, refusal)
 	}
 	w.apply("1", true)
 	err := kubectl.Await(ctx, readyTimeout, func() (bool, error) {

@@ -227,7 +227,7 @@ func startPINDriver(t *testing.T, s *fixture.Signer) *pinDriverProcess {
 	return &pinDriverProcess{secret: filepath.Join(secrets, "hsm-pin")}
 }
 
-// What the charts of the driver and of AWS' provider install, as far as it matters here.
+// The objects that the charts of the driver and of AWS' provider install and that this test needs.
 const pinDriverObjects = `
 apiVersion: storage.k8s.io/v1
 kind: CSIDriver

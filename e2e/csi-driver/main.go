@@ -1,6 +1,6 @@
 // csi-driver: a stand-in for the Secrets Store CSI driver with AWS' provider, for the tests. The kubelet sees a CSI driver like any other:
 // it is registered by the kubelet's plugin directory, and takes inline volumes only, which must be read-only and name a SecretProviderClass.
-// That is read from the API server; the secrets are files of a directory in the place of AWS Secrets Manager.
+// The driver reads the SecretProviderClass from the API server, and the secrets from files of a directory that stands for AWS Secrets Manager.
 //
 // It differs from the real one in this: driver, registrar and provider are one program, and nothing is synchronised to Secrets.
 //

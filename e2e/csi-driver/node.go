@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// What the kubelet says of the pod, because the CSIDriver object has podInfoOnMount.
+// The volume attributes in which the kubelet names the pod: the CSIDriver object has podInfoOnMount.
 const (
 	ofPod       = "csi.storage.k8s.io/pod.name"
 	ofNamespace = "csi.storage.k8s.io/pod.namespace"

@@ -123,7 +123,7 @@ func TestTheExamplesOfThePIN(t *testing.T) {
 	}
 }
 
-// What a check by a schema would miss if the schema knew nothing.
+// The schemas reject wrong fields: a schema that accepts everything would prove nothing.
 func TestTheSchemasRefuse(t *testing.T) {
 	for kind, wrong := range map[string]string{
 		"SecretProviderClass": "{apiVersion: secrets-store.csi.x-k8s.io/v1, kind: SecretProviderClass, spec: {provider: aws, parameters: {usePodIdentities: 'true'}}}",

@@ -9,8 +9,8 @@ import (
 	"signer.tezos.io/e2e/operatorenv"
 )
 
-// A baker with a DAL node whose signer says that it attests without DAL for an hour is told of, by one event and one write, however many
-// attestations follow; and that it is over, by another. The operator comes to know it by itself: nothing but the signer's answer changes.
+// If the signer of a baker with a DAL node reports an hour of attestations without DAL, the operator writes the status once and publishes one event,
+// however many attestations follow, and writes once more when it is over. It polls the signer: no object changes.
 func TestABakerWithoutDALIsToldOfOnce(t *testing.T) {
 	needsE2E(t)
 	env := operatorenv.New(t)

@@ -77,7 +77,7 @@ const STOPPED: SignedDuration = SignedDuration::from_hours(24);
 
 impl AttestationTimes {
     /// Whether the key attests, and for an hour or longer has done so without DAL only. False for a process that is younger, and for a key
-    /// that has not attested for a day before `now`, such as the old one after a change of the consensus key.
+    /// whose last attestation is more than a day before `now`: the old key after a change of the consensus key is not used any more.
     pub fn lack_dal(&self, now: Timestamp) -> bool {
         let with_dal = self.with_dal.map_or(self.since, |last| last.max(self.since));
         self.without_dal

@@ -1,4 +1,5 @@
-//! What both forms of a record's file are asked for and have promised: one signature a position, and that the file holds what was released.
+//! The checks that the models of both forms of a record's file share: at most one signature for each position, and every released signature is in
+//! the file.
 
 use crate::promises::{Broken, Promise};
 use crate::requests::Request;
@@ -27,7 +28,7 @@ pub(crate) fn release(
     insert(released, signature);
 }
 
-/// That `record`, which the file shows, holds all that was released.
+/// Checks that `record`, as it is read from the file, holds every released signature.
 pub(crate) fn check_held(
     symbols: &Symbols,
     released: &[SignatureId],

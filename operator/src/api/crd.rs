@@ -11,9 +11,9 @@ const GENERATED: &str = "# Generated from operator/src/api by `make crds`. Do no
 /// A resource that has a definition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Definition {
-    /// What users write.
+    /// The TezosSigner, which users write.
     Tezossigners,
-    /// What the operator writes for the admission policies.
+    /// The TezosSignerSidecar, which the operator writes for the admission policies.
     Tezossignersidecars,
 }
 

@@ -39,14 +39,14 @@ pub struct KeyObservation {
     pub public_key_hash: String,
     /// What became of opening it, if it is sealed.
     pub sealed: Option<SealedObservation>,
-    /// How it attests.
+    /// Whether it attests without DAL only, for an hour or longer.
     pub votes: Votes,
 }
 
 /// How a key attests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Votes {
-    /// With DAL now and then, or not at all, or it is not known.
+    /// At least one attestation with DAL in that time, no attestation, or unknown.
     #[default]
     Any,
     /// For an hour or longer, without DAL only.

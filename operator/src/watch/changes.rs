@@ -20,13 +20,13 @@ const DEBOUNCE: Duration = Duration::from_millis(200);
 pub(crate) struct Change {
     /// The TezosSigner that it concerns.
     pub(crate) signer: SignerRef,
-    /// What has changed.
+    /// The object that has changed.
     pub(crate) cause: Cause,
     /// Whether the TezosSigner is new, so that its user waits for it.
     pub(crate) is_new: bool,
 }
 
-/// What has changed.
+/// The object that has changed, as precisely as it takes to tell the operator's own write from somebody else's.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Cause {
     /// The TezosSigner has this resource version.

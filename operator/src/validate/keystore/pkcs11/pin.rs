@@ -12,7 +12,7 @@ const KUBELET_ATTRIBUTES: &str = "csi.storage.k8s.io/";
 /// Where the PIN is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pin {
-    /// The volume.
+    /// The Secret or the CSI volume with the PIN.
     pub volume: PinVolume,
     /// The key of the Secret, or the path in the CSI volume.
     pub key: String,

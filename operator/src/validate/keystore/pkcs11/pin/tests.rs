@@ -12,7 +12,7 @@ fn csi() -> Value {
     json!({"csi": volume, "key": "pin"})
 }
 
-/// `signer` with `pin`.
+/// Validates `signer` with this value of `pin`.
 fn with_pin(signer: &TezosSigner, pin: Value) -> Result<Valid, Invalid> {
     let section = if signer.spec.hsm.as_ref().unwrap().pkcs11.is_some() { "pkcs11" } else { "cloudHsm" };
     with_field_of(signer, &format!("/spec/hsm/{section}/pin"), pin)
